@@ -1,0 +1,58 @@
+# Two commands and nothing before them: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SERVE ?= 1
+.DEFAULT_GOAL := help
+.PHONY: help demo dashboard test test-unit lint bench docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 14)))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; name one with make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+
+# --no-deps: the lock is complete, so nothing is resolved; pip compiles bytecode while installing.
+$(VENV)/.platform: requirements/platform.lock pyproject.toml | $(BIN)/python
+	@echo "Installing (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/platform.lock
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.development: requirements/development.lock $(VENV)/.platform
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/development.lock
+	@touch $@
+
+demo: $(VENV)/.platform ## a small biotech at work, then the dashboard until Ctrl-C (SERVE=0: end after the summary)
+	@$(BIN)/data-platform demo $(if $(filter 0,$(SERVE)),--no-serve)
+
+dashboard: $(VENV)/.platform ## the dashboard on what is catalogued
+	@$(BIN)/data-platform dashboard
+
+test: $(VENV)/.development lint ## lint, types, import direction and all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.development ## only the tests that need no server
+	@$(BIN)/python -m pytest tests/unit
+
+lint: $(VENV)/.development ## ruff, mypy, import direction
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.development ## every benchmark, small
+	@for name in $$(ls benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//' | grep -v '^_'); do \
+		echo "== $$name"; $(BIN)/python -m benchmarks.$$name --small || exit 1; done
+
+docs: $(VENV)/.development ## reference pages from the code
+	@$(BIN)/python -m docs
+
+lock: ## renew the requirement locks (needs uv)
+	@requirements/lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,146 @@
+"""Every error this product raises, in one tree.
+
+Each class is ours and, where one fits, the built-in that a caller would expect, so that
+``except FileNotFoundError`` keeps working. Each message ends with what to do next.
+
+::
+
+    DataPlatformError
+    ├── SettingsError (ValueError)             a setting is wrong or missing
+    ├── MissingExtra (ImportError)             an optional package is not installed
+    ├── SourceError                            a source system refused or failed
+    │   ├── UnknownSource (ValueError)         no reader understands the link      P
+    │   ├── SourceNotFound (FileNotFoundError) nothing there                       P
+    │   ├── AccessDenied (PermissionError)     the source says no                  P
+    │   ├── UnsafeLink (PermissionError)       the link leads where it must not    P
+    │   ├── UnsupportedItem (OSError)          a socket, a device, a package …     P
+    │   ├── TooLarge (OSError)                 over the configured limit           P
+    │   ├── SourceUnavailable (ConnectionError) down, throttled, or a 5xx
+    │   ├── SourceTimeout (TimeoutError)       accepted, but never answered
+    │   ├── IncompleteDownload (EOFError)      fewer or more bytes than announced
+    │   └── SourceChanged (OSError)            changed again and again while being read
+    ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
+    ├── OutboxError (OSError)                  an access could not be noted down
+    ├── StoreError
+    │   ├── BlobMissing (FileNotFoundError)    the store does not hold this content
+    │   ├── BlobDamaged (ValueError)           the store's bytes do not match their hash
+    │   ├── StoreFull (OSError)                no space left
+    │   └── StoreUnavailable (ConnectionError) the store does not answer
+    └── DatabaseError
+        ├── DatabaseUnavailable (ConnectionError) no connection
+        ├── NotDeployed (LookupError)          the tables are not there yet
+        ├── SchemaMismatch (RuntimeError)      tables of another release
+        └── RestrictionError (ValueError)      an unsafe or misspelt restriction
+
+P marks `Permanent`: trying again cannot help.
+"""
+
+from __future__ import annotations
+
+
+class DataPlatformError(Exception):
+    """Base of every error that this product raises."""
+
+
+class Permanent:
+    """Mix-in: trying again cannot help, a person has to change something first."""
+
+
+class SettingsError(DataPlatformError, ValueError):
+    """A setting is wrong or missing."""
+
+
+class MissingExtra(DataPlatformError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class SourceError(DataPlatformError):
+    """A source system refused or failed."""
+
+
+class UnknownSource(Permanent, SourceError, ValueError):
+    """No reader understands this link."""
+
+
+class SourceNotFound(Permanent, SourceError, FileNotFoundError):
+    """There is nothing at this link."""
+
+
+class AccessDenied(Permanent, SourceError, PermissionError):
+    """The source does not let this account read the item."""
+
+
+class UnsafeLink(Permanent, SourceError, PermissionError):
+    """The link leads to an address or a place that must not be read."""
+
+
+class UnsupportedItem(Permanent, SourceError, OSError):
+    """The item is not made of bytes that could be read: a socket, a device, a package."""
+
+
+class TooLarge(Permanent, SourceError, OSError):
+    """The item is larger than the configured limit."""
+
+
+class SourceUnavailable(SourceError, ConnectionError):
+    """The source is down, throttles, or answers with a fault of its own."""
+
+
+class SourceTimeout(SourceError, TimeoutError):
+    """The source accepted the request and did not answer in time."""
+
+
+class IncompleteDownload(SourceError, EOFError):
+    """The source sent another number of bytes than it announced."""
+
+
+class SourceChanged(SourceError, OSError):
+    """The item changed each time while it was being read."""
+
+
+class VersionUnavailable(Permanent, DataPlatformError, LookupError):
+    """The exact bytes asked for cannot be had any more."""
+
+
+class OutboxError(DataPlatformError, OSError):
+    """An access could not be noted down in the outbox."""
+
+
+class StoreError(DataPlatformError):
+    """The content store failed."""
+
+
+class BlobMissing(StoreError, FileNotFoundError):
+    """The content store does not hold this content."""
+
+
+class BlobDamaged(StoreError, ValueError):
+    """The bytes in the content store do not match their hash or size."""
+
+
+class StoreFull(StoreError, OSError):
+    """The content store has no space left."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The content store does not answer, or refuses these credentials."""
+
+
+class DatabaseError(DataPlatformError):
+    """The database refused or failed."""
+
+
+class DatabaseUnavailable(DatabaseError, ConnectionError):
+    """No connection to the database can be had."""
+
+
+class NotDeployed(DatabaseError, LookupError):
+    """The tables do not exist in this database yet."""
+
+
+class SchemaMismatch(DatabaseError, RuntimeError):
+    """The tables belong to another release of this product."""
+
+
+class RestrictionError(DatabaseError, ValueError):
+    """A restriction names an unknown attribute or carries an unsafe value."""

@@ -1,0 +1,201 @@
+"""One typed settings object; nothing else in the project reads the environment.
+
+Precedence, first wins:
+
+1. arguments given to `Settings` (tests, the command line),
+2. environment variables ``DATA_PLATFORM_*``; nested ones with two underscores, as in
+   ``DATA_PLATFORM_DATABASE__HOST``,
+3. secret files in the folder named by ``DATA_PLATFORM_SECRETS`` (one file a setting, named
+   like the variable in lower case, as Docker and Kubernetes mount them),
+4. the file named by ``DATA_PLATFORM_CONFIG``, else ``data-platform.toml`` in
+   ``DATA_PLATFORM_HOME``, else ``/etc/data-platform/data-platform.toml``,
+5. the defaults below.
+
+A ``data-platform.toml`` in the current folder is deliberately *not* read: a cloned
+repository must not be able to redirect anybody's audit trail.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from data_platform.errors import SettingsError
+
+SYSTEM_CONFIG = Path("/etc/data-platform/data-platform.toml")
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSettings(_Section):
+    """Which database holds the catalogue."""
+
+    backend: Literal["embedded", "postgresql", "mysql"] = "embedded"
+    host: str = "127.0.0.1"
+    port: int = Field(0, description="0 = the backend's usual port")
+    user: str = "data_platform"
+    password: SecretStr = SecretStr("")
+    name: str = Field("postgres", description="PostgreSQL database; MySQL does not use it")
+    tls: bool = Field(True, description="encrypt connections to a server that is not on loopback")
+    tls_ca: Path | None = Field(None, description="certificate authority that signed the server's certificate")
+    prefix: str = Field("data_platform", pattern=r"^[a-z][a-z0-9_]{0,31}$", description="schemas are named PREFIX_people …")
+
+
+class StoreSettings(_Section):
+    """Where backed-up content is kept."""
+
+    url: str = Field("", description="a folder or s3://bucket/prefix; empty = HOME/store")
+    endpoint: str = Field("", description="address of an S3 server that is not AWS")
+    region: str = ""
+    access_key: str = Field("", description="empty = the usual AWS credential chain")
+    secret_key: SecretStr = SecretStr("")
+
+
+class CacheSettings(_Section):
+    """The local, content-addressed cache of bytes that were read."""
+
+    max_bytes: int = Field(20 * GIB, ge=0, description="least recently used content above this is evicted")
+    keep_seconds: float = Field(3600.0, ge=0, description="content used more recently than this is never evicted")
+
+
+class OutboxSettings(_Section):
+    """The local, durable queue of accesses that wait for the database."""
+
+    segment_bytes: int = Field(1 * MIB, ge=4096, description="size of one segment file")
+    max_bytes: int = Field(1 * GIB, ge=4096, description="backlog above this is reported; reads go on unrecorded, loudly")
+    batch_events: int = Field(1000, ge=1, le=10_000, description="accesses per delivered batch")
+    ship: bool = Field(True, description="start the shipper process on demand")
+    idle_seconds: float = Field(5.0, ge=0, description="the shipper ends after this long without work")
+
+
+class FileSettings(_Section):
+    """Reading files and mounted shares."""
+
+    max_bytes: int = Field(1024 * GIB, ge=0, description="larger files are refused")
+    owners: dict[str, str] = Field(default_factory=dict, description="folder -> login of its owner, for shares mounted under one user")
+
+
+class HttpSettings(_Section):
+    """Reading http(s) links."""
+
+    trusted_hosts: tuple[str, ...] = Field((), description="host or host:port that may be private or plain http")
+    max_bytes: int = Field(1024 * GIB, ge=0, description="larger answers are refused")
+    timeout_seconds: float = Field(30.0, gt=0, description="per network operation")
+    deadline_seconds: float = Field(3600.0, gt=0, description="for one whole download")
+    max_redirects: int = Field(3, ge=0)
+
+
+class S3Settings(_Section):
+    """Reading s3:// links with the user's own credentials (the usual AWS chain)."""
+
+    endpoint: str = ""
+    region: str = ""
+    max_bytes: int = Field(1024 * GIB, ge=0)
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. See the module's docstring for precedence."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DATA_PLATFORM_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("data-platform")))
+    account: str = Field("", max_length=255, description="who reads, where the source has no sign-in; empty = login of the machine")
+    realm: str = Field("local", max_length=255, description="directory that logins of this machine and of `account` belong to")
+    on_behalf_of: str = Field("", max_length=255, description="person a service account works for")
+    database: DatabaseSettings = DatabaseSettings()
+    store: StoreSettings = StoreSettings()
+    cache: CacheSettings = CacheSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    file: FileSettings = FileSettings()
+    http: HttpSettings = HttpSettings()
+    s3: S3Settings = S3Settings()
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return Path(os.path.abspath(home.expanduser()))
+
+    @property
+    def store_url(self) -> str:
+        """Where content is kept, with the default filled in."""
+        return self.store.url or str(self.home / "store")
+
+    @property
+    def cache_folder(self) -> Path:
+        return self.home / "cache"
+
+    @property
+    def outbox_folder(self) -> Path:
+        return self.home / "outbox"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if folder := os.environ.get("DATA_PLATFORM_SECRETS"):
+            sources.append(SecretsSettingsSource(settings_cls, secrets_dir=folder))
+        if (config := config_file()) is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, toml_file=config))
+        return tuple(sources)
+
+
+def config_file() -> Path | None:
+    """Return the configuration file in force, or None."""
+    if named := os.environ.get("DATA_PLATFORM_CONFIG"):
+        if not Path(named).is_file():
+            raise SettingsError(f"DATA_PLATFORM_CONFIG names {named}, which is not a file. Create it or unset the variable.")
+        return Path(named)
+    home = os.environ.get("DATA_PLATFORM_HOME") or platformdirs.user_data_dir("data-platform")
+    candidates = (Path(home).expanduser() / "data-platform.toml", SYSTEM_CONFIG)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings afresh.
+
+    Raises
+    ------
+    SettingsError
+        If a value is wrong; the message names the setting and never its value, which may
+        be a secret.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"Wrong settings ({problems}). Run `data-platform doctor` to see where each comes from.") from None
+    except ValueError as error:  # a broken TOML file
+        raise SettingsError(f"The configuration file cannot be read: {error}") from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return load()

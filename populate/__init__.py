@@ -1,0 +1,1 @@
+"""What jobs compute: Imported and Computed tables, the content store, the worker."""

@@ -1,0 +1,1 @@
+"""Source systems, the local cache, autolog, the outbox and its delivery."""

@@ -1,0 +1,138 @@
+"""What a source system is: the contract that every reader implements.
+
+A `Source` turns a link into an `Item`, asks for its current `Revision` and streams bytes.
+It knows nothing of the cache, the outbox or the database, so a company adds a system of
+its own in one file and registers it under the entry-point group ``data_platform.readers``.
+What some systems cannot do (list folders, tell permissions, give old versions) is a method
+that raises `NotImplementedError` until a source overrides it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from data_platform.settings import Settings
+
+Sink = Callable[[bytes], object]
+"""Takes the next piece of the bytes, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A name within a directory: the raw fact from which a person is resolved later."""
+
+    realm: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What a link points to, in the words of its source.
+
+    Attributes
+    ----------
+    source_system
+        Kind and address in lower case, at most 255 characters: ``file/labhost``,
+        ``nfs/filer/export``, ``https/data.example.org``, ``s3/store.example/bucket``.
+    item_id
+        The source's own stable id, at most 4096 characters.
+    name, path
+        For display; never used to open anything on this machine.
+    url
+        A link that opens the item again, without secrets.
+    owner
+        Whom the source names as the owner, or None.
+    """
+
+    source_system: str
+    item_id: str
+    name: str
+    path: str
+    url: str
+    is_folder: bool = False
+    owner: Login | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The state of an item at one moment.
+
+    `token` changes whenever the bytes do (at most 512 characters); `size` is in bytes and
+    None where the source does not tell.
+    """
+
+    token: str
+    size: int | None = None
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A grant as the source lists it."""
+
+    grantee: str
+    kind: Literal["account", "group", "link"]
+    level: str
+    since: datetime | None = None
+
+
+class Source(ABC):
+    """A system that people keep files in. Methods raise the errors of `data_platform.errors` only."""
+
+    kind: ClassVar[str]
+    """Name in the registry and in the catalogue, as ``file``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @classmethod
+    @abstractmethod
+    def understands(cls, url: str) -> bool:
+        """Tell whether `url` is a link into such a system, from its text alone."""
+
+    @abstractmethod
+    def resolve(self, url: str) -> Item:
+        """Return the item that `url` points to, with the caller's credentials."""
+
+    @abstractmethod
+    def revision(self, item: Item) -> Revision:
+        """Return the item's present revision; the cheapest question that the source answers."""
+
+    @abstractmethod
+    def download(self, item: Item, revision: Revision, sink: Sink) -> Revision:
+        """Stream the item's bytes into `sink`, once, in order, and return their revision.
+
+        The revision returned is the one that the bytes truly belong to, which may be newer
+        than `revision`.
+
+        Raises
+        ------
+        SourceChanged
+            If the item changed while it was streamed; the caller starts again.
+        IncompleteDownload
+            If the source sent another number of bytes than it announced.
+        """
+
+    def download_version(self, item: Item, token: str, sink: Sink) -> None:
+        """Stream the bytes of an older revision from the source's own version history."""
+        raise NotImplementedError(f"{self.kind} keeps no version history")
+
+    def list(self, folder: Item) -> Iterator[tuple[str, Item]]:
+        """Yield path within the folder (with ``/``) and item of every file below `folder`."""
+        raise NotImplementedError(f"{self.kind} has no folders")
+
+    def reopen(self, source_system: str, item_id: str) -> Item:
+        """Return the item that the catalogue knows by these, with the worker's credentials."""
+        raise NotImplementedError(f"{self.kind} items cannot be fetched again")
+
+    def permissions(self, item: Item) -> Iterator[Permission]:
+        """Yield who may read or change the item."""
+        raise NotImplementedError(f"{self.kind} does not tell permissions")
+
+    def account(self) -> Login | None:
+        """Return the signed-in account, or None where the source has no sign-in."""
+        return None

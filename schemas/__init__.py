@@ -1,0 +1,1 @@
+"""What people, directories and readers write: the Manual and Lookup tables."""

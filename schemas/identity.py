@@ -1,0 +1,63 @@
+"""Identities that any process computes alike, so that nobody has to ask a database for one.
+
+All are the first 128 bits of a SHA-256 over the length-prefixed parts, as 32 hex digits:
+long, case-bearing or odd text never becomes a key (MySQL compares text without case,
+PostgreSQL does not, and neither indexes a long path).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+
+ID_DIGITS = 32
+
+
+def identity(kind: str, *parts: str) -> str:
+    """Return the 32-digit identity of `parts`; `kind` keeps the families apart."""
+    digest = hashlib.sha256()
+    for part in (kind, *parts):
+        data = part.encode("utf-8", "surrogateescape")
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()[:ID_DIGITS]
+
+
+def normal_login(login: str) -> str:
+    """Return `login` as directories compare it: composed, without case or outer blanks."""
+    return unicodedata.normalize("NFC", login).strip().casefold()
+
+
+def account_id(realm: str, login: str) -> str:
+    """Identity of a login within its directory."""
+    return identity("account", normal_login(realm), normal_login(login))
+
+
+def file_id(source_system: str, item_id: str) -> str:
+    """Identity of an item within its source system."""
+    return identity("file", source_system, item_id)
+
+
+def version_id(revision: str, sha256: str) -> str:
+    """Identity of a version within its file: the source's token and the bytes received.
+
+    The token alone does not do: sources are known to hand out other bytes under an
+    unchanged token (SharePoint rewriting Office files, clocks of coarse resolution).
+    """
+    return identity("version", revision, sha256)
+
+
+def name_id(file_path: str) -> str:
+    """Identity of a name that a file had."""
+    return identity("name", file_path)
+
+
+def display_text(raw: str | bytes | os.PathLike[str]) -> str:
+    """Return text that every database stores: no NUL, no lone surrogate.
+
+    File names are bytes on Linux; what is not UTF-8 is shown with backslashes, as
+    ``caf\\xe9.csv``. Only for display: identities are taken over the raw text.
+    """
+    data = raw if isinstance(raw, bytes) else os.fspath(raw).encode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
