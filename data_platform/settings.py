@@ -18,16 +18,18 @@ repository must not be able to redirect anybody's audit trail.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
@@ -54,7 +56,9 @@ class DatabaseSettings(_Section):
     name: str = Field("postgres", description="PostgreSQL database; MySQL does not use it")
     tls: bool = Field(True, description="encrypt connections to a server that is not on loopback")
     tls_ca: Path | None = Field(None, description="certificate authority that signed the server's certificate")
-    prefix: str = Field("data_platform", pattern=r"^[a-z][a-z0-9_]{0,31}$", description="schemas are named PREFIX_people …")
+    prefix: str = Field(
+        "data_platform", pattern=r"^[a-z][a-z0-9_]{0,31}$", description="schemas are named PREFIX_people …"
+    )
 
 
 class StoreSettings(_Section):
@@ -78,7 +82,9 @@ class OutboxSettings(_Section):
     """The local, durable queue of accesses that wait for the database."""
 
     segment_bytes: int = Field(1 * MIB, ge=4096, description="size of one segment file")
-    max_bytes: int = Field(1 * GIB, ge=4096, description="backlog above this is reported; reads go on unrecorded, loudly")
+    max_bytes: int = Field(
+        1 * GIB, ge=4096, description="backlog above this is reported; reads go on unrecorded, loudly"
+    )
     batch_events: int = Field(1000, ge=1, le=10_000, description="accesses per delivered batch")
     ship: bool = Field(True, description="start the shipper process on demand")
     idle_seconds: float = Field(5.0, ge=0, description="the shipper ends after this long without work")
@@ -88,7 +94,9 @@ class FileSettings(_Section):
     """Reading files and mounted shares."""
 
     max_bytes: int = Field(1024 * GIB, ge=0, description="larger files are refused")
-    owners: dict[str, str] = Field(default_factory=dict, description="folder -> login of its owner, for shares mounted under one user")
+    owners: dict[str, str] = Field(
+        default_factory=dict, description="folder -> login of its owner, for shares mounted under one user"
+    )
 
 
 class HttpSettings(_Section):
@@ -120,8 +128,12 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("data-platform")))
-    account: str = Field("", max_length=255, description="who reads, where the source has no sign-in; empty = login of the machine")
-    realm: str = Field("local", max_length=255, description="directory that logins of this machine and of `account` belong to")
+    account: str = Field(
+        "", max_length=255, description="who reads, where the source has no sign-in; empty = login of the machine"
+    )
+    realm: str = Field(
+        "local", max_length=255, description="directory that logins of this machine and of `account` belong to"
+    )
     on_behalf_of: str = Field("", max_length=255, description="person a service account works for")
     database: DatabaseSettings = DatabaseSettings()
     store: StoreSettings = StoreSettings()
@@ -160,7 +172,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if folder := os.environ.get("DATA_PLATFORM_SECRETS"):
-            sources.append(SecretsSettingsSource(settings_cls, secrets_dir=folder))
+            sources.append(_secrets(settings_cls, folder))
         if (config := config_file()) is not None:
             sources.append(TomlConfigSettingsSource(settings_cls, toml_file=config))
         return tuple(sources)
@@ -170,11 +182,53 @@ def config_file() -> Path | None:
     """Return the configuration file in force, or None."""
     if named := os.environ.get("DATA_PLATFORM_CONFIG"):
         if not Path(named).is_file():
-            raise SettingsError(f"DATA_PLATFORM_CONFIG names {named}, which is not a file. Create it or unset the variable.")
+            raise SettingsError(
+                f"DATA_PLATFORM_CONFIG names {named}, which is not a file. Create it or unset the variable."
+            )
         return Path(named)
     home = os.environ.get("DATA_PLATFORM_HOME") or platformdirs.user_data_dir("data-platform")
     candidates = (Path(home).expanduser() / "data-platform.toml", SYSTEM_CONFIG)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _secrets(settings_cls: type[BaseSettings], folder: str) -> PydanticBaseSettingsSource:
+    """Secret files, the nested ones too (pydantic's plain source silently skips those)."""
+    if not Path(folder).is_dir():
+        raise SettingsError(
+            f"DATA_PLATFORM_SECRETS names {folder}, which is not a folder. Create it or unset the variable."
+        )
+    return NestedSecretsSettingsSource(settings_cls, secrets_dir=folder)  # type: ignore[arg-type]
+
+
+def origins() -> dict[str, str]:
+    """Return where each setting that is not a default comes from, as ``database.host`` -> ``environment``."""
+    found: dict[str, str] = {}
+    if (config := config_file()) is not None:
+        found |= dict.fromkeys(_dotted(TomlConfigSettingsSource(Settings, toml_file=config)()), str(config))
+    if folder := os.environ.get("DATA_PLATFORM_SECRETS"):
+        found |= dict.fromkeys(_dotted(_secrets(Settings, folder)()), f"secret file in {folder}")
+    return found | dict.fromkeys(_dotted(EnvSettingsSource(Settings)()), "environment")
+
+
+def _dotted(values: dict[str, Any], outer: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict) and outer == "":
+            yield from _dotted(value, f"{name}.")
+        else:
+            yield f"{outer}{name}"
+
+
+def isolated_environment(home: Path, **variables: str) -> dict[str, str]:
+    """Return the environment for a process that must not see this one's configuration.
+
+    Everything ``DATA_PLATFORM_*`` is left out but `home` and `variables` (named without the
+    prefix), so what the demo does can never reach the catalogue that its user works with.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("DATA_PLATFORM_")}
+    given = {f"DATA_PLATFORM_{name}": value for name, value in variables.items()}
+    return (
+        inherited | given | {"DATA_PLATFORM_HOME": str(home), "DATA_PLATFORM_CONFIG": str(home / "data-platform.toml")}
+    )
 
 
 def load(**overrides: object) -> Settings:
@@ -190,7 +244,9 @@ def load(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"Wrong settings ({problems}). Run `data-platform doctor` to see where each comes from.") from None
+        raise SettingsError(
+            f"Wrong settings ({problems}). Run `data-platform doctor` to see where each comes from."
+        ) from None
     except ValueError as error:  # a broken TOML file
         raise SettingsError(f"The configuration file cannot be read: {error}") from None
 
