@@ -19,6 +19,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── SourceTimeout (TimeoutError)       accepted, but never answered
     │   ├── IncompleteDownload (EOFError)      fewer or more bytes than announced
     │   └── SourceChanged (OSError)            changed again and again while being read
+    ├── CacheError (OSError)                   the local cache cannot take the bytes
     ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
     ├── OutboxError (OSError)                  an access could not be noted down
     ├── StoreError
@@ -96,6 +97,10 @@ class IncompleteDownload(SourceError, EOFError):
 
 class SourceChanged(SourceError, OSError):
     """The item changed each time while it was being read."""
+
+
+class CacheError(DataPlatformError, OSError):
+    """The local cache cannot take the bytes: no space left, or not writable."""
 
 
 class VersionUnavailable(Permanent, DataPlatformError, LookupError):
