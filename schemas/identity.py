@@ -18,10 +18,18 @@ def identity(kind: str, *parts: str) -> str:
     """Return the 32-digit identity of `parts`; `kind` keeps the families apart."""
     digest = hashlib.sha256()
     for part in (kind, *parts):
-        data = part.encode("utf-8", "surrogateescape")
+        data = _raw(part)
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return digest.hexdigest()[:ID_DIGITS]
+
+
+def _raw(text: str) -> bytes:
+    """Return the bytes that a file name was made of; other lone surrogates, as in broken JSON, as they are."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def normal_login(login: str) -> str:
@@ -59,5 +67,5 @@ def display_text(raw: str | bytes | os.PathLike[str]) -> str:
     File names are bytes on Linux; what is not UTF-8 is shown with backslashes, as
     ``caf\\xe9.csv``. Only for display: identities are taken over the raw text.
     """
-    data = raw if isinstance(raw, bytes) else os.fspath(raw).encode("utf-8", "surrogateescape")
+    data = raw if isinstance(raw, bytes) else _raw(os.fspath(raw))
     return data.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
