@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datajoint as dj
+from schemas.engine import dj
 
 schema = dj.Schema()
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datajoint as dj
-
-from schemas.catalogue import File
-from schemas.people import Account
+from schemas.engine import dj
 
 schema = dj.Schema()
 
