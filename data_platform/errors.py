@@ -27,6 +27,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── BlobDamaged (ValueError)           the store's bytes do not match their hash
     │   ├── StoreFull (OSError)                no space left
     │   └── StoreUnavailable (ConnectionError) the store does not answer
+    ├── DemoFailed (RuntimeError)              a script of the demo failed
     └── DatabaseError
         ├── DatabaseUnavailable (ConnectionError) no connection
         ├── NotDeployed (LookupError)          the tables are not there yet
@@ -129,6 +130,10 @@ class StoreFull(StoreError, OSError):
 
 class StoreUnavailable(StoreError, ConnectionError):
     """The content store does not answer, or refuses these credentials."""
+
+
+class DemoFailed(DataPlatformError, RuntimeError):
+    """A script of the demo failed."""
 
 
 class DatabaseError(DataPlatformError):
