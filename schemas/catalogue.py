@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.engine import dj
+from schemas.people import Account  # noqa: F401  (definitions refer to it)
 
 schema = dj.Schema()
 

@@ -13,7 +13,7 @@ class PersonKind(dj.Lookup):
     # What kind of account holder a person row stands for
     person_kind : varchar(16) # unknown | person | guest | service
     """
-    contents = (("unknown",), ("person",), ("guest",), ("service",))
+    contents = tuple({"person_kind": kind} for kind in ("unknown", "person", "guest", "service"))
 
 
 @schema

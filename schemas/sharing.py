@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from schemas.catalogue import File  # noqa: F401  (definitions refer to both)
 from schemas.engine import dj
+from schemas.people import Account  # noqa: F401
 
 schema = dj.Schema()
 
@@ -147,7 +149,7 @@ class Channel(dj.Lookup):
     # How it is known that data went from one person to another
     channel : varchar(16) # read: it was read; grant: access was granted; event: the source's log says so
     """
-    contents = (("read",), ("grant",), ("event",))
+    contents = tuple({"channel": channel} for channel in ("read", "grant", "event"))
 
 
 @schema

@@ -1,0 +1,107 @@
+"""What the table definitions of this release say, compared with what a database holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from data_platform.errors import SchemaMismatch
+from schemas.engine import dj
+
+Named = Sequence[tuple[str, dj.Schema]]  # name of the schema in the database, and its tables
+_ATTRIBUTE = re.compile(r"^([a-z]\w*)\s*(=[^:]*)?:")
+_SET_BY_SCHEMA = ("database", "_connection", "_heading", "_support", "declaration_context", "_jobs")
+
+_COLUMNS = {
+    # Not the information schema: it hides tables that the account has no right to.
+    "postgresql": (
+        "SELECT n.nspname, c.relname, a.attname FROM pg_catalog.pg_attribute a "
+        "JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname IN %s AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped"
+    ),
+    "mysql": "SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE table_schema IN %s",
+}
+
+
+def tables(schema: dj.Schema) -> Iterator[Any]:
+    """Return the table classes of a schema, each followed by its parts."""
+    for master, _ in schema.declare_list:
+        yield master
+        value: Any
+        for value in list(vars(master).values()):
+            if isinstance(value, type) and issubclass(value, dj.Part):
+                setattr(value, "_master", master)  # noqa: B010  (else only activation tells a part its name)
+                yield value
+
+
+def attributes(definition: str) -> list[str]:
+    """Return the names of the attributes that a definition spells out, not those of its foreign keys."""
+    lines = (line.strip() for line in definition.splitlines())
+    return [match[1] for match in map(_ATTRIBUTE.match, lines) if match]
+
+
+def missing(connection: dj.Connection, schemas: Named) -> list[str]:
+    """Return the tables that the database does not hold, jobs tables included.
+
+    Raises
+    ------
+    SchemaMismatch
+        If a table is there and lacks an attribute.
+    """
+    present = _columns(connection, [name for name, _ in schemas])
+    absent = []
+    for name, schema in schemas:
+        for table in tables(schema):
+            held = present.get((name, table.table_name))
+            if held is None:
+                absent.append(f"{name}.{table.table_name}")
+            elif lacking := [attribute for attribute in attributes(table.definition) if attribute not in held]:
+                raise SchemaMismatch(
+                    f"{name}.{table.table_name} has no {', '.join(lacking)}: it was made by another release. "
+                    "Use that release, or name another `database.prefix`."
+                )
+        jobs = (jobs_table(table) for table in tables(schema) if issubclass(table, dj.AutoPopulate))
+        absent += [f"{name}.{jobs_name}" for jobs_name in jobs if (name, jobs_name) not in present]
+    return absent
+
+
+def jobs_table(table: Any) -> str:
+    """Return the name of the table that holds the jobs of a computed or imported table."""
+    return f"~~{table.table_name.lstrip('_')}"
+
+
+def _columns(connection: dj.Connection, schemas: Sequence[str]) -> Mapping[tuple[str, str], set[str]]:
+    held: dict[tuple[str, str], set[str]] = {}
+    for schema, table, column in connection.query(_COLUMNS[connection.adapter.backend], (tuple(schemas),)):
+        held.setdefault((schema, table), set()).add(column)
+    return held
+
+
+def declare(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
+    """Bind a schema's tables to the database and make those that are missing, jobs tables included."""
+    if connection.adapter.backend == "mysql":
+        connection.query(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4")
+    reset(schema)  # an activated schema would not look for missing tables
+    schema.activate(name, connection=connection, create_schema=True, create_tables=True)
+    for table in tables(schema):
+        if issubclass(table, dj.AutoPopulate):
+            table().jobs  # noqa: B018  (the first touch makes the table)
+
+
+def activate(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
+    """Bind a schema's tables to the database, which holds all of them."""
+    schema.activate(name, connection=connection, create_schema=False, create_tables=False)
+
+
+def reset(schema: dj.Schema) -> None:
+    """Undo an activation, so that the module's tables can be bound elsewhere."""
+    schema.database = None
+    schema.connection = None
+    for table in tables(schema):
+        for name in _SET_BY_SCHEMA:
+            with suppress(AttributeError):
+                delattr(table, name)
+        if table.__doc__:
+            table.__doc__ = table.__doc__.removesuffix("\nTable definition:\n\n" + table.definition) or None
