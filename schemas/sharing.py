@@ -13,7 +13,7 @@ schema = dj.Schema()
 class AccessBatch(dj.Manual):
     definition = """
     # A delivery of accesses, complete the moment it is visible
-    batch_id : char(32) # identity of its first and last event
+    batch_id : char(32) # identity of its events, in order
     ---
     access_count : int32 # accesses in the batch
     delivered_at : datetime(6) # UTC, by the clock of the sender
