@@ -1,1 +1,100 @@
-"""The face: what users may call."""
+"""The face: what users may call.
+
+>>> from data_platform import read
+>>> import pandas as pd
+>>> frame = pd.read_csv(read("/shares/screening/plate_12.csv"))
+
+Everything is loaded when it is first used, so importing this package is quick and opens
+nothing: no file, no connection, no driver.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os.path
+import sys
+from typing import TYPE_CHECKING
+
+from data_platform.errors import PackageHidden
+from data_platform.version import __version__
+
+if TYPE_CHECKING:
+    from data_platform import errors as errors
+    from data_platform import settings as settings
+    from data_platform.face import check as check
+    from data_platform.face import deploy as deploy
+    from data_platform.face import flush as flush
+    from data_platform.face import read as read
+    from data_platform.face import read_file as read_file
+    from data_platform.face import read_http as read_http
+    from data_platform.face import read_s3 as read_s3
+    from data_platform.face import restore as restore
+    from data_platform.face import status as status
+    from data_platform.face import worker as worker
+    from readers.autolog import autolog as autolog
+
+__all__ = [
+    "__version__",
+    "autolog",
+    "check",
+    "deploy",
+    "errors",
+    "flush",
+    "read",
+    "read_file",
+    "read_http",
+    "read_s3",
+    "restore",
+    "settings",
+    "status",
+    "worker",
+]
+
+_PARTS = ("schemas", "readers", "populate", "dashboard")
+_MODULES = ("errors", "settings")
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module("readers.autolog" if name == "autolog" else f"{__name__}.face")
+    value: object = getattr(module, name)
+    globals()[name] = value  # so that the next use is a plain look-up
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _refuse_namesakes() -> None:
+    """Make sure that our other packages are found, not a file of the user with such a name.
+
+    Raises
+    ------
+    PackageHidden
+        If one is hidden; the message names the file.
+    """
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - pathlib is slow to import
+    for part in _PARTS:
+        file = _file_of(part)
+        if file is not None and os.path.dirname(os.path.realpath(file)) != os.path.join(home, part):  # noqa: PTH120
+            raise PackageHidden(
+                f"{file} has the same name as the package `{part}` of data_platform and hides it. "
+                "Rename it, or start Python in another folder."
+            )
+
+
+def _file_of(part: str) -> str | None:
+    """Return the file that the package was or would be imported from; None if there is none at all."""
+    loaded = sys.modules.get(part)
+    if loaded is not None:  # a folder without __init__.py has no file
+        return loaded.__file__ or os.path.join(*loaded.__path__[:1], "__init__.py")
+    spec = importlib.util.find_spec(part)
+    return spec.origin if spec is not None else None
+
+
+_refuse_namesakes()

@@ -21,6 +21,8 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   └── SourceChanged (OSError)            changed again and again while being read
     ├── CacheError (OSError)                   the local cache cannot take the bytes
     ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
+    ├── AutologError (TypeError)               a decorator cannot log this
+    ├── PackageHidden (ImportError)            a file of the user has the name of a part of this product
     ├── OutboxError (OSError)                  an access could not be noted down
     ├── StoreError
     │   ├── BlobMissing (FileNotFoundError)    the store does not hold this content
@@ -106,6 +108,14 @@ class CacheError(DataPlatformError, OSError):
 
 class VersionUnavailable(Permanent, DataPlatformError, LookupError):
     """The exact bytes asked for cannot be had any more."""
+
+
+class AutologError(DataPlatformError, TypeError):
+    """`autolog` cannot wrap this, or not with these options."""
+
+
+class PackageHidden(DataPlatformError, ImportError):
+    """A file of the user has the name of one of this product's packages, and would be imported in its place."""
 
 
 class OutboxError(DataPlatformError, OSError):
