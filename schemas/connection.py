@@ -51,7 +51,7 @@ class Connection(dj.Connection):
         self.conn_info.update(host=found.host, port=found.port, user=found.user, passwd="", ssl=None)
         try:
             self._conn = self._mended.open(found)
-        except self._mended.errors as error:
+        except (self._mended.errors, OSError) as error:  # OSError: no such file of certificates
             raise DatabaseUnavailable(
                 f"No connection to the {self._mended.backend} server {found.host}:{found.port} as {found.user}: "
                 f"{str(error).strip()}. See that it runs and that the settings `database.*` are right."

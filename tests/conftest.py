@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from data_platform.errors import DatabaseUnavailable
@@ -16,6 +17,15 @@ from schemas.binding import CORE, Binding, Schemas, bind, unbind
 from schemas.embedded import EmbeddedServer
 
 PATIENCE_SECONDS = 120.0
+
+# Nothing that depends on the speed of the machine or on chance may decide whether a test passes.
+hypothesis.settings.register_profile(
+    "same everywhere",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("same everywhere")
 
 
 @pytest.fixture(scope="session", autouse=True)
