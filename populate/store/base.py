@@ -1,0 +1,191 @@
+"""What a content store is: the contract of a folder and of a bucket.
+
+Content is named by its SHA-256, written once and visible only when complete. A `Writer`
+hashes what passes through it and publishes nothing unless the hash is the one announced,
+so whatever happens on the way, an object that can be seen is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from data_platform.errors import BlobDamaged, StoreError
+
+CHUNK = 1024 * 1024
+"""Bytes handed over at once when reading."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_OBJECT_NAME = re.compile(r"[a-z0-9]+(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
+
+
+class Place(NamedTuple):
+    """Where a content is kept: `length` bytes (int) from byte `offset` (int) of an object."""
+
+    object_name: str
+    offset: int
+    length: int
+
+
+def object_name_of(sha256: str) -> str:
+    """Return the name of the object that holds one content alone.
+
+    Raises
+    ------
+    StoreError
+        If `sha256` is not 64 lower-case hexadecimal digits.
+    """
+    if not _SHA256.fullmatch(sha256):
+        raise StoreError(f"{sha256[:80]!r} is not a SHA-256: 64 lower-case hexadecimal digits are needed.")
+    return f"objects/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def content_of(object_name: str) -> str | None:
+    """Return the SHA-256 whose own object this is, or None for any other object."""
+    sha256 = object_name[-64:]
+    return sha256 if _SHA256.fullmatch(sha256) and object_name == object_name_of(sha256) else None
+
+
+def checked_object_name(object_name: str) -> str:
+    """Return `object_name` if it can only lead to something inside the store."""
+    if not _OBJECT_NAME.fullmatch(object_name):
+        raise StoreError(
+            f"{object_name[:80]!r} is not the name of a stored object. Compare it with the table Placement."
+        )
+    return object_name
+
+
+class Writer(ABC):
+    """Takes the bytes of one content, in order; a context manager that aborts unless committed."""
+
+    def __init__(self, sha256: str, size: int | None) -> None:
+        self.object_name = object_name_of(sha256)
+        self.sha256 = sha256
+        self.size = size
+        self.received = 0
+        self._digest = hashlib.sha256()
+        self._ended = False
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes.
+
+        Raises
+        ------
+        BlobDamaged
+            If these are more bytes than were announced.
+        StoreFull, StoreUnavailable, StoreError
+            If they cannot be stored; the writer is aborted then.
+        """
+        self._check_open()
+        view = memoryview(chunk).cast("B")
+        self.received += len(view)
+        if self.size is not None and self.received > self.size:
+            self.abort()
+            raise BlobDamaged(f"More than the announced {self.size} bytes came for {self.sha256}. Read the item again.")
+        self._digest.update(view)
+        try:
+            self._append(view)
+        except BaseException:
+            self.abort()
+            raise
+
+    def commit(self) -> Place:
+        """Make the content visible, durably, and return where it is.
+
+        Raises
+        ------
+        BlobDamaged
+            If the bytes are not those of the announced SHA-256; nothing is visible then.
+        StoreFull, StoreUnavailable, StoreError
+            If they cannot be stored; nothing new is visible then.
+        """
+        self._check_open()
+        try:
+            self._check_content()
+            self._publish()
+        except BaseException:
+            self.abort()
+            raise
+        self._ended = True
+        return Place(self.object_name, 0, self.received)
+
+    def abort(self) -> None:
+        """Forget the bytes; does nothing after a commit or another abort."""
+        if not self._ended:
+            self._ended = True
+            self._discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise StoreError(
+                f"The writer of {self.sha256} was committed or aborted before. Ask the store for a new one."
+            )
+
+    def _check_content(self) -> None:
+        digest = self._digest.hexdigest()
+        if self.size is not None and self.received != self.size:
+            raise BlobDamaged(f"{self.received} of the announced {self.size} bytes came for {self.sha256}. Read again.")
+        if digest != self.sha256:
+            raise BlobDamaged(f"The bytes have the SHA-256 {digest} and not {self.sha256}. Read the item again.")
+
+    @abstractmethod
+    def _append(self, chunk: memoryview) -> None:
+        """Take the next bytes where nobody sees them."""
+
+    @abstractmethod
+    def _publish(self) -> None:
+        """Make the bytes visible as `object_name`; they are known to be right."""
+
+    @abstractmethod
+    def _discard(self) -> None:
+        """Remove every trace of the bytes, without raising."""
+
+
+class Store(ABC):
+    """A place for content. Methods raise the errors of `data_platform.errors` only.
+
+    A store may be used by several threads at once and belongs to the process that opened
+    it: after a fork, open another.
+    """
+
+    name: str
+    """Stable identity without secrets, at most 255 characters, as ``folder:/data/store``."""
+
+    @abstractmethod
+    def writer(self, sha256: str, size: int | None) -> Writer:
+        """Return a writer for the content `sha256` of `size` bytes (None = not known yet)."""
+
+    @abstractmethod
+    def read(self, place: Place) -> Iterator[bytes]:
+        """Yield the `place.length` bytes at `place`, in pieces of about 1 MiB.
+
+        Raises
+        ------
+        BlobMissing
+            If there is no such object.
+        BlobDamaged
+            If the object is too short for the place. The hash is for the caller to compare.
+        """
+
+    @abstractmethod
+    def size(self, object_name: str) -> int | None:
+        """Return an object's size in bytes, or None if it is not there."""
+
+    @abstractmethod
+    def objects(self) -> Iterator[tuple[str, int]]:
+        """Yield name and size in bytes of every object, in the order of their names."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"

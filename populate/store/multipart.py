@@ -1,0 +1,114 @@
+"""Sends a large content in parts, with bounded memory whatever its size.
+
+While one part is on its way the next one is filled. Parts grow with the content, since a
+server takes at most 10,000 of them; those that grow large wait in a temporary file instead
+of in memory.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from populate.store.probe import status_of
+
+MIB = 1024 * 1024
+PART = 8 * MIB
+IN_MEMORY = 2 * PART
+MAX_PARTS = 10_000
+DOUBLE_EVERY = 1_000
+"""Parts after which the part size doubles where the content's size is not known: room for 8 TiB."""
+
+_TAKEN = (404, 409, 412)
+"""Answers to the last request: this upload was completed before, or the name is taken."""
+
+
+def part_size(size: int | None, number: int) -> int:
+    """Return the bytes of the part `number` (from 0) of a content of `size` bytes.
+
+    Some servers want all parts but the last to be alike, which is so if the size is known.
+    """
+    if size is None:
+        return PART << (number // DOUBLE_EVERY)
+    return max(PART, -(-size // MAX_PARTS // MIB) * MIB)
+
+
+class Multipart:
+    """One upload. The caller hashes, and completes it only if the hash is right.
+
+    Every method raises the errors of boto3, but for `abort`, which raises none.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, size: int | None) -> None:
+        self._client = client
+        self._where = {"Bucket": bucket, "Key": key}
+        self._size = size
+        self._parts: list[dict[str, Any]] = []
+        self._under_way: Future[None] | None = None
+        self._upload_id = client.create_multipart_upload(**self._where, ContentType="application/octet-stream")[
+            "UploadId"
+        ]
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._begin_part()
+
+    def write(self, chunk: memoryview) -> None:
+        """Take the next bytes; waits while the part before is on its way."""
+        while chunk:
+            piece = chunk[: self._room]
+            self._part.write(piece)
+            self._room -= len(piece)
+            chunk = chunk[len(piece) :]
+            if not self._room:
+                self._send()
+                self._begin_part()
+
+    def complete(self, create_only: bool) -> None:
+        """Make the object visible, or find that its name is taken: whoever called reads its size back."""
+        condition = {"IfNoneMatch": "*"} if create_only else {}
+        if self._part.tell():
+            self._send()
+        self._wait()
+        try:
+            self._client.complete_multipart_upload(
+                **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}, **condition
+            )
+        except ClientError as error:
+            if status_of(error) not in _TAKEN:
+                raise
+            self.abort()
+        self._close()
+
+    def abort(self) -> None:
+        """Drop the parts that were sent."""
+        with suppress(BotoCoreError, ClientError):
+            self._wait()  # a part that arrives after the abort would stay
+        with suppress(BotoCoreError, ClientError):
+            self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
+        self._close()
+
+    def _begin_part(self) -> None:
+        self._room = part_size(self._size, len(self._parts) + (self._under_way is not None))
+        self._part = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed once it is sent
+
+    def _send(self) -> None:
+        self._wait()
+        self._under_way = self._sender.submit(self._upload, self._part, len(self._parts) + 1)
+
+    def _wait(self) -> None:
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+    def _upload(self, part: SpooledTemporaryFile[bytes], number: int) -> None:
+        with part:
+            part.seek(0)
+            answer = self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=part)
+        self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
+
+    def _close(self) -> None:
+        self._part.close()
+        self._sender.shutdown()

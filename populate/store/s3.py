@@ -1,0 +1,403 @@
+"""The content store in a bucket of any S3-compatible server.
+
+boto3 is the control plane: credentials, bucket, probe, multipart uploads. The bytes of small
+contents and of every read go through obstore, which costs a fraction of boto3 per object.
+Large contents are uploaded part by part through boto3: only it names the upload, so that
+exactly this one can be dropped, and only it sends a part from a file (see `multipart`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from tempfile import gettempdir
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+import obstore
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import S3Store
+
+from data_platform.errors import BlobDamaged, BlobMissing, SettingsError, StoreError, StoreFull, StoreUnavailable
+from data_platform.settings import StoreSettings
+from populate.store.base import CHUNK, Place, Store, Writer, checked_object_name
+from populate.store.multipart import Multipart
+from populate.store.probe import Enforced, probe
+from populate.store.refusals import Refusal, refusal
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig, S3Credential
+
+AT_ONCE = 8 * 1024 * 1024
+"""Contents of at most so many bytes are sent in one request, after their hash was compared."""
+
+ABANDONED_AFTER_DAYS = 7
+"""Parts of uploads whose writer died are removed by the server after this, in buckets made here."""
+
+SPAN = 64 * 1024 * 1024
+"""Bytes that are asked for in one request when reading."""
+
+ASK_AGAIN_AFTER = timedelta(minutes=5)
+"""How long credentials are used before the chain that gave them is asked for newer ones."""
+
+FAILURES = (BaseError, BotoCoreError, ClientError, FileNotFoundError, ValueError)
+_BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,62}", re.ASCII)
+_PREFIX = re.compile(r"(?!.*//)(?!.*\.\.)[A-Za-z0-9._/-]*", re.ASCII)
+_RETRIES: RetryConfig = {
+    "max_retries": 6,
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+    "retry_timeout": timedelta(minutes=3),
+}
+_runtime_of = 0  # process in which obstore's threads were started
+
+
+def open_bucket(settings: StoreSettings) -> BucketStore:
+    """Open the bucket that `settings.url` names; the same object for the same settings in a process."""
+    return _opened(settings, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _opened(settings: StoreSettings, process: int) -> BucketStore:
+    return BucketStore(settings)
+
+
+class BucketStore(Store):
+    """Content in a bucket, under ``<prefix>/objects/ab/cd/<sha256>``.
+
+    Raises
+    ------
+    SettingsError
+        If the URL or the keys are not complete.
+    StoreUnavailable
+        If the server does not answer or refuses the credentials.
+    """
+
+    def __init__(self, settings: StoreSettings) -> None:
+        _stay_in_process()  # a fork inherits the runtime even if it opens a store of its own
+        self.bucket, self._prefix = _parts_of(settings.url)
+        session = _session(settings)
+        try:
+            self.client = _client(session, settings)
+            endpoint = self.client.meta.endpoint_url
+            host = urlsplit(endpoint).netloc.rpartition("@")[2].lower()
+            self.name = "/".join(part for part in (f"s3:{host}", self.bucket, self._prefix) if part)
+            self._region = self.client.meta.region_name
+            self._is_aws = not settings.endpoint
+            self._bytes = _byte_store(session, self.bucket, self._prefix, endpoint, self._region)
+            self._exists = self._bucket_exists()
+        except FAILURES as error:
+            raise refusal(error).error(f"s3://{self.bucket}") from None  # their texts may quote what was signed
+        if len(self.name) > 255:
+            raise SettingsError(
+                "Endpoint, bucket and prefix of store.url are longer than 250 characters. Use a shorter prefix."
+            )
+        self._enforced: Enforced | None = None
+        self._lock = threading.Lock()
+
+    def writer(self, sha256: str, size: int | None) -> BucketWriter:
+        return BucketWriter(self, sha256, size)
+
+    def read(self, place: Place) -> Iterator[bytes]:
+        _stay_in_process()
+        name = checked_object_name(place.object_name)
+        if place.length == 0:  # a range of no bytes cannot be asked for
+            if self.size(name) is None:
+                raise self._missing(name)
+            return
+        received = 0
+        try:
+            for piece in self._pieces(name, place):
+                received += len(piece)
+                yield piece
+        except FAILURES as error:
+            raise self._read_error(name, place, error) from None
+        if received != place.length:
+            raise BlobDamaged(
+                f"{self.name} gave {received} of {place.length} bytes of {name}. Run `data-platform check`."
+            )
+
+    def size(self, object_name: str) -> int | None:
+        _stay_in_process()
+        try:
+            return int(obstore.head(self._bytes, checked_object_name(object_name))["size"])
+        except FAILURES as error:
+            if (refused := refusal(error)).is_missing:
+                return None
+            raise refused.error(self.name) from None
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        _stay_in_process()
+        try:
+            for batch in obstore.list(self._bytes, "objects", chunk_size=1000):
+                yield from ((found["path"], found["size"]) for found in batch)
+        except FAILURES as error:
+            raise refusal(error).error(self.name) from None
+
+    def put(self, object_name: str, content: bytes) -> None:
+        """Store a small content whose hash was compared, in one request."""
+        _stay_in_process()
+        created = self._create(object_name, content)
+        if created and self.enforced.payload:
+            return
+        if self.size(object_name) == len(content):
+            return
+        # Nothing there, or something of another size, which cannot be this content.
+        try:
+            obstore.put(self._bytes, object_name, content, use_multipart=False)
+        except FAILURES as error:
+            raise refusal(error).error(self.name) from None
+        self.check_size(object_name, len(content))
+
+    def start_upload(self, object_name: str, size: int | None) -> Multipart:
+        """Begin to store a large content."""
+        if not self._exists:
+            _ = self.enforced
+        key = f"{self._prefix}/{object_name}" if self._prefix else object_name
+        return Multipart(self.client, self.bucket, key, size)
+
+    def check_size(self, object_name: str, size: int) -> None:
+        """Read back what the server keeps of an object that was just stored."""
+        found = self.size(object_name)
+        if found != size:
+            raise StoreUnavailable(
+                f"{self.name} accepted {size} bytes and keeps {found or 0} of them. Store the content again; "
+                "if that does not help, look into the server's log."
+            )
+
+    @property
+    def enforced(self) -> Enforced:
+        """What the server enforces, found out before the first write; the bucket is made then, too."""
+        with self._lock:
+            if self._enforced is None:
+                self._enforced = self._prepare()
+            return self._enforced
+
+    def _prepare(self) -> Enforced:
+        try:
+            if not self._exists:
+                _make_bucket(self.client, self.bucket, self._region if self._is_aws else "")
+                self._exists = True
+            return probe(self.client, self.bucket, f"{self._prefix}/probe" if self._prefix else "probe")
+        except FAILURES as error:
+            raise refusal(error).error(self.name) from None
+
+    def _bucket_exists(self) -> bool:
+        try:
+            self.client.head_bucket(Bucket=self.bucket)
+        except ClientError as error:
+            if refusal(error).is_missing:
+                return False
+            raise
+        return True
+
+    def _create(self, object_name: str, content: bytes) -> bool:
+        """Store the content unless the name is taken; False if that is not certain to have happened."""
+        if not self.enforced.create_only:
+            return False
+        try:
+            obstore.put(self._bytes, object_name, content, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        except FAILURES as error:
+            # The reply may be lost and the content stored: reading back tells.
+            if (refused := refusal(error)).may_pass:
+                return False
+            raise refused.error(self.name) from None
+        return True
+
+    def _pieces(self, name: str, place: Place) -> Iterator[bytes]:
+        end = place.offset + place.length
+        for start in range(place.offset, end, SPAN):
+            span = (start, min(start + SPAN, end))
+            for piece in obstore.get(self._bytes, name, options={"range": span}).stream(min_chunk_size=CHUNK):
+                yield bytes(piece)
+
+    def _missing(self, name: str) -> BlobMissing:
+        return BlobMissing(
+            f"{self.name} does not hold {name}. `data-platform check` lists what else is missing; "
+            "put it back from a copy of the store."
+        )
+
+    def _read_error(self, name: str, place: Place, error: Exception) -> StoreError:
+        refused: Refusal = refusal(error)
+        if refused.is_missing and refused.code != "NoSuchBucket":
+            return self._missing(name)
+        if refused.status == 416:
+            return BlobDamaged(
+                f"{self.name} holds {name}, but not byte {place.offset} of it. Run `data-platform check`."
+            )
+        return refused.error(self.name)
+
+
+class BucketWriter(Writer):
+    """Keeps a small content in memory until its hash is known; sends a large one in parts."""
+
+    def __init__(self, store: BucketStore, sha256: str, size: int | None) -> None:
+        super().__init__(sha256, size)
+        self._store = store
+        self._buffer = bytearray()
+        self._upload: Multipart | None = None
+        self._present = False
+
+    def _append(self, chunk: memoryview) -> None:
+        if self._present:
+            return
+        if self._upload is None and len(self._buffer) + len(chunk) <= AT_ONCE:
+            self._buffer += chunk
+            return
+        try:
+            self._send(chunk)
+        except FAILURES as error:
+            raise refusal(error).error(self._store.name) from None
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreFull(
+                f"A part of an upload cannot be kept here ({error.strerror}). Make room in {gettempdir()}."
+            ) from error
+
+    def _send(self, chunk: memoryview) -> None:
+        if self._upload is None:
+            if self.size is not None and self._store.size(self.object_name) == self.size:
+                self._present, self._buffer = True, bytearray()
+                return
+            self._upload = self._store.start_upload(self.object_name, self.size)
+            self._upload.write(memoryview(self._buffer))
+            self._buffer = bytearray()
+        self._upload.write(chunk)
+
+    def _publish(self) -> None:
+        if self._upload is not None:
+            self._complete(self._upload)
+        elif not self._present:
+            self._store.put(self.object_name, bytes(self._buffer))
+            self._buffer = bytearray()
+
+    def _complete(self, upload: Multipart) -> None:
+        found = self._store.size(self.object_name)
+        if found == self.received:
+            upload.abort()  # somebody was quicker
+            return
+        try:
+            upload.complete(create_only=found is None and self._store.enforced.create_only)
+        except FAILURES as error:
+            raise refusal(error).error(self._store.name) from None
+        self._store.check_size(self.object_name, self.received)
+
+    def _discard(self) -> None:
+        self._buffer = bytearray()
+        if self._upload is not None:
+            self._upload.abort()
+
+
+def _parts_of(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    prefix = parts.path.strip("/")
+    if not _BUCKET.fullmatch(parts.netloc) or not _PREFIX.fullmatch(prefix) or parts.query or parts.fragment:
+        raise SettingsError(
+            "The setting store.url must be s3://bucket/prefix, of letters, digits, dots and dashes. "
+            "The server goes into store.endpoint, the keys into store.access_key and store.secret_key."
+        )
+    return parts.netloc, prefix
+
+
+def _session(settings: StoreSettings) -> boto3.Session:
+    secret = settings.secret_key.get_secret_value()
+    if bool(settings.access_key) != bool(secret):
+        raise SettingsError("Of store.access_key and store.secret_key only one is set. Set both, or neither.")
+    if not secret:
+        return boto3.Session()
+    return boto3.Session(aws_access_key_id=settings.access_key, aws_secret_access_key=secret)
+
+
+def _client(session: boto3.Session, settings: StoreSettings) -> Any:
+    return session.client(
+        "s3",
+        endpoint_url=settings.endpoint or None,
+        region_name=settings.region or session.region_name or "us-east-1",
+        config=Config(
+            connect_timeout=10,
+            read_timeout=120,
+            retries={"mode": "standard", "total_max_attempts": 5},
+            # Newer defaults send checksums in a form that many other servers refuse; the
+            # signature covers the bytes instead, over https as well.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"payload_signing_enabled": True, "addressing_style": "path" if settings.endpoint else "auto"},
+        ),
+    )
+
+
+def _byte_store(session: boto3.Session, bucket: str, prefix: str, endpoint: str, region: str) -> S3Store:
+    global _runtime_of
+    _runtime_of = os.getpid()
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise StoreUnavailable(
+            "No credentials for the content store were found. Set store.access_key and store.secret_key, "
+            "or sign in the way the AWS command line does."
+        )
+
+    def provide() -> S3Credential:
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "access_key_id": str(frozen.access_key),
+            "secret_access_key": str(frozen.secret_key),
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + ASK_AGAIN_AFTER,
+        }
+
+    options: ClientConfig = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": "10s",
+        "timeout": "5m",  # for one request with its bytes, so a server that falls silent is noticed
+        "default_content_type": "application/octet-stream",
+    }
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        endpoint=endpoint,
+        region=region,
+        # Said explicitly, or variables of the environment that boto3 does not know would decide.
+        skip_signature=False,
+        virtual_hosted_style_request=False,
+        client_options=options,
+        retry_config=_RETRIES,
+        credential_provider=provide,
+    )
+
+
+def _make_bucket(client: Any, bucket: str, region: str) -> None:
+    """Make the bucket; `region` is where AWS is to place it, empty for other servers."""
+    placed = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region not in ("", "us-east-1") else {}
+    try:
+        client.create_bucket(Bucket=bucket, **placed)
+    except ClientError as error:
+        if refusal(error).code != "BucketAlreadyOwnedByYou":
+            raise
+        return  # another worker was quicker
+    rule = {
+        "ID": "abandoned-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": ""},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": ABANDONED_AFTER_DAYS},
+    }
+    with suppress(ClientError):  # some servers know no such rules
+        client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+
+
+def _stay_in_process() -> None:
+    """Refuse what would wait for ever: the threads of obstore do not survive a fork."""
+    if _runtime_of not in (0, os.getpid()):
+        raise StoreError(
+            "A bucket was opened before this process was forked and cannot be used in it. "
+            'Start processes with multiprocessing.get_context("spawn").'
+        )

@@ -1,0 +1,30 @@
+"""Servers for the integration tests, each started when a test first asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from servers.ceph import HOW_TO_INSTALL, Ceph, ceph_server, missing_programs
+from servers.moto import moto_server
+from servers.processes import S3Server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """moto: keys and permissions count, the hashes of bodies do not."""
+    with moto_server(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """A real Ceph RADOS Gateway."""
+    if missing := missing_programs():
+        message = f"{', '.join(missing)} not found; {HOW_TO_INSTALL}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with ceph_server(tmp_path_factory.mktemp("ceph")) as server:
+        yield server

@@ -1,0 +1,1 @@
+"""Real servers that tests start on loopback, each with a folder and ports of its own."""
