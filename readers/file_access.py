@@ -1,0 +1,190 @@
+"""Opening files so that nobody who may write to a folder on the way can redirect it.
+
+Each folder is opened by its name within the one above and only if it is a folder, never a
+symlink; opening never blocks, as it would for a pipe, and has no effect on a terminal.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from data_platform.errors import (
+    AccessDenied,
+    SourceChanged,
+    SourceError,
+    SourceNotFound,
+    SourceUnavailable,
+    UnsafeLink,
+    UnsupportedItem,
+)
+from readers.source import Sink
+from schemas.identity import display_text
+
+PIECE = 1024 * 1024
+
+_PATH_ONLY = getattr(os, "O_PATH", None)  # Linux: neither opens the file nor needs the right to read it
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | (_PATH_ONLY or os.O_RDONLY)
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_ERRORS: tuple[tuple[set[int], type[SourceError], str], ...] = (
+    (
+        {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG},
+        SourceNotFound,
+        "There is nothing at {0}. Check the path, and that its share is mounted.",
+    ),
+    ({errno.EACCES, errno.EPERM}, AccessDenied, "This account may not read {0}. Ask its owner for access."),
+    ({errno.ELOOP}, SourceNotFound, "The symlinks at {0} lead in a circle. Have them mended."),
+    (
+        {errno.ENXIO, errno.ENODEV, errno.EISDIR},
+        UnsupportedItem,
+        "{0} is not a file with bytes. Name a file or folder.",
+    ),
+    ({errno.ESTALE}, SourceChanged, "{0} was replaced while it was being read. Read it again."),
+)
+
+
+def file_error(error: OSError, path: str) -> SourceError:
+    """Return the error of ours for what the system says about `path`."""
+    shown = display_text(path)
+    for numbers, kind, text in _ERRORS:
+        if error.errno in numbers:
+            ours = kind(text.format(shown))
+            break
+    else:
+        ours = SourceUnavailable(
+            f"{shown} cannot be read now ({error.strerror}). "
+            "Check its disk or the connection to its share, and try again."
+        )
+    if isinstance(ours, OSError):
+        ours.errno = error.errno
+    return ours
+
+
+def look_up(path: str) -> tuple[str, os.stat_result]:
+    """Return the real path that `path` leads to, and the state of what is there; nothing is opened."""
+    if _PATH_ONLY is not None:
+        descriptor = os.open(path, _PATH_ONLY)
+        try:
+            state = os.fstat(descriptor)
+            with suppress(OSError):  # /proc may be missing
+                real = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - on every read's path
+                if real.startswith("/") and not real.endswith(" (deleted)"):
+                    return real, state
+        finally:
+            os.close(descriptor)
+    real = os.path.realpath(path, strict=True)
+    return real, os.lstat(real)
+
+
+@contextmanager
+def opened(path: str, folder: bool = False) -> Iterator[int]:
+    """Open the file or folder at the real, absolute `path` without following any symlink.
+
+    Raises
+    ------
+    UnsafeLink
+        If there is a symlink where a file or folder was.
+    SourceError
+        As `file_error` translates.
+    """
+    try:
+        descriptor = _open(path, _FILE | (os.O_DIRECTORY if folder else 0))
+    except OSError as error:
+        raise file_error(error, path) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str, flags: int) -> int:
+    *folders, last = [part for part in path.split("/") if part] or ["."]
+    above = os.open("/", _FOLDER)
+    try:
+        for name in folders:
+            inner = _open_in(above, name, _FOLDER, path)
+            os.close(above)
+            above = inner
+        return _open_in(above, last, flags, path)
+    finally:
+        os.close(above)
+
+
+def _open_in(above: int, name: str, flags: int, path: str) -> int:
+    """Open one part of a path, telling a symlink in its place from a missing one."""
+    try:
+        return os.open(name, flags, dir_fd=above)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENOTDIR} and _is_link(above, name):
+            raise UnsafeLink(
+                f"A symlink was put in place of {name!r} in {display_text(path)}, so it was not followed. "
+                "Read the path again, and find out who changes it."
+            ) from None
+        raise
+
+
+def _is_link(above: int, name: str) -> bool:
+    with suppress(OSError):
+        return stat.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
+    return False
+
+
+def state_of(descriptor: int, path: str) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError as error:
+        raise file_error(error, path) from error
+
+
+def settled(descriptor: int, path: str) -> os.stat_result:
+    """Return the file's state once its time is older than the clock's grain.
+
+    Two writes within one tick leave the same time, so the state of a file that changed this
+    very moment does not yet tell its bytes from those of a moment later.
+    """
+    for _ in range(5):
+        state = state_of(descriptor, path)
+        grain = 2.0 if state.st_ctime_ns % 1_000_000_000 == 0 else 0.02
+        age = time.time() - state.st_ctime
+        if not 0 <= age < grain:
+            return state
+        time.sleep(grain - age)
+    raise SourceChanged(f"{display_text(path)} is being written to. Read it again when it is at rest.")
+
+
+def stream(descriptor: int, size: int, path: str, sink: Sink) -> int:
+    """Pass on the bytes of a file of `size` bytes and return their number; more than that are not passed on."""
+    received = 0
+    while piece := _piece(descriptor, min(PIECE, size - received + 1), path):
+        received += len(piece)
+        if received > size:
+            break
+        sink(piece)
+    return received
+
+
+def _piece(descriptor: int, size: int, path: str) -> bytes:
+    try:
+        return os.read(descriptor, size)
+    except OSError as error:
+        raise file_error(error, path) from error
+
+
+def entries_of(path: str) -> list[tuple[str, os.stat_result]]:
+    """Return names and states of what is in a folder, by name; symlinks are not followed."""
+    found = []
+    with opened(path, folder=True) as descriptor:
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    try:
+                        found.append((entry.name, entry.stat(follow_symlinks=False)))
+                    except FileNotFoundError:  # removed since
+                        continue
+        except OSError as error:
+            raise file_error(error, path) from error
+    return sorted(found, key=lambda pair: pair[0])

@@ -1,0 +1,163 @@
+"""One read, end to end: find the source, serve the bytes, note down who read them.
+
+The user gets a path or the error of the read. That an access could not be noted down is
+never their problem here: it is logged, and the read goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from data_platform.errors import CacheError, DataPlatformError
+from data_platform.settings import Settings, settings
+from readers.autolog import current_function
+from readers.cache import Cache
+from readers.event import Consumer, access_record, consumer
+from readers.fetch import Held, fetch, local_cache, overflow
+from readers.fileset import HeldSet, fetch_set
+from readers.outbox import outbox
+from readers.registry import source_for
+from readers.source import Item, Login, Source
+from schemas.identity import file_id, version_id
+
+Record = dict[str, object]
+_AT_ONCE = 1000  # records of a file set's members that are handed on together
+_log = logging.getLogger(__name__)
+
+
+def read(url: str | os.PathLike[str], *, kind: str | None = None, function: str = "read") -> Path:
+    """Return a read-only local path with the bytes behind a link, and note down who read them.
+
+    Parameters
+    ----------
+    url
+        A path or a link. A folder or prefix is read as a file set: the path is a folder.
+    kind
+        The source to use; None picks it by the link.
+    function
+        What the user called, for the record; a function under `autolog` counts instead.
+
+    Raises
+    ------
+    DataPlatformError
+        Why it cannot be read. The traceback has this one frame of ours, no more.
+    """
+    outcome = attempt(url, kind=kind, function=function)
+    if isinstance(outcome, DataPlatformError):
+        raise outcome from None
+    return outcome
+
+
+def attempt(url: str | os.PathLike[str], *, kind: str | None, function: str) -> Path | DataPlatformError:
+    """Do what `read` does, and return an error of ours instead of raising it.
+
+    For functions around it that raise the error themselves, so that the user's traceback
+    stays short. What is not ours is raised as it is.
+    """
+    try:
+        reading = _Reading(os.fsdecode(url), function, settings())
+    except DataPlatformError as error:  # wrong settings: where would it be noted?
+        return _bare(error)
+    try:
+        return reading.run(kind)
+    except DataPlatformError as error:
+        _log.debug("A read failed.", exc_info=True)
+        reading.note(error)
+        return _bare(error)
+    except Exception as error:
+        reading.note(error)
+        raise
+
+
+def _bare(error: DataPlatformError) -> DataPlatformError:
+    """Return `error` without the inner steps that led to it; they are in the log, at level debug."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+class _Reading:
+    """One read, and what is known of it so far, for the record."""
+
+    def __init__(self, link: str, function: str, configuration: Settings) -> None:
+        self.link = link
+        self.function = function
+        self.settings = configuration
+        self.source: Source | None = None
+        self.item: Item | None = None
+
+    def run(self, kind: str | None) -> Path:
+        self.source = source = source_for(self.link, self.settings, kind)
+        self.item = item = source.resolve(self.link)
+        try:
+            return self._into(local_cache(self.settings), source, item)
+        except CacheError as error:
+            _log.warning("%s The bytes are kept elsewhere until this process ends.", error)
+            try:
+                return self._into(overflow(), source, item)
+            except CacheError:
+                raise error from None
+
+    def _into(self, cache: Cache, source: Source, item: Item) -> Path:
+        """Bring the item into `cache`, note down that it was read, and return its path there."""
+        held = fetch_set(source, item, cache) if item.is_folder else fetch(source, item, cache)
+        self.note(held)
+        assert held.path is not None  # as asked for
+        return held.path
+
+    def note(self, outcome: Held | HeldSet | Exception) -> None:
+        """Hand the record of a read to the outbox; whatever goes wrong with that, the read goes on."""
+        try:
+            who, name = self._consumer(), current_function() or self.function
+            if isinstance(outcome, Held):
+                outbox().append(self._record(who, name, outcome))
+            elif isinstance(outcome, HeldSet):
+                records = self._records_of_set(who, name, outcome)
+                while batch := list(islice(records, _AT_ONCE)):
+                    outbox().append(*batch)
+            else:
+                kind = self._kind()
+                outbox().append(
+                    access_record(who, url=self.link, function=name, item=self.item, source_kind=kind, error=outcome)
+                )
+        except Exception:
+            _log.warning("An access could not be noted down. Run `data-platform doctor`.", exc_info=True)
+
+    def _record(self, who: Consumer, name: str, held: Held, part_of: tuple[str, str, str] | None = None) -> Record:
+        return access_record(
+            who,
+            url=self.link,
+            function=name,
+            item=held.item,
+            source_kind=self._kind(),
+            revision=held.revision,
+            sha256=held.sha256,
+            size=held.size,
+            from_cache=held.from_cache,
+            part_of=part_of,
+        )
+
+    def _records_of_set(self, who: Consumer, name: str, held: HeldSet) -> Iterator[Record]:
+        """Yield one record for the set, whose content is its manifest, and one for each member."""
+        from_cache = all(member.from_cache for member in held.members.values())
+        yield self._record(who, name, Held(held.item, held.sha256, held.sha256, held.size, from_cache))
+        identity = file_id(held.item.source_system, held.item.item_id)
+        version = version_id(held.sha256, held.sha256)
+        for path, member in held.members.items():
+            yield self._record(who, name, member, (identity, version, path))
+
+    def _kind(self) -> str:
+        return self.source.kind if self.source is not None else ""
+
+    def _consumer(self) -> Consumer:
+        """Return who reads; a source that fails to tell does not fail the read."""
+        signed_in: Login | None = None
+        if self.source is not None:
+            try:
+                signed_in = self.source.account()
+            except Exception:
+                _log.debug("The signed-in account is not known.", exc_info=True)
+        return consumer(self.settings, signed_in)
