@@ -1,0 +1,11 @@
+"""The router: which pages there are. Started by ``data-platform dashboard``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+# A picture of our own: Streamlit would load a named icon from another host.
+st.set_page_config(page_title="Data platform", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
+st.navigation([st.Page("pages/files.py", title="Files", icon=":material/folder_open:")]).run()

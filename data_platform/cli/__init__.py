@@ -1,0 +1,32 @@
+"""The command line: one verb for each function of the face.
+
+Every error is one sentence on stderr and exit code 1; a wrong command is 2, as usual.
+``--debug`` or ``DATA_PLATFORM_DEBUG=1`` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import click
+
+from data_platform.cli.catalogue import check, restore, status, worker
+from data_platform.cli.failure import Sentences
+from data_platform.cli.operate import deploy, doctor
+from data_platform.cli.reading import flush, read
+from data_platform.cli.serving import dashboard, demo, demo_story
+
+__all__ = ["main"]
+
+
+@click.group(cls=Sentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, envvar="DATA_PLATFORM_DEBUG", help="Show tracebacks and debug messages.")
+@click.version_option(package_name="data-platform", prog_name="data-platform")
+def main(debug: bool) -> None:
+    """A data catalogue that nobody has to fill in.
+
+    Read a shared link; who read whose file, which exact bytes, backups, versions and the map
+    of who shares with whom follow by themselves.
+    """
+
+
+for _verb in (read, flush, worker, status, restore, check, deploy, doctor, dashboard, demo, demo_story):
+    main.add_command(_verb)

@@ -1,0 +1,92 @@
+"""The catalogue and its backups: work it off, look at it, get bytes back, check them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dashboard.display import human_bytes
+from data_platform.cli.output import json_option, print_json, print_pairs
+
+PROBLEMS_FOUND = 1
+SIZES = ("blob_bytes", "logical_bytes")
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End when nothing is left to do.")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="How many work at once.")
+def worker(once: bool, processes: int) -> None:
+    """Turn accesses into catalogue rows and back up what is new.
+
+    Runs until Ctrl-C or SIGTERM and then finishes what it has begun. Several workers, on
+    several machines, share the work.
+
+    \b
+    Example:
+        data-platform worker --once
+        data-platform worker --processes 4
+    """
+    from data_platform import face
+
+    face.worker(once=once, processes=processes)
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Print how much is catalogued, backed up and still waiting.
+
+    \b
+    Example:
+        data-platform status --json
+    """
+    from data_platform import face
+
+    counts = face.status()
+    if as_json:
+        print_json(counts)
+    else:
+        print_pairs({name: human_bytes(n) if name in SIZES else n for name, n in counts.items()})
+
+
+@click.command()
+@click.argument("sha256")
+@click.option("--to", metavar="PATH", type=click.Path(path_type=Path), help="Write there; default: HEX in this folder.")
+def restore(sha256: str, to: Path | None) -> None:
+    """Write a backed-up content to a file, verified byte by byte, and print its path.
+
+    SHA256 is the content's hash, 64 hex digits with or without `sha256:`.
+
+    \b
+    Example:
+        data-platform restore sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --to old.csv
+    """
+    from data_platform import face
+
+    click.echo(str(face.restore(sha256, to)))
+
+
+@click.command()
+@click.option("--verify-data", is_flag=True, help="Read every byte and compare its hash, too.")
+@json_option
+@click.pass_context
+def check(ctx: click.Context, verify_data: bool, as_json: bool) -> None:
+    """Look for backups that are missing, of the wrong size or damaged; exit 1 if there are any.
+
+    \b
+    Example:
+        data-platform check --verify-data
+    """
+    from data_platform import face
+
+    problems = list(face.check(verify_data=verify_data))
+    if as_json:
+        print_json([asdict(problem) for problem in problems])
+    else:
+        for problem in problems:
+            click.echo(str(problem))
+        click.echo(f"{len(problems):,} problems found." if problems else "Every backup is in place.")
+    if problems:
+        ctx.exit(PROBLEMS_FOUND)

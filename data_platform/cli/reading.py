@@ -1,0 +1,47 @@
+"""Reading, and delivering what was read."""
+
+from __future__ import annotations
+
+import click
+
+from data_platform.cli.output import json_option, print_json
+
+
+@click.command()
+@click.argument("url")
+@click.option("--version", metavar="sha256:HEX", help="Exactly this content, from the backup if need be.")
+@click.option("--as-of", metavar="MOMENT", help="The version in force then, as 2026-05-01T12:00 (UTC).")
+@json_option
+def read(url: str, version: str | None, as_of: str | None, as_json: bool) -> None:
+    """Read a link or path and print the local path of its bytes.
+
+    \b
+    Example:
+        data-platform read /shares/clinical/lung.csv
+        data-platform read https://data.example.org/lung.csv --as-of 2026-05-01
+    """
+    from data_platform import face
+
+    path = face.read(url, version=version, as_of=as_of)
+    if as_json:
+        print_json({"url": url, "path": str(path)})
+    else:
+        click.echo(str(path))
+
+
+@click.command()
+@json_option
+def flush(as_json: bool) -> None:
+    """Deliver the accesses that wait on this machine, now.
+
+    \b
+    Example:
+        data-platform flush
+    """
+    from data_platform import face
+
+    delivered = face.flush()
+    if as_json:
+        print_json({"delivered": delivered})
+    else:
+        click.echo(f"{delivered:,} accesses delivered.")

@@ -1,0 +1,230 @@
+"""What is configured, what works, and what to do about what does not. Secrets are never told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, SecretStr
+
+from data_platform.errors import DataPlatformError, MissingExtra
+from data_platform.redact import redact_text
+from data_platform.settings import GIB, Settings, load, origins
+
+if TYPE_CHECKING:
+    from schemas.binding import Binding
+
+State = Literal["ok", "note", "todo"]
+LITTLE_SPACE = GIB  # bytes free
+CLOCKS_APART = 5.0  # seconds
+PROBE = b"data-platform doctor: this store can be written and read.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """A setting, its value as text (of a secret only whether it is set) and where it comes from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that was examined; `advice` says what to do, and is empty if nothing."""
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that the doctor has to say."""
+
+    well: bool
+    settings: list[SettingValue]
+    findings: list[Finding]
+
+
+def examine() -> Report:
+    """Examine this installation; takes a few seconds, raises nothing."""
+    try:
+        settings = load()
+        values = list(configured(settings))
+    except DataPlatformError as error:
+        broken = Finding(
+            "settings", "todo", redact_text(str(error)), "Mend the setting named; nothing else was examined."
+        )
+        return Report(False, [], [broken])
+    findings = list(_findings(settings))
+    return Report(all(finding.state != "todo" for finding in findings), values, findings)
+
+
+def configured(settings: Settings) -> Iterator[SettingValue]:
+    """Yield every setting, in the order of their definition."""
+    known = origins()
+    for name, value in _flat(settings):
+        text = ("set" if value.get_secret_value() else "not set") if isinstance(value, SecretStr) else str(value)
+        yield SettingValue(name, redact_text(text) or "-", known.get(name, "default"))
+
+
+def _flat(section: BaseModel, outer: str = "") -> Iterator[tuple[str, object]]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{name}.")
+        else:
+            yield f"{outer}{name}", value
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    for name, examination in EXAMINATIONS.items():
+        try:
+            yield from examination(settings)
+        except MissingExtra as error:
+            yield Finding(name, "note", redact_text(str(error)))
+        except Exception as error:  # an examination that fails is itself a finding
+            yield Finding(name, "todo", redact_text(f"{error}") or type(error).__name__, ADVICE[name])
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=settings.home):
+        pass
+    free = shutil.disk_usage(settings.home).free
+    if free < LITTLE_SPACE:
+        yield Finding(
+            "home", "todo", f"{settings.home}: {free:,} bytes free", "Free some space; reads need it for the cache."
+        )
+    else:
+        yield Finding("home", "ok", f"{settings.home}, {free / GIB:,.0f} GiB free")
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from schemas.binding import bind
+
+    binding = bind(settings)
+    binding.ensure()
+    place = "embedded in the home" if settings.database.backend == "embedded" else settings.database.host
+    yield Finding("database", "ok", f"{binding.backend}, {place}, tables of {settings.database.prefix} deployed")
+    yield _clock(binding)
+
+
+def _clock(binding: Binding) -> Finding:
+    """Compare this machine's clock with the database's: reads of several machines are put in order by it."""
+    before = time.time()
+    theirs = float(binding.connection.query(SERVER_TIME[binding.backend]).fetchone()[0])
+    apart = max(before - theirs, theirs - time.time(), 0.0)
+    if apart > CLOCKS_APART:
+        return Finding("clock", "todo", f"{apart:,.0f} s from the database's", "Let this machine set its clock by NTP.")
+    return Finding("clock", "ok", "agrees with the database's")
+
+
+SERVER_TIME = {
+    "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
+    "mysql": "SELECT UNIX_TIMESTAMP(NOW(6))",
+}
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    import hashlib
+
+    from populate.store import open_store
+
+    store = open_store(settings)
+    digest = hashlib.sha256(PROBE).hexdigest()
+    with store.writer(digest, len(PROBE)) as writer:
+        writer.write(PROBE)
+        place = writer.commit()
+    same = b"".join(store.read(place)) == PROBE
+    if same:
+        yield Finding("store", "ok", f"{store.name} can be written and read")
+    else:
+        yield Finding("store", "todo", f"{store.name} gives back other bytes than were written", ADVICE["store"])
+
+
+def _cache(settings: Settings) -> Iterator[Finding]:
+    folder = settings.cache_folder
+    if folder.exists() and not os.access(folder, os.W_OK):
+        yield Finding("cache", "todo", f"{folder} cannot be written", ADVICE["cache"])
+    else:
+        used = sum(_bytes_below(folder))
+        yield Finding("cache", "ok", f"{used / GIB:,.2f} of {settings.cache.max_bytes / GIB:,.0f} GiB used")
+
+
+def _bytes_below(folder: Path) -> Iterator[int]:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                yield os.lstat(os.path.join(root, name)).st_size
+            except FileNotFoundError:  # evicted while we look
+                continue
+
+
+def _outbox(settings: Settings) -> Iterator[Finding]:
+    from readers.outbox import pending
+
+    waiting = pending(settings.outbox_folder)
+    held = sum(_bytes_below(settings.outbox_folder))
+    if held > settings.outbox.max_bytes // 2:
+        yield Finding(
+            "outbox", "todo", f"{waiting:,} accesses wait, {held:,} bytes: over half of the limit", ADVICE["outbox"]
+        )
+    elif waiting:
+        yield Finding(
+            "outbox", "note", f"{waiting:,} accesses wait for delivery", "`data-platform flush` delivers them now."
+        )
+    else:
+        yield Finding("outbox", "ok", "nothing waits for delivery")
+    how = "starts on demand" if settings.outbox.ship else "is switched off (outbox.ship): only `flush` delivers"
+    yield Finding("shipper", "ok" if settings.outbox.ship else "note", how)
+
+
+def _readers(settings: Settings) -> Iterator[Finding]:
+    from readers.registry import source_of_kind
+
+    for name in sorted({point.name for point in entry_points(group="data_platform.readers")}):
+        try:
+            source_of_kind(name, settings)
+        except MissingExtra as error:
+            yield Finding(f"reader {name}", "note", redact_text(str(error)))
+        else:
+            yield Finding(f"reader {name}", "ok", "installed")
+
+
+def _git(settings: Settings) -> Iterator[Finding]:
+    if shutil.which("git"):
+        yield Finding("git", "ok", "runs are recorded with their commit")
+    else:
+        yield Finding(
+            "git", "note", "not installed", "Install git, so that runs are recorded with the commit of their code."
+        )
+
+
+EXAMINATIONS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+    "home": _home,
+    "database": _database,
+    "store": _store,
+    "cache": _cache,
+    "outbox": _outbox,
+    "readers": _readers,
+    "git": _git,
+}
+ADVICE = {
+    "home": "Set DATA_PLATFORM_HOME to a folder that you may write.",
+    "database": "Check the settings `database.*`; a new server needs `data-platform deploy` by the schemas' owner.",
+    "store": "Check the settings `store.*` and that this account may write there.",
+    "cache": "Make the folder `cache` in the home writable for yourself, or delete it.",
+    "outbox": "Make the database reachable and run `data-platform flush`; accesses wait safely until then.",
+    "readers": "Reinstall the package that provides the reader.",
+    "git": "Install git.",
+}

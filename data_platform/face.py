@@ -1,0 +1,154 @@
+"""What users call, in terms of the parts that do it. Each verb of the command line is one of these functions.
+
+`data_platform` exports these lazily: nothing here imports a database driver, pandas or
+Streamlit before a function that needs one is called.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_platform.errors import DataPlatformError
+from data_platform.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from populate.check import Problem
+
+Link = str | PathLike[str]
+
+
+def read(url: Link, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Return a read-only local path with the bytes behind a shared link, and note down who read them.
+
+    Parameters
+    ----------
+    url
+        A path, ``file://``, ``https://`` or ``s3://`` link, or whatever an installed reader
+        understands. A folder is read as a file set: the path returned is a folder.
+    version
+        ``sha256:`` and 64 hex digits, or as many as are unique among the file's versions:
+        exactly these bytes, from the backup if the source has moved on.
+    as_of
+        A moment, as a datetime or ISO text (UTC unless it says otherwise): the version that
+        was in force then.
+
+    Returns
+    -------
+    Path
+        Keeps the file's own name; valid until the cache evicts it, which takes at least
+        ``cache.keep_seconds``.
+
+    Raises
+    ------
+    UnknownSource, MissingExtra, SourceError
+        If the link cannot be read; each is also the fitting built-in.
+    VersionUnavailable
+        If no such version is known, or its bytes cannot be had any more.
+    """
+    outcome = _outcome(url, None, "read", version, as_of)
+    if isinstance(outcome, DataPlatformError):
+        raise outcome from None
+    return outcome
+
+
+def read_file(path: Link, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Read a file or folder of this machine or of a mounted share; see `read`."""
+    outcome = _outcome(path, "file", "read_file", version, as_of)
+    if isinstance(outcome, DataPlatformError):
+        raise outcome from None
+    return outcome
+
+
+def read_http(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Read an http(s) link; see `read`."""
+    outcome = _outcome(url, "http", "read_http", version, as_of)
+    if isinstance(outcome, DataPlatformError):
+        raise outcome from None
+    return outcome
+
+
+def read_s3(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Read an ``s3://bucket/key`` link, or a prefix as a file set; see `read`."""
+    outcome = _outcome(url, "s3", "read_s3", version, as_of)
+    if isinstance(outcome, DataPlatformError):
+        raise outcome from None
+    return outcome
+
+
+def _outcome(
+    url: Link, kind: str | None, function: str, version: str | None, as_of: datetime | str | None
+) -> Path | DataPlatformError:
+    """Return the path or the error, which each function raises itself: a user's traceback has one frame of ours."""
+    if version is None and as_of is None:
+        from readers import reading
+
+        return reading.attempt(url, kind=kind, function=function)
+    from data_platform import history
+
+    return history.attempt(url, kind=kind, version=version, as_of=as_of)
+
+
+def flush() -> int:
+    """Deliver every access that waits on this machine, now; return how many were delivered.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If the database does not answer; nothing is lost, the accesses keep waiting.
+    """
+    from readers.shipper import flush as deliver_all
+
+    return deliver_all(settings())
+
+
+def worker(*, once: bool = False, processes: int = 1) -> None:
+    """Turn accesses into catalogue rows and back up new content: until stopped, or `once` until nothing is left."""
+    from populate.worker import run_worker
+
+    run_worker(settings(), once=once, processes=processes)
+
+
+def status() -> dict[str, int]:
+    """Return the counts of what is catalogued, backed up and still waiting; sizes are in bytes."""
+    from populate.pipeline import bind_all
+    from populate.status import status as counts
+
+    return dict(counts(bind_all(settings()), settings()))
+
+
+def restore(sha256: str, to: Link | None = None) -> Path:
+    """Write the content with this SHA-256 to `to` (default: the current folder) and return its path.
+
+    Raises
+    ------
+    BlobMissing, BlobDamaged
+        If the store does not hold these bytes, or holds others.
+    """
+    from populate.pipeline import bind_all
+    from populate.restore import restore as restore_blob
+    from populate.store import open_store
+
+    wanted = sha256.removeprefix("sha256:").lower()
+    return restore_blob(bind_all(settings()), open_store(settings()), wanted, None if to is None else Path(to))
+
+
+def check(*, verify_data: bool = False) -> Iterator[Problem]:
+    """Yield what is wrong with the content store: missing or short blobs, and damaged ones if `verify_data`."""
+    from populate.check import check as examine
+    from populate.pipeline import bind_all
+    from populate.store import open_store
+
+    return examine(bind_all(settings()), open_store(settings()), verify_data=verify_data)
+
+
+def deploy() -> list[str]:
+    """Create what is missing of the schemas and tables, and return the names of the schemas."""
+    from populate.pipeline import SCHEMAS, bind_all
+
+    bind_all(settings(), deploy=True)
+    return [f"{settings().database.prefix}_{name}" for name, _ in SCHEMAS]

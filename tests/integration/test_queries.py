@@ -1,0 +1,155 @@
+"""What the dashboard's pages ask, on a catalogue that real reads have made."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from colleagues import REALM, Colleagues
+
+from dashboard import queries
+from data_platform.errors import SourceError
+from schemas.binding import Binding
+from schemas.identity import account_id
+from schemas.people import Account, Department, Membership, Person
+
+MARKUP = "![x](https://evil.example/p.png) <img src=x onerror=alert(1)> 100%_!.csv"
+TRIAL, COPY, LOG = "maria/trial.csv", "chen/Copy of trial.csv", f"chen/{MARKUP.replace('/', '∕')}"
+
+
+@pytest.fixture
+def colleagues(binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Colleagues:
+    """Maria's trial in two versions, Chen's copy of the first, and a file with an odd name, all worked off."""
+    people = Colleagues(tmp_path / "shares", monkeypatch)
+    _employ(binding, "aiko", "Aiko Tanaka", "Biostatistics")
+    people.put(TRIAL, b"first")
+    people.put(COPY, b"first")
+    people.put(LOG, b"")
+    people.read("aiko", TRIAL)
+    people.read("maria", TRIAL)
+    people.read("aiko", COPY)
+    people.read("chen", LOG)
+    people.put(TRIAL, b"second, longer")
+    people.read("aiko", TRIAL)
+    os.mkfifo(people.shares / "maria" / "live")
+    with pytest.raises(SourceError):
+        people.read("aiko", "maria/live")
+    people.work()
+    return people
+
+
+def _employ(binding: Binding, login: str, name: str, department: str) -> None:
+    identity = account_id(REALM, login)
+    Department.insert1({"department": department})
+    Person.insert1({"person_id": identity, "full_name": name, "person_kind": "person"})
+    Account.insert1({"account_id": identity, "realm": REALM, "login": login, "person_id": identity})
+    Membership.insert1({"person_id": identity, "member_since": date(2026, 1, 1), "department": department})
+
+
+def listed(binding: Binding, **filters: object) -> pd.DataFrame:
+    return queries.files(binding, **filters).set_index("file_name")  # type: ignore[arg-type]
+
+
+def test_files_with_owner_readers_versions_size_and_backup(binding: Binding, colleagues: Colleagues) -> None:
+    files = listed(binding)
+    trial = files.loc["trial.csv"]
+    assert trial["owner"] == "maria"
+    assert trial["readers"] == ["Aiko Tanaka", "maria"]
+    assert trial["versions"] == 2
+    assert trial["size"] == len(b"second, longer")
+    assert trial["backup"] == "backed up"
+    assert trial["members"] == 0
+    assert trial["file_path"].endswith(TRIAL)
+    assert files["reason"].eq("").all()
+    assert files.loc["Copy of trial.csv"]["owner"] == "chen"
+    assert queries.count_files(binding) == len(files) == 3
+
+
+def test_numbers_at_the_top(binding: Binding, colleagues: Colleagues) -> None:
+    numbers = queries.headline(binding)
+    assert numbers["reads"] == 6
+    assert numbers["versions"] == 4
+    assert numbers["bytes_in"] == 2 * len(b"first") + len(b"second, longer")
+    assert numbers["bytes_kept"] == numbers["bytes_distinct"] == len(b"first") + len(b"second, longer")
+    assert numbers["edges"] == 2
+    assert not queries.is_demo(binding)
+
+
+@pytest.mark.parametrize(
+    ("search", "names"),
+    [
+        ("TRIAL", {"trial.csv", "Copy of trial.csv"}),
+        ("100%_!", {Path(LOG).name}),
+        ("%", {Path(LOG).name}),
+        ("tria_.csv", set()),
+        ("maria%csv", set()),
+        ("maria", {"trial.csv"}),
+        ("' OR 1=1 --", set()),
+        ("\\", set()),
+        ("\x00", set()),
+        ("%s", set()),
+    ],
+)
+def test_search_is_plain_text_without_case(
+    binding: Binding, colleagues: Colleagues, search: str, names: set[str]
+) -> None:
+    found = set(listed(binding, search=search).index)
+    assert found == names
+    assert queries.count_files(binding, search=search) == len(found)
+
+
+def test_order_and_pages_are_the_databases_work(binding: Binding, colleagues: Colleagues) -> None:
+    whole = queries.files(binding, sort="size", descending=False)
+    assert list(whole["size"]) == sorted(whole["size"])
+    pages = [queries.files(binding, sort="size", descending=False, limit=1, offset=n) for n in range(4)]
+    assert [len(page) for page in pages] == [1, 1, 1, 0]
+    assert [file_id for page in pages for file_id in page["file_id"]] == list(whole["file_id"])
+    assert list(pages[3].columns) == list(whole.columns)
+    for sort in queries.SORTS:
+        assert len(queries.files(binding, sort=sort)) == 3
+    with pytest.raises(KeyError):
+        queries.files(binding, sort="size; DROP TABLE x")
+
+
+def test_details_of_a_file(binding: Binding, colleagues: Colleagues) -> None:
+    identity = listed(binding).loc["trial.csv"]["file_id"]
+    versions = queries.versions(binding, identity)
+    assert list(versions["size"]) == [len(b"second, longer"), len(b"first")]
+    assert set(versions["backup"]) == {"backed up"}
+    assert (versions["first_read"] <= versions["last_read"]).all()
+    readers = queries.readers(binding, identity).set_index("reader")
+    assert readers.loc["Aiko Tanaka"]["department"] == "Biostatistics"
+    assert readers.loc["Aiko Tanaka"]["reads"] == 2
+    assert readers.loc["maria"]["department"] == ""
+    copies = queries.copies(binding, identity)
+    assert list(copies["file_name"]) == ["Copy of trial.csv"]
+    known = queries.file(binding, identity)
+    assert known is not None
+    assert known["owner"] == "maria"
+    assert queries.file(binding, "0" * 32) is None
+    assert queries.versions(binding, "0" * 32).empty
+
+
+def test_a_backup_that_waits_or_failed_is_said(binding: Binding, colleagues: Colleagues) -> None:
+    kept = listed(binding, state="backed up")
+    assert len(kept) == 3
+    assert listed(binding, state="waiting").empty
+    colleagues.put("maria/new.csv", b"nobody has backed this up")
+    colleagues.read("aiko", "maria/new.csv")
+    colleagues.catalogue_only()
+    assert list(listed(binding, state="waiting").index) == ["new.csv"]
+    colleagues.lose("maria/new.csv")
+    colleagues.work()
+    failed = listed(binding, state="failed")
+    assert list(failed.index) == ["new.csv"]
+    assert failed.iloc[0]["reason"]
+
+
+def test_an_empty_catalogue_has_columns_and_zeros(binding: Binding) -> None:
+    assert queries.count_files(binding) == 0
+    assert queries.files(binding).empty
+    assert "readers" in queries.files(binding).columns
+    assert set(queries.headline(binding).values()) == {0}

@@ -1,0 +1,94 @@
+"""What the doctor says without any server, and where settings come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from data_platform import doctor
+from data_platform.errors import SettingsError
+from data_platform.settings import isolated_environment, load, origins
+
+CANARY = "Canary-7f3a"
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("DATA_PLATFORM_CONFIG", "DATA_PLATFORM_SECRETS", "DATA_PLATFORM_ACCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATA_PLATFORM_HOME", str(tmp_path))
+    return tmp_path
+
+
+def values() -> dict[str, tuple[str, str]]:
+    return {value.name: (value.value, value.origin) for value in doctor.configured(load())}
+
+
+def test_every_setting_is_listed_with_its_origin(no_configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (no_configuration / "data-platform.toml").write_text('realm = "lab"\n[database]\nhost = "db"\nport = 5\n')
+    monkeypatch.setenv("DATA_PLATFORM_DATABASE__PORT", "6")
+    listed = values()
+    assert listed["realm"] == ("lab", str(no_configuration / "data-platform.toml"))
+    assert listed["database.host"] == ("db", str(no_configuration / "data-platform.toml"))
+    assert listed["database.port"] == ("6", "environment")
+    assert listed["home"] == (str(no_configuration), "environment")
+    assert listed["database.user"] == ("data_platform", "default")
+    assert {"cache.max_bytes", "store.url", "http.trusted_hosts", "file.owners"} <= set(listed)
+
+
+def test_a_secret_is_told_only_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "data_platform_database__password").write_text(CANARY)
+    monkeypatch.setenv("DATA_PLATFORM_SECRETS", str(secrets))
+    monkeypatch.setenv("DATA_PLATFORM_STORE__SECRET_KEY", CANARY)
+    monkeypatch.setenv("DATA_PLATFORM_STORE__URL", f"s3://user:{CANARY}@bucket/x")
+    assert load().database.password.get_secret_value() == CANARY
+    listed = values()
+    assert listed["database.password"] == ("set", f"secret file in {secrets}")
+    assert listed["store.secret_key"] == ("set", "environment")
+    assert CANARY not in str(listed)
+
+
+def test_no_secret_is_said_to_be_missing() -> None:
+    assert values()["database.password"] == ("not set", "default")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'realm = "unfinished',
+        "[database]\nport = 'x'\n",
+        "unknown_key = 1\n",
+        '[database]\npassword = ["Canary-7f3a"]\n',
+    ],
+)
+def test_a_broken_configuration_is_a_finding_not_a_traceback(no_configuration: Path, content: str) -> None:
+    (no_configuration / "data-platform.toml").write_text(content)
+    report = doctor.examine()
+    assert not report.well
+    assert [finding.state for finding in report.findings] == ["todo"]
+    assert report.findings[0].advice
+    assert CANARY not in str(report)
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_SECRETS", str(tmp_path / "absent"))
+    with pytest.raises(SettingsError, match="DATA_PLATFORM_SECRETS"):
+        load()
+    with pytest.raises(SettingsError, match="DATA_PLATFORM_SECRETS"):
+        origins()
+
+
+def test_a_demo_sees_nothing_of_its_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_DATABASE__HOST", "the-real-catalogue")
+    monkeypatch.setenv("data_platform_store__url", "s3://the-real-store")
+    environment = isolated_environment(tmp_path / "demo", ACCOUNT="maria.rossi")
+    ours = {name: value for name, value in environment.items() if name.upper().startswith("DATA_PLATFORM")}
+    assert ours == {
+        "DATA_PLATFORM_HOME": str(tmp_path / "demo"),
+        "DATA_PLATFORM_CONFIG": str(tmp_path / "demo" / "data-platform.toml"),
+        "DATA_PLATFORM_ACCOUNT": "maria.rossi",
+    }
+    assert environment["PATH"]
