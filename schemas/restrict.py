@@ -99,6 +99,9 @@ _ATTRIBUTES = {
     "varchar": "text",
     "char": "text",
     "enum": "text",
+    "float": "number",  # DataJoint takes these for numbers on MySQL only
+    "double": "number",
+    "real": "number",
 }
 
 

@@ -6,15 +6,19 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import hypothesis
+import psycopg2
 import pytest
 
-from data_platform.errors import DatabaseUnavailable
+from data_platform.errors import DatabaseUnavailable, NotDeployed
 from data_platform.settings import settings
 from schemas.binding import CORE, Binding, Schemas, bind, unbind
 from schemas.embedded import EmbeddedServer
+from schemas.postmaster import Address
 
 PATIENCE_SECONDS = 120.0
 
@@ -78,10 +82,57 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     running.remove()
 
 
+class _Tables:
+    """Tables that are declared once a session, and emptied and given another name for each test."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.prefix = ""
+
+    def renew(self) -> None:
+        """Give the schemas a name that no process of an earlier test knows."""
+        prefix = f"t{secrets.token_hex(6)}"
+        if self.prefix:
+            with self._cursor() as cursor:
+                for name in self._names(cursor):
+                    cursor.execute(f'ALTER SCHEMA "{name}" RENAME TO "{name.replace(self.prefix, prefix)}"')
+        self.prefix = prefix
+
+    def clear(self, kept: set[str]) -> None:
+        """Empty the tables; drop what a test added."""
+        with self._cursor() as cursor:
+            cursor.execute("SET lock_timeout = '60s'")
+            for name in self._names(cursor) - kept:
+                cursor.execute(f'DROP SCHEMA "{name}" CASCADE')
+            cursor.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)", ([*kept],))
+            tables = [f'"{s}"."{t}"' for s, t in cursor.fetchall() if not t.startswith("#") and t != "~lineage"]
+            if tables:
+                cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
+
+    def _names(self, cursor: Any) -> set[str]:
+        cursor.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", (f"{self.prefix}_",))
+        return {name for (name,) in cursor.fetchall()}
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        with (
+            closing(psycopg2.connect(**self.address.arguments())) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            yield cursor
+
+
+@pytest.fixture(scope="session")
+def _tables(server: EmbeddedServer) -> _Tables:
+    return _Tables(server.start())
+
+
 @pytest.fixture
-def binding(server: EmbeddedServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Binding]:
-    """Return a binding to fresh tables on the session's server; the settings lead there too."""
-    address = server.start()
+def binding(_tables: _Tables, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Binding]:
+    """Return a binding to empty tables on the session's server; the settings lead there too."""
+    _tables.renew()
+    address = _tables.address
     database = {
         "backend": "postgresql",
         "host": address.host,
@@ -89,20 +140,20 @@ def binding(server: EmbeddedServer, home: Path, monkeypatch: pytest.MonkeyPatch)
         "user": address.user,
         "password": address.password,
         "name": address.database,
-        "prefix": f"t{secrets.token_hex(6)}",
+        "prefix": _tables.prefix,
     }
     with monkeypatch.context() as patch:
         for name, value in database.items():
             patch.setenv(f"DATA_PLATFORM_DATABASE__{name.upper()}", value)
         settings.cache_clear()
         schemas = _schemas()
-        bound = bind(deploy=True, schemas=schemas)
+        try:
+            bound = bind(schemas=schemas)
+        except NotDeployed:  # the first test, or one after a test that took a table away
+            bound = bind(deploy=True, schemas=schemas)
         yield bound
         unbind()
-        again = bind(schemas=())
-        for name, _ in schemas:
-            again.connection.query(f'DROP SCHEMA IF EXISTS "{database["prefix"]}_{name}" CASCADE')
-        unbind()
+        _tables.clear({f"{_tables.prefix}_{name}" for name, _ in schemas})
     settings.cache_clear()
 
 

@@ -26,7 +26,8 @@ TYPES: dict[str, dict[str, Any]] = {
     "label": {"type": "varchar(64)", "string": True},
     "digest": {"type": "char(64)", "string": True},
     "size": {"type": "bigint", "numeric": True},
-    "ratio": {"type": "double precision", "numeric": True, "original_type": "float64"},
+    "ratio": {"type": "double precision", "original_type": "float64"},
+    "native": {"type": "double precision"},
     "dirty": {"type": "tinyint", "numeric": True, "original_type": "bool"},
     "seen_at": {"type": "timestamp(6)", "string": True, "original_type": "datetime(6)"},
     "seen_on": {"type": "date", "string": True},
@@ -160,6 +161,7 @@ TAKES: dict[str, tuple[type, ...]] = {
     "digest": (str,),
     "size": (int, float),
     "ratio": (int, float),
+    "native": (int, float),
     "dirty": (bool,),
     "seen_at": (dt.datetime,),
     "seen_on": (dt.date,),
@@ -203,7 +205,7 @@ def test_text_that_no_row_can_hold_is_refused(table: Any, value: str) -> None:
 @BOTH
 def test_the_time_that_is_none_is_refused(table: Any) -> None:
     with pytest.raises(RestrictionError, match="seen_at"):
-        where(table, **{"seen_at": pd.NaT})
+        where(table, seen_at=pd.NaT)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
