@@ -19,12 +19,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_platform import past as catalogue
-from data_platform.errors import AccessDenied, BlobMissing, DataPlatformError, SourceError, VersionUnavailable
+from data_platform.errors import (
+    AccessDenied,
+    BlobDamaged,
+    BlobMissing,
+    DataPlatformError,
+    SourceError,
+    VersionUnavailable,
+)
 from data_platform.past import Member, Past
 from data_platform.redact import redact_url
 from data_platform.settings import Settings, settings
+from populate.backup import Placement
 from populate.pipeline import bind_all
-from populate.store import open_store
+from populate.store import Place, Store, open_store
 from readers.cache import Cache
 from readers.cache_sets import set_path
 from readers.event import access_record, consumer
@@ -33,9 +41,8 @@ from readers.outbox import outbox
 from readers.registry import source_for
 from readers.shipper import flush
 from readers.source import Item, Source
-from schemas.binding import Binding
 from schemas.catalogue import FileSet
-from schemas.identity import account_id, file_id
+from schemas.identity import account_id, file_id, identity
 from schemas.restrict import where
 
 SHORTEST_PREFIX = 8
@@ -124,10 +131,9 @@ class Reading:
         try:
             refusal = self._refusal()
             flush(self.settings)  # what was read a moment ago counts
-            binding = bind_all(self.settings)
-            binding.ensure()
+            bind_all(self.settings).ensure()
             found = self._find(wanted, refusal)
-            path = self._fetch(binding, found, trusted=refusal is not None)
+            path = self._fetch(found, trusted=refusal is not None)
         except DataPlatformError as error:
             self._note(found, error)
             raise
@@ -164,20 +170,20 @@ class Reading:
             return file_id(self.item.source_system, self.item.item_id)
         return catalogue.last_read_under(redact_url(self.url), self.account)
 
-    def _fetch(self, binding: Binding, past: Past, *, trusted: bool) -> Path:
+    def _fetch(self, past: Past, *, trusted: bool) -> Path:
         """Return the path of the bytes, or of the folder of a set's members, in the cache.
 
         `trusted` means that the account has read just this before, so nothing is left to ask.
         """
         is_set = self.item.is_folder if self.item is not None else bool(where(FileSet, file_id=past.file_id))
         if not is_set:
-            return self._content(binding, past.sha256, past.item.name)
+            return self._content(past.sha256, past.item.name)
         if not trusted:
             self._see_members(catalogue.members(past))
-        manifest = self._content(binding, past.sha256, past.item.name).read_bytes()
+        manifest = self._content(past.sha256, past.item.name).read_bytes()
         members = dict(members_of(manifest))
         for path, sha256 in members.items():
-            self._content(binding, sha256, path.rsplit("/", 1)[-1])
+            self._content(sha256, path.rsplit("/", 1)[-1])
         folder = set_path(self.cache, past.item.name, members)
         if folder is None:
             raise VersionUnavailable(f"{past.item.name} was evicted while it was read. Raise cache.max_bytes.")
@@ -198,21 +204,16 @@ class Reading:
     def _listed(self) -> Iterable[tuple[str, Item]]:
         return self.source.list(self.item) if self.item is not None else ()
 
-    def _content(self, binding: Binding, sha256: str, name: str) -> Path:
+    def _content(self, sha256: str, name: str) -> Path:
         """Return the path of a content in the cache, from the backup if it is not there."""
         for _ in range(2):
             if (path := self.cache.path(sha256, name)) is not None:
                 return path
-            self._from_store(binding, sha256)
+            try:
+                bring_from_store(self.cache, open_store(self.settings), sha256)
+            except BlobMissing as error:
+                raise VersionUnavailable(str(error)) from error
         raise VersionUnavailable(f"{name} was evicted while it was read. Raise cache.max_bytes.")
-
-    def _from_store(self, binding: Binding, sha256: str) -> None:
-        try:
-            place_in_cache(self.cache, binding, self.settings, sha256)
-        except BlobMissing as error:
-            raise VersionUnavailable(
-                f"The bytes sha256:{sha256} are not backed up (yet). Let the worker run, or ask the file's owner."
-            ) from error
 
     def _note(self, past: Past | None, error: DataPlatformError | None) -> None:
         had = past if error is None else None
@@ -232,9 +233,24 @@ class Reading:
         )
 
 
-def place_in_cache(cache: Cache, binding: Binding, settings: Settings, sha256: str) -> None:
-    """Bring a content from the store into the cache, verified."""
-    raise NotImplementedError
+def bring_from_store(cache: Cache, store: Store, sha256: str) -> None:
+    """Bring a content from the store into the cache, verified.
+
+    Raises
+    ------
+    BlobMissing, BlobDamaged
+        If the store does not hold these bytes, or holds others.
+    """
+    places = where(Placement, sha256=sha256, store_id=identity("store", store.name)).to_dicts(limit=1)
+    if not places:
+        raise BlobMissing(f"The content sha256:{sha256} is not backed up in {store.name} (yet). Let the worker run.")
+    place = Place(*(places[0][name] for name in ("object_name", "place_offset", "place_length")))
+    with cache.receive(place.length) as incoming:
+        for piece in store.read(place):
+            incoming.write(piece)
+        if incoming.sha256 != sha256:
+            raise BlobDamaged(f"The backup of sha256:{sha256} is damaged. Run `data-platform check --verify-data`.")
+        incoming.commit()
 
 
 class _Seen(Exception):
