@@ -144,8 +144,8 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, tls: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, address: str, tls: ssl.SSLContext | None) -> None:
+        super().__init__((address, 0), Handler)
         self.tls = tls
         self.pages: dict[str, Page] = {}
         self.requests: list[Asked] = []
@@ -161,10 +161,10 @@ class Server(ThreadingHTTPServer):
 
 
 class WebServer:
-    """A server on a free port of 127.0.0.1."""
+    """A server on a free port of a loopback address, known as `host`."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
-        self._server = Server(tls)
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", address: str = "127.0.0.1") -> None:
+        self._server = Server(address, tls)
         self.requests = self._server.requests
         self.port: int = self._server.server_address[1]
         self.authority = f"{host}:{self.port}"
@@ -208,8 +208,10 @@ class WebServer:
 
 
 @contextmanager
-def web_server(tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[WebServer]:
-    server = WebServer(tls, host)
+def web_server(
+    tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", address: str = "127.0.0.1"
+) -> Iterator[WebServer]:
+    server = WebServer(tls, host, address)
     try:
         yield server
     finally:

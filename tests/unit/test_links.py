@@ -151,9 +151,7 @@ def test_refuses_malformed_redirects(location: str) -> None:
         Link.parse("https://example.org/dir/a.csv").join(location)
 
 
-@pytest.mark.parametrize(
-    "entry", ["https://host", "host/", "user@host", "host:port", "host:99999", "a b", "", "127.1"]
-)
+@pytest.mark.parametrize("entry", ["https://host", "host/", "user@host", "host:port", "host:99999", "a b", "", "127.1"])
 def test_wrong_trusted_hosts_are_told(entry: str) -> None:
     with pytest.raises(SettingsError, match="trusted_hosts"):
         TrustedHosts([entry])
