@@ -15,7 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -169,12 +169,17 @@ class Space:
 
     @contextmanager
     def _alone(self, wait: bool = False) -> Iterator[bool]:
-        """Tell whether no other process or thread is evicting, and keep it so."""
-        if not os.path.isdir(self._folder):
-            yield False
-            return
-        with self._opened("evicting") as descriptor:
-            yield _lock(descriptor, wait) is not False
+        """Tell whether no other process or thread is evicting, and keep it so.
+
+        That only saves double work, so where there is no room for the lock it is done without.
+        """
+        with ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(self._opened("evicting"))
+            except OSError:
+                yield os.path.isdir(self._folder)
+            else:
+                yield _lock(descriptor, wait) is not False
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[int]:
