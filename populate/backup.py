@@ -1,0 +1,137 @@
+"""From versions to content in the store, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
+from populate.contents import Failure, Fetcher, Outcome, Wanted
+from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
+from populate.lookup import lookup
+from populate.store import Store, open_store
+from schemas.catalogue import Blob, File, SourceSystem, Version
+from schemas.engine import dj
+from schemas.identity import identity
+
+schema = dj.Schema()
+
+# What `Wanted` holds, in its order.
+COLUMNS = (
+    "file_id",
+    "version_id",
+    "sha256",
+    "blob_size",
+    "revision",
+    "source_kind",
+    "source_system",
+    "item_id",
+)
+
+
+@schema
+class ContentStore(dj.Manual):
+    definition = """
+    # A place where content is kept
+    store_id : char(32) # identity of its name
+    ---
+    store_name : varchar(255) # as folder:/srv/store or s3:endpoint/bucket/prefix
+    """
+
+
+@schema
+class Placement(dj.Manual):
+    definition = """
+    # Where a content is kept: all of an object, or a piece of it
+    -> Blob
+    -> ContentStore
+    ---
+    object_name : varchar(255) # within the store
+    place_offset : int64 # bytes from the start of the object
+    place_length : int64 # bytes
+    """
+
+
+@schema
+class Backup(dj.Imported):
+    definition = """
+    # The versions of a batch are in the store, but for those that failed
+    -> BackupBatch
+    ---
+    backed_up_at : datetime(6) # UTC, by the clock of the worker
+    """
+
+    settings: ClassVar[Settings | None] = None
+    """The worker's; None stands for those of the process."""
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return an array for each of `COLUMNS`, a member of the batch an element."""
+        members = (BackupMember() & key) * Version * Blob * File * SourceSystem
+        return tuple(members.proj(*COLUMNS).to_arrays(*COLUMNS, order_by="KEY"))
+
+    def make_compute(self, key: dict[str, Any], *columns: Any) -> tuple[Any, ...]:
+        """Put what has no place yet into the store; outside the transaction, and harmless to repeat.
+
+        Which contents have a place already is asked here and not in `make_fetch`, since it
+        changes under way when two batches bring the same content, and what is fetched must not.
+        """
+        settings = self.settings or settings_of_process()
+        store = open_store(settings)
+        wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
+        return store.name, Fetcher(settings, store).store_all(_without_place(wanted, store))
+
+    def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome) -> None:
+        """Record where contents are and which versions failed."""
+        store_id = identity("store", store_name)
+        if not lookup(ContentStore, "store_id", store_id=(store_id,)):
+            ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
+        places = (
+            {
+                "sha256": sha256,
+                "store_id": store_id,
+                "object_name": place.object_name,
+                "place_offset": place.offset,
+                "place_length": place.length,
+            }
+            for sha256, place in sorted(outcome.places.items())  # in order, so that workers cannot deadlock
+        )
+        Placement.insert(places, skip_duplicates=True)
+        BackupFailure.insert(_failures(key, outcome.failures.items()), skip_duplicates=True)
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        self.insert1({**key, "backed_up_at": datetime.now(UTC).replace(tzinfo=None)}, skip_duplicates=True)
+
+
+@schema
+class BackupFailure(dj.Manual):
+    definition = """
+    # A version that an attempt could not back up
+    -> BackupMember
+    ---
+    failure_permanent : bool # trying again cannot help
+    failure : varchar(64) # name of the error
+    failure_message : varchar(512) # text of the error, secrets removed
+    """
+
+
+def _without_place(wanted: list[Wanted], store: Store) -> list[Wanted]:
+    hashes = {one.sha256 for one in wanted}
+    placed = lookup(Placement, "sha256", sha256=hashes, store_id=(identity("store", store.name),))
+    hashes -= {sha256 for (sha256,) in placed}
+    return [one for one in wanted if one.sha256 in hashes]
+
+
+def _failures(key: dict[str, Any], failures: Iterable[tuple[Wanted, Failure]]) -> list[dict[str, Any]]:
+    rows = (
+        {
+            **key,
+            "file_id": wanted.file_id,
+            "version_id": wanted.version_id,
+            "failure_permanent": failure.permanent,
+            "failure": failure.name,
+            "failure_message": failure.message,
+        }
+        for wanted, failure in failures
+    )
+    return sorted(rows, key=lambda row: (row["file_id"], row["version_id"]))

@@ -1,0 +1,259 @@
+"""The bytes of versions, from wherever they can still be had, into the content store.
+
+First the local cache, which holds exactly the bytes that were read; then the source, with
+the worker's own credentials: its present bytes if they still are those, else its version
+history. Whatever the way, the store takes only bytes that have the hash that was read, so
+a source that has moved on can never put something else in their place.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from data_platform.errors import (
+    BlobDamaged,
+    Permanent,
+    SourceChanged,
+    SourceTimeout,
+    SourceUnavailable,
+    StoreFull,
+    StoreUnavailable,
+    VersionUnavailable,
+)
+from data_platform.redact import redact_text
+from data_platform.settings import Settings
+from populate.store import Place, Store, Writer
+from populate.store.base import CHUNK
+from readers.cache import Cache
+from readers.registry import source_of_kind
+from readers.source import Sink
+from schemas.identity import display_text
+
+THREADS = 8  # small files are waiting time, not work
+GRACE_SECONDS = 3.0  # when told to stop: files that need longer than this are given up
+GIVE_UP_AFTER = 5  # failures of a source system in a row, before the rest of the batch waits for the next attempt
+STORE_IS_DOWN = (StoreFull, StoreUnavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A version whose bytes are to be stored, and what is needed to fetch them."""
+
+    file_id: str
+    version_id: str
+    sha256: str
+    size: int
+    revision: str
+    source_kind: str
+    source_system: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the bytes of a version could not be stored."""
+
+    permanent: bool
+    name: str
+    message: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        """Return what the catalogue keeps of `error`: never a secret, never more than its columns hold."""
+        message = display_text(redact_text(str(error)))
+        return cls(isinstance(error, Permanent), type(error).__name__[:64], message[:512])
+
+
+class _Stopped(Exception):
+    """The worker was told to stop while a file was under way."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the versions of a batch."""
+
+    places: dict[str, Place] = field(default_factory=dict)
+    failures: dict[Wanted, Failure] = field(default_factory=dict)
+
+
+class Fetcher:
+    """Brings contents into a store, several at a time.
+
+    Parameters
+    ----------
+    settings
+        Those of the worker: its credentials fetch.
+    store
+        Where the bytes go.
+    manifests
+        Bytes of the manifests of file sets, by SHA-256: no source keeps these.
+    """
+
+    def __init__(self, settings: Settings, store: Store, manifests: Mapping[str, bytes] | None = None) -> None:
+        self._settings = settings
+        self._store = store
+        self._manifests = manifests or {}
+        self._cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
+        self._give_up_at = float("inf")
+        self._store_error: BaseException | None = None
+        self._failed_in_a_row: Counter[str] = Counter()
+
+    def store_all(self, wanted: Iterable[Wanted]) -> Outcome:
+        """Store every distinct content of `wanted` once.
+
+        Raises
+        ------
+        StoreFull, StoreUnavailable
+            If the store failed before it took anything: then nothing is known about any version.
+        """
+        groups: dict[str, list[Wanted]] = {}
+        for one in wanted:
+            groups.setdefault(one.sha256, []).append(one)
+        pool = ThreadPoolExecutor(THREADS)
+        futures = {pool.submit(self._store_one, group): group for group in groups.values()}
+        try:
+            outcome = _collected(futures)
+        except BaseException:  # told to stop: what is under way may end, what waits does not begin
+            self._give_up_at = time.monotonic() + GRACE_SECONDS
+            pool.shutdown(wait=False, cancel_futures=True)
+            wait(futures, timeout=2 * GRACE_SECONDS)
+            raise
+        pool.shutdown()
+        if self._store_error is not None and not outcome.places:
+            raise self._store_error
+        return outcome
+
+    def _store_one(self, group: Sequence[Wanted]) -> Place | list[Failure]:
+        """Return where the content was put, or for each version of it why it was not."""
+        failures = []
+        for wanted in group:
+            try:
+                if self._store_error is not None:
+                    raise self._store_error
+                return self._from_here(wanted) or self._from_source(wanted)
+            except _Stopped:
+                raise
+            except Exception as error:  # whatever a source does, it costs its own file only
+                self._take_note(wanted, error)
+                failures.append(Failure.of(error))
+        return failures
+
+    def _take_note(self, wanted: Wanted, error: Exception) -> None:
+        if isinstance(error, STORE_IS_DOWN):
+            self._store_error = error
+        elif isinstance(error, SourceUnavailable | SourceTimeout):
+            self._failed_in_a_row[wanted.source_system] += 1
+
+    def _from_here(self, wanted: Wanted) -> Place | None:
+        """Store the content from this machine; None if it is not here."""
+        manifest = self._manifests.get(wanted.sha256)
+        file = io.BytesIO(manifest) if manifest is not None else self._cache.open(wanted.sha256)
+        if file is None:
+            return None
+        with file, suppress(BlobDamaged):  # evicted and made anew while it was read
+            return self._stream(wanted, lambda sink: _copy(file, sink))
+        return None
+
+    def _from_source(self, wanted: Wanted) -> Place:
+        if self._failed_in_a_row[wanted.source_system] >= GIVE_UP_AFTER:
+            raise SourceUnavailable(
+                f"{wanted.source_system} failed {GIVE_UP_AFTER} times in a row and was not asked again. "
+                "Nothing to do: it is tried again later."
+            )
+        place = self._from_source_now(wanted)
+        self._failed_in_a_row[wanted.source_system] = 0
+        return place
+
+    def _from_source_now(self, wanted: Wanted) -> Place:
+        source = source_of_kind(wanted.source_kind, self._settings)
+        try:
+            item = source.reopen(wanted.source_system, wanted.item_id)
+        except NotImplementedError as error:
+            raise VersionUnavailable(
+                f"{wanted.source_kind} cannot fetch a file again, and its bytes are not in the cache of this machine. "
+                "Run a worker on the machine that reads, or teach the reader to reopen."
+            ) from error
+        now = source.revision(item)
+        if now.token != wanted.revision:
+            try:
+                return self._stream(wanted, lambda sink: source.download_version(item, wanted.revision, sink))
+            except (NotImplementedError, BlobDamaged, VersionUnavailable):
+                # A touched file has a new revision and its old bytes, so the present ones are
+                # worth a try, but only if they can be the same.
+                if now.size not in (None, wanted.size):
+                    raise _moved_on(wanted) from None
+        try:
+            return self._stream(wanted, lambda sink: source.download(item, now, sink))
+        except BlobDamaged as error:
+            if now.token != wanted.revision:
+                raise _moved_on(wanted) from error
+            raise SourceChanged(
+                f"{wanted.source_system} sent other bytes than were read, under the same revision. "
+                "Nothing to do: it is tried again later."
+            ) from error
+
+    def _stream(self, wanted: Wanted, send: Callable[[Sink], object]) -> Place:
+        """Let `send` write the bytes into the store, and return their place once they are verified."""
+        with self._store.writer(wanted.sha256, wanted.size) as writer:
+            sink = _Intake(writer, self)
+            try:
+                send(sink)
+            except Exception:
+                # A source may dress up an error of the store as one of its own.
+                if sink.error is not None:
+                    raise sink.error from None
+                raise
+            return writer.commit()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether files that are still under way should be left."""
+        return time.monotonic() > self._give_up_at
+
+
+class _Intake:
+    """The sink of one file; remembers what stopped it."""
+
+    def __init__(self, writer: Writer, fetcher: Fetcher) -> None:
+        self.error: Exception | None = None
+        self._writer = writer
+        self._fetcher = fetcher
+
+    def __call__(self, chunk: bytes) -> None:
+        try:
+            if self._fetcher.given_up:
+                raise _Stopped
+            self._writer.write(chunk)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _copy(file: IO[bytes], sink: Sink) -> None:
+    while chunk := file.read(CHUNK):
+        sink(chunk)
+
+
+def _collected(futures: Mapping[Future[Place | list[Failure]], Sequence[Wanted]]) -> Outcome:
+    outcome = Outcome()
+    for future in as_completed(futures):
+        group, result = futures[future], future.result()
+        if isinstance(result, Place):
+            outcome.places[group[0].sha256] = result
+        else:
+            outcome.failures.update(zip(group, result, strict=True))
+    return outcome
+
+
+def _moved_on(wanted: Wanted) -> VersionUnavailable:
+    return VersionUnavailable(
+        f"{wanted.source_system} has moved on to another version and keeps no history of the file. "
+        "Whoever still has these bytes can read them once more."
+    )

@@ -1,0 +1,104 @@
+"""Who does a worker's work: this process alone, or processes that it starts.
+
+DataJoint populates in main threads only, and a connection belongs to one process, so more
+hands are more processes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from multiprocessing.process import BaseProcess
+
+from data_platform.errors import DataPlatformError
+from data_platform.settings import Settings
+from populate.backup import Backup
+from populate.jobs import Queue, queues
+from populate.pipeline import bind_all
+from populate.stopping import Stop, repeat
+
+CALLS = {"Ingest": 20, "Backup": 2}  # jobs before the other queue has its turn; a backup may take minutes
+IDLE_SECONDS = 0.5
+PATIENCE = 5  # processes in a row that end with an error before the worker gives up
+STOP_SECONDS = 20.0  # before a process that does not stop is killed
+
+
+class Alone:
+    """This process works."""
+
+    def __init__(self, settings: Settings) -> None:
+        Backup.settings = settings
+        self._queues: tuple[Queue, ...] = queues()
+
+    def step(self) -> int:
+        """Work off some jobs of each queue; return how many."""
+        return sum(queue.run(CALLS[queue.name]) for queue in self._queues)
+
+    def end(self) -> None:
+        """Give back the job that was in hand."""
+        for queue in self._queues:
+            queue.let_go()
+            queue.clean()
+
+
+class Crew:
+    """Several processes work; those that die are replaced."""
+
+    def __init__(self, settings: Settings, processes: int) -> None:
+        self._settings = settings
+        self._errors = 0
+        self._hands = [self._start() for _ in range(processes)]
+
+    def step(self) -> int:
+        """See that all are at work.
+
+        Raises
+        ------
+        DataPlatformError
+            If they end with errors again and again.
+        """
+        for place, hand in enumerate(self._hands):
+            if hand.is_alive():
+                continue
+            self._errors = self._errors + 1 if hand.exitcode == 1 else 0
+            if self._errors > PATIENCE:
+                raise DataPlatformError(
+                    "The processes of the worker end with errors. Their messages above say why; "
+                    "run it with one process to see them in full."
+                )
+            self._hands[place] = self._start()
+        return 0
+
+    def end(self) -> None:
+        """Stop all; each gives back the job that it has in hand."""
+        for hand in self._hands:
+            hand.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for hand in self._hands:
+            hand.join(max(0.0, deadline - time.monotonic()))
+            if hand.is_alive():
+                hand.kill()
+                hand.join()
+
+    def _start(self) -> BaseProcess:
+        # spawn: a forked child would share the connection, and the settings (with their
+        # secrets) reach the child through a pipe, not through arguments or the environment.
+        hand = multiprocessing.get_context("spawn").Process(target=work, args=(self._settings,), daemon=True)
+        hand.start()
+        return hand
+
+
+def work(settings: Settings) -> None:
+    """Be one of a crew: work until told to stop, or until the process that keeps the queues is gone."""
+    with Stop.on_signals() as stop:
+        binding = bind_all(settings)
+        alone = Alone(settings)
+        parent = multiprocessing.parent_process()
+
+        def prepare() -> None:
+            if parent is not None and not parent.is_alive():
+                stop.request()
+            binding.ensure()
+
+        repeat(stop, prepare, alone.step, lambda: False, pause=IDLE_SECONDS)
+        alone.end()

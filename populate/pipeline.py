@@ -1,0 +1,49 @@
+"""All tables, bound to the database in the order in which they depend on each other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from data_platform.settings import Settings
+from populate import backup, ingest
+from schemas.binding import CORE, Binding, Schemas, bind
+
+SCHEMAS: Schemas = (*CORE, ("ingest", ingest.schema), ("backup", backup.schema))
+
+
+def bind_all(settings: Settings | None = None, deploy: bool = False) -> Binding:
+    """Connect this process to every table, those of the jobs included.
+
+    Parameters
+    ----------
+    settings
+        Those of the process unless given.
+    deploy
+        Declare what is missing; only whoever owns the database may.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If no connection can be had.
+    NotDeployed
+        If tables are missing.
+    """
+    with _without_false_alarm():
+        return bind(settings, deploy=deploy, schemas=SCHEMAS)
+
+
+@contextmanager
+def _without_false_alarm() -> Iterator[None]:
+    """Drop DataJoint's warning that the jobs tables, which it defines itself, use types of the database."""
+    log = logging.getLogger("datajoint")
+
+    def welcome(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Native type ")
+
+    log.addFilter(welcome)
+    try:
+        yield
+    finally:
+        log.removeFilter(welcome)

@@ -1,0 +1,75 @@
+"""How far the worker is: bars on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, TextIO
+
+from tqdm import tqdm
+
+SECONDS = 5.0  # between two lines
+
+Counts = Mapping[str, tuple[int, int]]
+"""For each queue the batches that are done, and all batches."""
+
+
+class Progress(Protocol):
+    """Shows how far the worker is."""
+
+    def show(self, counts: Counts) -> None:
+        """Take note of the present state."""
+
+    def close(self, counts: Counts) -> None:
+        """Show the last state and leave the terminal in order."""
+
+
+class Bars:
+    """A bar for each queue."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bars: dict[str, tqdm[Any]] = {}
+
+    def show(self, counts: Counts) -> None:
+        for name, (done, total) in counts.items():
+            if name not in self._bars:
+                self._bars[name] = tqdm(desc=f"{name:8}", unit=" batches", file=self._stream, initial=done)
+            bar = self._bars[name]
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+    def close(self, counts: Counts) -> None:
+        self.show(counts)
+        for bar in self._bars.values():
+            bar.close()
+
+
+class Lines:
+    """A plain line, whenever something has changed and the last one is a few seconds old."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._told: dict[str, tuple[int, int]] = {}
+        self._next = 0.0
+
+    def show(self, counts: Counts) -> None:
+        if time.monotonic() >= self._next:
+            self._tell(counts)
+
+    def close(self, counts: Counts) -> None:
+        self._tell(counts)
+
+    def _tell(self, counts: Counts) -> None:
+        if dict(counts) == self._told:
+            return
+        self._told, self._next = dict(counts), time.monotonic() + SECONDS
+        text = ", ".join(f"{name} {done} of {total} batches" for name, (done, total) in counts.items())
+        print(f"worker: {text}", file=self._stream, flush=True)
+
+
+def progress_on(stream: TextIO | None = None) -> Progress:
+    """Return what suits `stream`, standard error unless given."""
+    stream = stream or sys.stderr
+    return Bars(stream) if stream.isatty() else Lines(stream)

@@ -1,0 +1,122 @@
+"""The wish that a worker ends, and the loop that heeds it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import FrameType
+
+from data_platform.errors import DatabaseUnavailable, DataPlatformError
+from data_platform.redact import redact_text
+
+LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
+_log = logging.getLogger(__name__)
+
+
+class Stop:
+    """Set by SIGTERM and Ctrl-C, which also break off whatever runs under `interrupting`."""
+
+    def __init__(self) -> None:
+        self._event = Event()
+        self._interrupting = False
+
+    @classmethod
+    @contextmanager
+    def on_signals(cls) -> Iterator[Stop]:
+        """Heed SIGTERM and SIGINT for the length of a block, in the main thread."""
+        stop = cls()
+        before = {number: signal.signal(number, stop._receive) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield stop
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @property
+    def requested(self) -> bool:
+        """Whether the worker is to end."""
+        return self._event.is_set()
+
+    def request(self) -> None:
+        """Ask the worker to end when it can."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not past the wish to end."""
+        self._event.wait(seconds)
+
+    def interrupting(self, step: Callable[[], int]) -> int:
+        """Run `step`; a signal raises SystemExit in it, as DataJoint's own handler does while it populates."""
+        self._interrupting = True
+        try:
+            return 0 if self.requested else step()
+        except SystemExit:
+            self.request()
+            return 0
+        finally:
+            self._interrupting = False
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        interrupting, self._interrupting = self._interrupting, False  # a second signal must not disturb the tidying up
+        self.request()
+        if interrupting:
+            raise SystemExit(f"signal {number}")
+
+
+def repeat(
+    stop: Stop,
+    prepare: Callable[[], object],
+    step: Callable[[], int],
+    finished: Callable[[], bool],
+    *,
+    pause: float,
+    patience: int | None = None,
+) -> None:
+    """Repeat `prepare` and `step` until `stop` or, when there was nothing to do, `finished`.
+
+    Whatever goes wrong is most likely the database that went away: it is logged, and tried
+    again after a pause that doubles each time.
+
+    Parameters
+    ----------
+    step
+        Does some work and returns how much; 0 means that there was none.
+    pause
+        Seconds to wait when there was none.
+    patience
+        Failures in a row to bear; None for all.
+
+    Raises
+    ------
+    DataPlatformError
+        If `patience` is at an end.
+    """
+    failures = 0
+    while not stop.requested:
+        try:
+            prepare()
+            done = stop.interrupting(step)
+            if not done and finished():
+                return
+            failures = 0
+        except Exception as error:
+            failures += 1
+            if patience is not None and failures > patience:
+                raise _as_ours(error) from error
+            _log.warning("The worker starts again after %s", redact_text(f"{type(error).__name__}: {error}"))
+            stop.wait(min(0.1 * 2.0**failures, LONGEST_PAUSE))
+            continue
+        if not done:
+            stop.wait(pause)
+
+
+def _as_ours(error: Exception) -> DataPlatformError:
+    if isinstance(error, DataPlatformError):
+        return error
+    return DatabaseUnavailable(
+        f"The database failed again and again ({redact_text(f'{type(error).__name__}: {error}')}). "
+        "Nothing is lost: run the worker again once `data-platform doctor` finds the database in order."
+    )

@@ -1,0 +1,98 @@
+"""Deliveries for tests of what happens to them afterwards, made of records as readers note them down."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, TypeVar
+
+from readers.backlog import Noted
+from readers.delivery import deliver
+from readers.event import Consumer, access_record
+from readers.run import run_record
+from readers.source import Item, Login
+from schemas.binding import Binding
+from schemas.identity import identity
+
+Record = dict[str, object]
+T = TypeVar("T")
+MORNING = datetime(2026, 5, 4, 8)
+_places = count()
+
+
+def item(path: str, owner: str = "brendan", system: str = "file/lab") -> Item:
+    """Return an item as a source would describe it."""
+    return Item(system, path, path.rpartition("/")[2], path, f"file://{path}", owner=Login("acme", owner))
+
+
+def read(
+    file: Item | None, reader: str = "amy", data: bytes = b"x", revision: str = "r1", day: int = 0, **options: Any
+) -> Record:
+    """Return the record of a read, `day` days after a certain morning."""
+    facts = {} if file is None else {"item": file, "source_kind": "file"}
+    if "error" not in options:
+        facts |= {"revision": revision, "sha256": sha256(data), "size": len(data)}
+    who = Consumer(Login("acme", reader), "setting", str(options.pop("on_behalf_of", "")))
+    record = access_record(who, url=file.url if file else "file:///nowhere", function="read", **facts, **options)
+    return record | {"accessed_at": (MORNING + timedelta(days=day)).isoformat()}
+
+
+def sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def hand_in(binding: Binding, records: Iterable[Record], run: str = "run") -> int:
+    """Deliver `records` as one batch, from a run called `run`; return how many were new."""
+    facts = run_record() | {"execution_id": identity("run", run), "started_at": MORNING.isoformat()}
+    payload = json.dumps(facts, default=str).encode()
+    noted = [Noted("segment", next(_places), json.dumps(record).encode(), payload) for record in records]
+
+    def refuse(noted: Noted, reason: str) -> None:
+        raise AssertionError(f"{reason}: {noted.payload!r}")
+
+    return deliver(binding, noted, refuse)
+
+
+def some_reads(seed: int, number: int, files: int = 20) -> list[Record]:
+    """Return reads of few files by few people on few days, so that much happens more than once."""
+    chance = random.Random(seed)
+    return [_some_read(chance, chance.randrange(files)) for _ in range(number)]
+
+
+def _some_read(chance: random.Random, file: int) -> Record:
+    owner, reader = chance.choice(["brendan", "carol", "Carol"]), chance.choice(["amy", "AMY", "brendan", "svc"])
+    thing = item(f"/data/{file}.csv", owner, chance.choice(["file/lab", "nfs/filer"]))
+    if chance.random() < 0.1:
+        return read(thing, reader, error=FileNotFoundError("gone"), day=chance.randrange(3)) | {
+            "outcome": "SourceNotFound"
+        }
+    state = chance.randrange(3)
+    return read(
+        thing,
+        reader,
+        data=f"{file % 7} {state}".encode(),
+        revision=f"r{state}",
+        day=chance.randrange(3),
+        on_behalf_of="dora" if reader == "svc" else "",
+    )
+
+
+def contents(*tables: Any) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of `tables` in order, without the times at which a worker did its work."""
+    bookkeeping = {"ingested_at", "backed_up_at"}
+    found = {}
+    for table in tables:
+        names = [name for name in table().heading.names if name not in bookkeeping]
+        found[table.__name__] = sorted(tuple(row[name] for name in names) for row in table().to_dicts())
+    return found
+
+
+def shuffled(things: Sequence[T], seed: int) -> list[T]:
+    mixed = list(things)
+    random.Random(seed).shuffle(mixed)
+    return mixed
