@@ -49,14 +49,17 @@ _NAME = re.compile(
     r"(?<![\w.-])(?:--(?P<option>\w[\w.-]*+)[ \t]++(?=[^\s-])"
     r"|(?P<quote>(?:\\{0,8}+[\"'])?)(?P<name>[\w.-]++)(?P=quote)[ \t]*+(?P<sign>=>|=|:)[ \t]*+)"
 )
-# 'text', b"text", Secret('text'), and \"text\" within a string; the end of the text ends it too.
-_QUOTED = re.compile(
-    r"(?:[A-Za-z]\w*+\(?)?(?P<mark>\\{0,8}+[\"'])(?P<value>(?:[^\\]|\\.)*?)(?:(?P=mark)|\Z)", re.DOTALL
+# 'text' or \"text\" within a string, up to the end of the text if need be; b'text' and Secret('text') as a whole.
+_TEXT = r"(?P<mark>\\{0,8}+[\"'])(?P<value>(?:[^\\]|\\.)*?)(?:(?P=mark)|\Z)"
+_QUOTED = re.compile(_TEXT, re.DOTALL)
+_WRAPPED = re.compile(
+    rf"(?P<value>(?:[A-Za-z]\w*+\(|[bBrRuUfF]{{1,2}}+){_TEXT.replace('value', 'inner')}\)?)", re.DOTALL
 )
 # Up to a blank, the next `&name=`, or closing punctuation at the end of a word.
 _BARE = re.compile(r"(?P<value>(?:(?![&;]\s*+[\w.-]++=)(?![;,)\]}]{1,8}+(?:\s|\Z))(?:[^\s\"'<>]|[\"'](?=\w)))++)")
 _CONSTANT = re.compile(r"(?i:none|null|true|false|undefined|\*+|)\Z")
-_NUMBER = re.compile(r"[-+.\deE%]+\Z")
+_BEGINNING = 128
+_NUMBER = re.compile(r"[-+]?(?:\d{1,5}|\d{0,5}\.\d{1,20})(?:[eE][-+]?\d{1,3})?%?\Z")
 _RANDOM = re.compile(
     r"(?=[^a-z]*[a-z])(?=\D*\d)(?:(?=[^A-Z]*[A-Z])(?:[\w-]{20,}|[A-Za-z0-9+/]{39,}={0,2})|[0-9a-f-]{32,})\Z"
 )
@@ -208,13 +211,24 @@ def _redact_named(text: str) -> str:
     pieces: list[str] = []
     done = 0
     for match in _NAME.finditer(text):
-        if match.start() < done:
+        if match.start() < done or not _promises(match["option"] or match["name"]):
             continue
-        value = _QUOTED.match(text, match.end()) or _BARE.match(text, match.end())
-        if value is not None and _hides(match, value["value"]):
+        # What is decided by a value is decided by its beginning: a value that stays is looked at
+        # once more for every name in it.
+        beginning = _value(text, match.end(), match.end() + _BEGINNING)
+        value = _value(text, match.end(), len(text)) if beginning and _hides(match, beginning["value"]) else None
+        if value is not None:
             pieces += (text[done : value.start("value")], HIDDEN)
             done = value.end("value")
     return "".join((*pieces, text[done:]))
+
+
+def _value(text: str, start: int, end: int) -> re.Match[str] | None:
+    return _QUOTED.match(text, start, end) or _WRAPPED.match(text, start, end) or _BARE.match(text, start, end)
+
+
+def _promises(name: str) -> bool:
+    return _is_secret(name) or _last_word(name) == "key"
 
 
 def _hides(match: re.Match[str], value: str) -> bool:
@@ -226,7 +240,7 @@ def _hides(match: re.Match[str], value: str) -> bool:
         return True
     if _last_word(name) == "key":  # an S3 key, a dictionary's key; or the key of a service
         return bool(_RANDOM.match(value))
-    if _last_word(name) not in _WEAK or _NUMBER.match(value):
+    if _NUMBER.match(value):
         return False
     # "invalid token: unexpected end" is a sentence.
     return match["sign"] != ":" or bool(match["quote"]) or bool(_RANDOM.match(value))
