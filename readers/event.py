@@ -67,26 +67,26 @@ def _login_of(user: int) -> str:
         return f"uid-{user}"
 
 
-class _Clock:
+class Clock:
     """UTC in microseconds that never stands still or goes back within the process."""
 
     def __init__(self) -> None:
         self._last = 0
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         # A thread of the parent may have held the lock in the moment of a fork.
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def __call__(self) -> int:
         now = time.time_ns() // 1000
-        with self._lock:
+        with self.lock:
             self._last = now = max(self._last + 1, now)
         return now
 
 
-_clock = _Clock()
+_clock = Clock()
 _sequence = count(1)  # next() is one step for the interpreter, so threads never share a number
 
 
