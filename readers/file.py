@@ -125,9 +125,10 @@ class FileSource(Source):
             if os.path.lexists(path):
                 break
         try:
-            item = self._item(path, os.lstat(path))
+            state = os.lstat(path)
         except OSError as error:
             raise file_error(error, path) from error
+        item = self._item(path, state)
         if item.source_system != source_system:
             raise SourceUnavailable(f"{display_text(path)} is on another share now. Mount {source_system} again.")
         return item
