@@ -12,9 +12,11 @@ from populate.contents import Failure, Fetcher, Outcome, Wanted
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
 from populate.store import Store, open_store
-from schemas.catalogue import Blob, File, SourceSystem, Version
+from readers.fileset import manifest
+from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj
 from schemas.identity import identity
+from schemas.restrict import where
 
 schema = dj.Schema()
 
@@ -80,7 +82,8 @@ class Backup(dj.Imported):
         settings = self.settings or settings_of_process()
         store = open_store(settings)
         wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
-        return store.name, Fetcher(settings, store).store_all(_without_place(wanted, store))
+        wanted = _without_place(wanted, store)
+        return store.name, Fetcher(settings, store, _manifests(wanted)).store_all(wanted)
 
     def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome) -> None:
         """Record where contents are and which versions failed."""
@@ -120,6 +123,23 @@ def _without_place(wanted: list[Wanted], store: Store) -> list[Wanted]:
     placed = lookup(Placement, "sha256", sha256=hashes, store_id=(identity("store", store.name),))
     hashes -= {sha256 for (sha256,) in placed}
     return [one for one in wanted if one.sha256 in hashes]
+
+
+def _manifests(wanted: list[Wanted]) -> dict[str, bytes]:
+    """Return the manifests of the file sets among `wanted`, by SHA-256, made of their members' rows.
+
+    No source keeps a manifest, and it may have been read on a machine whose cache is not ours.
+    """
+    candidates = {one.file_id: one for one in wanted if one.revision == one.sha256}
+    sets = {file_id for (file_id,) in lookup(FileSet, "file_id", file_id=candidates.keys())}
+    return {one.sha256: _manifest(one) for one in wanted if one.file_id in sets and one.revision == one.sha256}
+
+
+def _manifest(wanted: Wanted) -> bytes:
+    members = where(FileSetMember, file_id=wanted.file_id, version_id=wanted.version_id) * Version.proj(
+        member_id="file_id", member_version="version_id", member_sha256="sha256"
+    )
+    return manifest(zip(*members.to_arrays("member_path", "member_sha256"), strict=True))
 
 
 def _failures(key: dict[str, Any], failures: Iterable[tuple[Wanted, Failure]]) -> list[dict[str, Any]]:

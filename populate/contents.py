@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO
 
 from data_platform.errors import (
     BlobDamaged,
+    IncompleteDownload,
     Permanent,
     SourceChanged,
     SourceTimeout,
@@ -153,13 +155,14 @@ class Fetcher:
 
     def _from_here(self, wanted: Wanted) -> Place | None:
         """Store the content from this machine; None if it is not here."""
-        manifest = self._manifests.get(wanted.sha256)
-        file = io.BytesIO(manifest) if manifest is not None else self._cache.open(wanted.sha256)
-        if file is None:
-            return None
-        with file, suppress(BlobDamaged):  # evicted and made anew while it was read
-            return self._stream(wanted, lambda sink: _copy(file, sink))
+        for place in (self._manifest, self._cache.open):
+            if (file := place(wanted.sha256)) is not None:
+                with file, suppress(BlobDamaged):  # some members are missing; evicted and made anew while it was read
+                    return self._stream(wanted, partial(_copy, file))
         return None
+
+    def _manifest(self, sha256: str) -> IO[bytes] | None:
+        return io.BytesIO(self._manifests[sha256]) if sha256 in self._manifests else None
 
     def _from_source(self, wanted: Wanted) -> Place:
         if self._failed_in_a_row[wanted.source_system] >= GIVE_UP_AFTER:
@@ -180,6 +183,10 @@ class Fetcher:
                 f"{wanted.source_kind} cannot fetch a file again, and its bytes are not in the cache of this machine. "
                 "Run a worker on the machine that reads, or teach the reader to reopen."
             ) from error
+        if item.is_folder:
+            raise IncompleteDownload(
+                "The members of the file set are not all in the catalogue yet. Nothing to do: it is tried again later."
+            )
         now = source.revision(item)
         if now.token != wanted.revision:
             try:

@@ -58,6 +58,8 @@ class BackupMember(dj.Manual):
     # A version to back up
     -> BackupBatch
     -> Version
+    ---
+    index (file_id, version_id)
     """
 
 

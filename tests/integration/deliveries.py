@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any, TypeVar
 
+from data_platform.settings import load
 from readers.backlog import Noted
 from readers.delivery import deliver
 from readers.event import Consumer, access_record
+from readers.file import FileSource
 from readers.run import run_record
 from readers.source import Item, Login
 from schemas.binding import Binding
@@ -32,7 +36,7 @@ def read(
     file: Item | None, reader: str = "amy", data: bytes = b"x", revision: str = "r1", day: int = 0, **options: Any
 ) -> Record:
     """Return the record of a read, `day` days after a certain morning."""
-    facts = {} if file is None else {"item": file, "source_kind": "file"}
+    facts: dict[str, Any] = {} if file is None else {"item": file, "source_kind": options.pop("kind", "file")}
     if "error" not in options:
         facts |= {"revision": revision, "sha256": sha256(data), "size": len(data)}
     who = Consumer(Login("acme", reader), "setting", str(options.pop("on_behalf_of", "")))
@@ -41,8 +45,6 @@ def read(
 
 
 def sha256(data: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(data).hexdigest()
 
 
@@ -96,3 +98,10 @@ def shuffled(things: Sequence[T], seed: int) -> list[T]:
     mixed = list(things)
     random.Random(seed).shuffle(mixed)
     return mixed
+
+
+def read_file(path: Path, reader: str = "amy", **options: Any) -> Record:
+    """Return the record of a read of a real file, in its present state; nothing is cached."""
+    source = FileSource(load())
+    thing = source.resolve(str(path))
+    return read(thing, reader, path.read_bytes(), source.revision(thing).token, **options)
