@@ -107,7 +107,7 @@ def entry_point() -> tuple[str, Path]:
         return notebook, (Path(notebook).parent if Path(notebook).is_absolute() else here)
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
-    if file is None or shell is not None:
+    if file is None or file.startswith("<") or shell is not None:  # as <stdin>
         return ("-c" if _arguments()[:1] == ["-c"] else "interactive"), here
     script = Path(os.path.normpath(here / file))
     folder = here if _is_installed(script) else script.resolve().parent
