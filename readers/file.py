@@ -211,7 +211,7 @@ class FileSource(Source):
         except OSError:
             left_out["broken symlinks"] += 1
             return None
-        if not target.startswith(f"{root.rstrip('/')}/"):
+        if not f"{target}/".startswith(f"{root.rstrip('/')}/"):
             left_out["symlinks that leave the folder"] += 1
         elif not stat.S_ISREG(target_state.st_mode):
             left_out["symlinks that do not lead to a file"] += 1
@@ -229,8 +229,9 @@ def local_path(url: str) -> str:
         host, slash, rest = rest[2:].partition("/")
         rest = slash + rest
         if host.lower() not in {"", "localhost"}:
+            named = host.rpartition("@")[2]
             raise UnknownSource(
-                f"A file link can only name this machine, not {host!r}. Mount the share and read its path."
+                f"A file link can only name this machine, not {named!r}. Mount the share and read its path."
             )
     if not rest.startswith("/"):
         raise UnknownSource(f"{url!r} has no absolute path. Write file:///folder/name, or the path alone.")

@@ -93,6 +93,8 @@ def opened(path: str, folder: bool = False) -> Iterator[int]:
     """
     try:
         descriptor = _open(path, _FILE | (os.O_DIRECTORY if folder else 0))
+    except SourceError:
+        raise
     except OSError as error:
         raise file_error(error, path) from error
     try:
