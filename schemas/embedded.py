@@ -132,18 +132,18 @@ class EmbeddedServer:
         while time.monotonic() < deadline:
             if not postmaster.is_alive(data):
                 if launched:
+                    why = postmaster.end_of_log(data)
                     break
                 postmaster.launch(data, installation.find(cluster.release_of(data)), fsync=self._fsync)
                 launched = True
-            if (known := postmaster.status(data)) is not None:
+            if (known := postmaster.status(data)) is not None and known.socket:
                 address = Address(known.socket, known.port, cluster.USER, password, cluster.DATABASE)
                 if not (why := postmaster.refusal(address)):
                     with suppress(psutil.Error):
                         self._process = psutil.Process(known.pid)
                     return address
             time.sleep(0.02)
-        said = why or postmaster.end_of_log(data)
-        raise DatabaseUnavailable(f"The embedded database does not start: {said}. Mend that, then retry.")
+        raise DatabaseUnavailable(f"The embedded database does not start: {why or 'no answer'}. Mend it, then retry.")
 
     def _stop(self, *, ours: bool) -> None:
         """Stop the server; `ours` tells whether the home is still the one that was joined."""

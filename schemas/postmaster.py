@@ -38,7 +38,7 @@ _OPTIONS = {
     "log_min_messages": "log",  # a statement that fails is its sender's business, and may hold what no log should
     "log_min_error_statement": "panic",
 }
-_WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_WITHOUT_FSYNC = {"fsync": "off", "full_page_writes": "off"}  # a crash of the server alone still loses nothing
 
 
 class Address(NamedTuple):
@@ -65,7 +65,7 @@ class Address(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What PostgreSQL writes into ``postmaster.pid``."""
+    """What PostgreSQL writes into ``postmaster.pid``; the socket's folder, last, when it listens."""
 
     pid: int
     port: int
@@ -173,12 +173,12 @@ def _has_ended(process: psutil.Process) -> bool:
 def _clear_crashed(data: Path) -> None:
     """Remove what a crashed server left; nothing of it is alive, as its lock is free.
 
-    PostgreSQL would take the pid in the file for a server if another process has it by now.
+    PostgreSQL would take the pid in these files for a server if another process, or a zombie, has it.
     """
     if (known := status(data)) is not None:
         _clear_socket(data, known.socket)
-    with suppress(FileNotFoundError):
-        (data / "postmaster.pid").unlink()
+    for name in ("postmaster.pid", _SOCKET, f"{_SOCKET}.lock"):
+        (data / name).unlink(missing_ok=True)
 
 
 def _socket_folder(data: Path, account: Account | None) -> str:

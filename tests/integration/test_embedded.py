@@ -1,0 +1,555 @@
+"""The embedded server under the hands of several processes, some of which come to a bad end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg2
+import pytest
+from server_users import (
+    PATIENCE_SECONDS,
+    PROJECT,
+    ROOT,
+    User,
+    address,
+    data,
+    execute,
+    has_ended,
+    postmaster_of,
+    runs,
+    started,
+    until,
+)
+
+from data_platform.errors import DatabaseUnavailable
+from schemas import cluster, installation, postmaster
+from schemas.embedded import EmbeddedServer
+from schemas.locks import is_locked
+
+
+@pytest.fixture
+def embedded(home: Path) -> Iterator[EmbeddedServer]:
+    """A server of this process, which the test has to start."""
+    server = EmbeddedServer(home, fsync=False)
+    yield server
+    server.leave()
+
+
+# --- sharing
+
+
+def test_the_last_of_several_processes_stops_the_server(home: Path) -> None:
+    with started(home) as first:
+        running = postmaster_of(home)
+        with started(home) as second, started(home) as third:
+            assert postmaster_of(home) == running
+            assert first.end() == 0
+            assert execute(home, "SELECT 1") == [(1,)]
+            assert third.end() == 0
+            assert execute(home, "SELECT 1") == [(1,)]
+            assert second.end() == 0
+    assert not runs(home)
+    assert has_ended(running)
+
+
+def test_processes_that_come_at_once_make_and_start_one_server(home: Path) -> None:
+    users = [User(home) for _ in range(4)]
+    try:
+        assert {user.word() for user in users} == {address(home).host}
+        assert len([p for p in home.iterdir() if p.name.startswith("postgres.new")]) == 0
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert {user.end() for user in users} == {0}
+    finally:
+        for user in users:
+            user.__exit__()
+    assert not runs(home)
+
+
+def test_coming_and_going_at_once_never_stops_a_server_under_anybody(home: Path) -> None:
+    with started(home):
+        running = postmaster_of(home)
+        users = [User(home) for _ in range(4)]
+        try:
+            for user in users:
+                assert user.word()
+                user.do("leave")
+                user.do("start")
+            assert {user.end() for user in users} == {0}
+        finally:
+            for user in users:
+                user.__exit__()
+        assert postmaster_of(home) == running
+
+
+def test_leaving_and_starting_again_in_one_process(embedded: EmbeddedServer, home: Path) -> None:
+    assert embedded.leave() is False
+    embedded.start()
+    first = postmaster_of(home)
+    assert embedded.start() == embedded.start()
+    assert embedded.leave() is True
+    assert embedded.leave() is False
+    assert has_ended(first)
+    embedded.start()
+    assert postmaster_of(home) != first
+
+
+def test_a_forked_child_stops_nothing(home: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from schemas.embedded import EmbeddedServer
+
+home = Path(sys.argv[1])
+server = EmbeddedServer(home, fsync=False)
+print(server.start().host, flush=True)
+if os.fork() == 0:
+    sys.exit(0)  # with all handlers that its parent registered
+os.wait()
+print("idle child ended", flush=True)
+if os.fork() == 0:
+    server.start()
+    sys.exit(0)
+os.wait()
+print("child that used the server ended", flush=True)
+sys.stdin.readline()
+"""
+    with started(home, script=script) as parent:
+        for told in ("idle child ended", "child that used the server ended"):
+            assert parent.word() == told
+            assert execute(home, "SELECT 1") == [(1,)]
+        assert parent.end() == 0
+    assert not runs(home)
+
+
+def test_a_forked_child_that_uses_the_server_keeps_it_when_its_parent_leaves(home: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from schemas.embedded import EmbeddedServer
+
+server = EmbeddedServer(Path(sys.argv[1]), fsync=False)
+server.start()
+ready, tell = os.pipe()
+if os.fork() == 0:
+    print(server.start().host, flush=True)
+    os.write(tell, b"x")
+    sys.stdin.readline()
+    sys.exit(0)
+os.read(ready, 1)
+server.leave()
+print("parent left", flush=True)
+os.wait()
+"""
+    with started(home, script=script) as family:
+        assert family.word() == "parent left"
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert family.end() == 0
+    assert not runs(home)
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_the_server(home: Path) -> None:
+    with started(home) as first, started(home) as second:
+        running = postmaster_of(home)
+        os.killpg(first.process.pid, signal.SIGINT)
+        assert first.process.wait(PATIENCE_SECONDS) == -signal.SIGINT
+        assert postmaster_of(home) == running
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert second.end() == 0
+    assert not runs(home)
+
+
+# --- bad ends
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_server_of_a_killed_process_is_adopted(home: Path, number: int) -> None:
+    with started(home) as first:
+        running = postmaster_of(home)
+        first.kill(number)
+    assert runs(home)
+    with started(home) as second:
+        assert postmaster_of(home) == running
+        assert second.end() == 0
+    assert not runs(home)
+
+
+def test_a_killed_server_recovers_with_all_that_was_committed(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    execute(home, "CREATE TABLE kept (n int)")
+    execute(home, "INSERT INTO kept SELECT generate_series(1, 1000)")
+    killed = postmaster_of(home)
+    killed.kill()
+    until(lambda: has_ended(killed))
+    with pytest.raises(psycopg2.OperationalError):
+        execute(home, "SELECT 1")
+    embedded.start()
+    assert postmaster_of(home) != killed
+    assert execute(home, "SELECT count(*) FROM kept") == [(1000,)]
+
+
+def test_a_killed_server_is_not_started_beside_its_own_orphans(embedded: EmbeddedServer, home: Path) -> None:
+    """A backend that works outlives its postmaster; a second server on the same files would ruin them."""
+    found = embedded.start()
+    killed = postmaster_of(home)
+    connection = psycopg2.connect(**found.arguments())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = psutil.Process(cursor.fetchone()[0])
+    backend.suspend()  # it cannot notice the end of its postmaster
+    killed.kill()
+    until(lambda: has_ended(killed))
+    with User(home) as other:
+        until(lambda: is_locked(home / "postgres.start"))  # it is at work, and waits
+        assert runs(home)
+        assert backend.is_running()
+        backend.resume()
+        assert other.word() == found.host
+        assert has_ended(backend)
+        assert execute(home, "SELECT 1") == [(1,)]
+    connection.close()
+
+
+def _sleep_as(account: installation.Account | None) -> subprocess.Popen[bytes]:
+    identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
+    return subprocess.Popen(["sleep", "1000"], **identity)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_pid_that_now_is_another_process_is_no_server(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    killed = postmaster_of(home)
+    killed.kill()
+    until(lambda: has_ended(killed) and not runs(home))
+    programs = installation.find()
+    stranger = _sleep_as(programs.account)
+    try:
+        file = data(home) / "postmaster.pid"
+        file.write_text(file.read_text().replace(str(killed.pid), str(stranger.pid), 1))
+        with tempfile.TemporaryFile() as output:  # PostgreSQL by itself takes the stranger for a server
+            programs.run(programs.program("postgres"), "-D", str(data(home)), "-c", "listen_addresses=", output=output)
+            output.seek(0)
+            assert b"already exists" in output.read()
+        embedded.start()
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_process_killed_while_it_makes_the_database_leaves_nothing_in_the_way(home: Path) -> None:
+    def unfinished() -> list[Path]:
+        made = list(home.glob("postgres.new-*")) if home.is_dir() else []
+        if ROOT:
+            made += installation.ROOT_PLACE.glob(f"{cluster._digest(home)}-*")
+        return [p for p in made if any(p.rglob("PG_VERSION"))]
+
+    with User(home) as first:
+        until(lambda: bool(unfinished()))
+        first.kill()
+        assert not os.path.lexists(home / "postgres"), "killed too late to show anything"
+    with started(home) as second:
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert len(unfinished()) == (1 if ROOT else 0)  # for root it is where the database lives
+        assert second.end() == 0
+
+
+def test_a_server_that_cannot_start_says_why(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    embedded.leave()
+    (data(home) / "postgresql.conf").write_text("nonsense = here\n")
+    with pytest.raises(DatabaseUnavailable, match="nonsense"):
+        embedded.start()
+    assert not is_locked(home / "postgres.users")
+
+
+def test_without_its_password_the_database_says_what_to_do(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    embedded.leave()
+    password = home / "postgres.password"
+    password.write_text("wrong")
+    with pytest.raises(DatabaseUnavailable, match=r"Restore that file"):
+        embedded.start()
+    password.unlink()
+    with pytest.raises(DatabaseUnavailable, match=r"postgres\.password.*to begin anew"):
+        embedded.start()
+
+
+def test_what_is_no_database_says_so(embedded: EmbeddedServer, home: Path) -> None:
+    home.mkdir()
+    if ROOT:
+        (home / "postgres").symlink_to("/etc")
+    else:
+        (home / "postgres").mkdir()
+        cluster.new_password(home)
+    with pytest.raises(DatabaseUnavailable, match="not a database"):
+        embedded.start()
+    (home / "postgres").unlink() if ROOT else (home / "postgres").rmdir()
+
+
+def test_a_home_deleted_under_its_server_can_be_used_again(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    execute(home, "CREATE TABLE old (n int)")
+    old = postmaster_of(home)
+    shutil.rmtree(home)
+    embedded.start()
+    assert postmaster_of(home) != old
+    assert execute(home, "SELECT to_regclass('old')") == [(None,)]
+    assert has_ended(old)
+
+
+def test_a_home_deleted_when_nobody_was_left_can_be_used_again(home: Path) -> None:
+    with started(home) as user:
+        old = postmaster_of(home)
+        user.kill()
+    shutil.rmtree(home)
+    try:
+        with started(home) as user:
+            assert postmaster_of(home) != old
+            if ROOT:  # else PostgreSQL itself ends it within a minute, when it misses its data
+                assert has_ended(old)
+            assert user.end() == 0
+    finally:
+        if not has_ended(old):
+            old.kill()
+
+
+def test_leaving_after_the_home_was_deleted_ends_the_server(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    old = postmaster_of(home)
+    shutil.rmtree(home)
+    assert embedded.leave() is True
+    assert has_ended(old)
+
+
+# --- who may, and what is left alone
+
+
+def test_no_other_user_can_connect(server: EmbeddedServer) -> None:
+    found = server.start()
+    socket = Path(found.host) / f".s.PGSQL.{found.port}"
+    password = server.home / "postgres.password"
+    for path, mode in ((data(server.home), 0o700), (socket, 0o700), (password, 0o600)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert socket.stat().st_uid == data(server.home).stat().st_uid != 0
+    assert password.stat().st_uid == os.geteuid()
+    if ROOT:
+        psql = installation.find().program("psql")
+        for account in (installation.ACCOUNT, "nobody"):
+            done = subprocess.run(
+                [psql, "--host", found.host, "--username", found.user, "--command", "SELECT 1", found.database],
+                env={"PGPASSWORD": found.password},
+                user=account,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd="/",
+            )
+            assert ("Permission denied" in done.stderr) == (account == "nobody"), done.stderr
+
+
+def test_the_way_to_the_socket_alone_does_not_open_the_database(server: EmbeddedServer) -> None:
+    found = server.start()
+    for user, password in (
+        ("data_platform", ""),
+        ("data_platform", "x"),
+        ("postgres", ""),
+        ("postgres", found.password),
+    ):
+        with pytest.raises(psycopg2.OperationalError, match=r"password|no pg_hba\.conf entry"):
+            psycopg2.connect(**found._replace(user=user, password=password).arguments())
+    psycopg2.connect(**found.arguments()).close()
+
+
+def test_what_gets_into_the_database_does_not_get_out_of_it(server: EmbeddedServer) -> None:
+    for statement in (
+        "COPY (SELECT 1) TO PROGRAM 'id'",
+        "COPY (SELECT 1) TO '/tmp/data-platform-was-here'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT * FROM pg_authid",
+        "ALTER ROLE data_platform SUPERUSER",
+        "CREATE ROLE another",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE c AS '/tmp/x'",
+        "ALTER SYSTEM SET fsync = off",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            execute(server.home, statement)
+
+
+def test_no_permission_of_the_home_or_above_changes(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    home = private / "home"
+    home.mkdir(parents=True)
+    for folder in (private, home):
+        folder.chmod(0o700)
+    above = [home, *home.parents]
+    before = [(folder.stat().st_mode, folder.stat().st_uid) for folder in above]
+    server = EmbeddedServer(home, fsync=False)
+    try:
+        server.start()
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert [(folder.stat().st_mode, folder.stat().st_uid) for folder in above] == before
+        server.leave()
+        assert [(folder.stat().st_mode, folder.stat().st_uid) for folder in above] == before
+    finally:
+        server.remove()
+    assert [(folder.stat().st_mode, folder.stat().st_uid) for folder in above] == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux's /proc")
+def test_the_server_holds_nothing_of_the_process_that_started_it(home: Path) -> None:
+    with started(home) as user:
+        server = Path("/proc", str(postmaster_of(home).pid))
+        held = {str(descriptor.readlink()) for descriptor in (server / "fd").iterdir()}
+        ours = {str(descriptor.readlink()) for descriptor in Path("/proc", str(user.process.pid), "fd").iterdir()}
+        assert str((server / "fd" / "0").readlink()) == "/dev/null"
+        assert held & ours <= {"/dev/null"}
+        assert str(data(home) / "server.lock") in held
+        environment = (server / "environ").read_bytes()
+        assert b"DATA_PLATFORM" not in environment
+        assert b"HOME=" not in environment
+
+
+def test_the_settings_of_the_server(server: EmbeddedServer) -> None:
+    expected = {
+        "listen_addresses": "",
+        "unix_socket_permissions": "0700",
+        "TimeZone": "UTC",
+        "work_mem": "64MB",
+        "max_connections": "100",
+        "data_checksums": "on",
+        "server_encoding": "UTF8",
+        "fsync": "off",
+    }
+    found = {name: execute(server.home, "SELECT current_setting(%s)", name)[0][0] for name in expected}
+    assert found == expected
+
+
+def test_a_crash_proof_server_is_the_default(home: Path) -> None:
+    server = EmbeddedServer(home)
+    try:
+        server.start()
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            assert execute(home, "SELECT current_setting(%s)", name) == [("on",)]
+    finally:
+        server.leave()
+
+
+ODD = ("a b'c\"d$(touch x)`touch y`;e\\f,g%s&", "ünïcode", "l" * 120)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    server = EmbeddedServer(home, fsync=False)
+    try:
+        found = server.start()
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert len(os.fsencode(found.host)) < 90
+        folder = Path(found.host)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert server.leave() is True
+        assert folder == data(home) or not folder.exists()
+    finally:
+        server.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_socket_folder_of_a_crashed_server_is_cleared_away(tmp_path: Path) -> None:
+    home = tmp_path / "with space"
+    server = EmbeddedServer(home, fsync=False)
+    try:
+        first = Path(server.start().host)
+        killed = postmaster_of(home)
+        killed.kill()
+        until(lambda: has_ended(killed) and not runs(home))
+        second = Path(server.start().host)
+        assert first == second == data(home) or not first.exists()
+    finally:
+        server.remove()
+    assert not second.exists()
+
+
+def test_the_log_does_not_grow_for_ever(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    log = data(home) / "server.log"
+    with pytest.raises(psycopg2.errors.UndefinedTable):
+        execute(home, "SELECT 'secret' FROM nowhere")
+    assert "secret" not in log.read_text()
+    embedded.leave()
+    with log.open("a") as file:
+        file.write("x" * (2 * 1024 * 1024))
+    embedded.start()
+    assert log.stat().st_size < 1024 * 1024
+
+
+# --- deleting
+
+
+def test_a_database_in_use_is_not_deleted(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    with started(home) as other:
+        with pytest.raises(DatabaseUnavailable, match="in use"):
+            embedded.remove()
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert other.end() == 0
+    where = data(home)
+    embedded.remove()
+    assert not where.exists()
+    assert not os.path.lexists(home / "postgres")
+
+
+def test_deleting_what_is_not_there(home: Path) -> None:
+    EmbeddedServer(home).remove()
+    assert not home.exists()
+
+
+# --- the other kind of user
+
+
+def _python_for_others() -> dict[str, Any]:
+    """Return how a process of another user can run this checkout."""
+    packages = [str(PROJECT), *(path for path in sys.path if path.endswith("site-packages"))]
+    for python in (sys.executable, "/usr/bin/python3"):
+        options: dict[str, Any] = {
+            "user": "nobody",
+            "group": "nogroup",
+            "extra_groups": (),
+            "env": {"PYTHONPATH": ":".join(packages)},
+        }
+        try:
+            subprocess.run([python, "-c", "import schemas.embedded, psycopg2"], cwd=PROJECT, check=True, **options)
+        except (OSError, KeyError, subprocess.CalledProcessError):
+            continue
+        return {"python": python, **options}
+    pytest.skip("other users cannot run this checkout; put it and its Python where they can read them")
+
+
+@pytest.mark.skipif(not ROOT, reason="as root only: a normal user runs all other tests as one")
+def test_a_normal_user_works_beside_root() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="dp-"))
+    try:
+        options = _python_for_others()
+        shutil.chown(folder, "nobody")
+        home = folder / "home"
+        with started(home, **options) as first, started(home, **options) as second:
+            assert (home / "postgres").owner() == "nobody"
+            with pytest.raises(DatabaseUnavailable, match="Work as that user"):
+                EmbeddedServer(home).start()
+            assert first.end() == 0
+            assert postmaster.is_alive(home / "postgres")
+            assert second.end() == 0
+        assert not postmaster.is_alive(home / "postgres")
+    finally:
+        shutil.rmtree(folder)
