@@ -1,5 +1,5 @@
 """What is noted of a call of an autologged function: the item behind its link, and the bytes of a file it returned."""
-# ruff: noqa: PTH113, PTH121
+# ruff: noqa: PTH113
 # (os.path answers with no where pathlib raises, as for a path without permission)
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from uuid import UUID
 from data_platform.errors import AutologError, DataPlatformError
 from data_platform.redact import redact_text, redact_url
 from data_platform.settings import Settings, settings
-from readers.cache import Cache
 from readers.event import access_record, consumer
+from readers.fetch import fetch, local_cache
 from readers.registry import source_of_kind
-from readers.source import Item, Login
+from readers.source import Item, Login, Source
 from schemas.identity import identity
 
 KIND = "autolog"
@@ -98,19 +98,21 @@ def record_of(
     """Return the record of a call that was given `link` and returned `value` or raised `error`."""
     chosen = settings()
     subject = _subject(function, link, options, chosen)
-    if options.source is None and subject.kind == KIND and error is not None:
-        subject = _Subject(None, "", "")  # nobody knows whether there is such a thing
+    if options.source is None and subject.source is None and error is not None:
+        subject = _Subject(None, None, "")  # nobody knows whether there is such a thing
+    revision, content = subject.revision, None
+    if error is None and isinstance(value, str | Path) and os.path.isfile(value):
+        revision, content = _content(os.fspath(value), subject, chosen)
     item = subject.item
     if item is not None and options.owner:
         item = replace(item, owner=Login(chosen.realm, options.owner))
-    content = _content(value, link, subject.kind, chosen) if error is None else None
     return access_record(
         consumer(chosen, None),
         url=_without_secrets(link) or function,
         function=function,
         item=item,
-        source_kind=subject.kind,
-        revision=subject.revision,
+        source_kind="" if item is None else subject.source.kind if subject.source is not None else KIND,
+        revision=revision,
         sha256=content.sha256 if content else "",
         size=content.size if content else -1,
         error=error,
@@ -118,8 +120,10 @@ def record_of(
 
 
 class _Subject(NamedTuple):
+    """What a link stands for; `source` is there if that is a file of this machine."""
+
     item: Item | None
-    kind: str
+    source: Source | None
     revision: str
 
 
@@ -130,21 +134,17 @@ class _Content(NamedTuple):
 
 def _subject(function: str, link: str, options: Options, chosen: Settings) -> _Subject:
     """Return what the link stands for; a function without a link stands for itself."""
-    path = _local(link)
+    path = unquote(urlsplit(link).path) if link.startswith("file://") else link
     if options.source is None and os.path.isfile(path):
         try:
             source = source_of_kind("file", chosen)
             item = source.resolve(os.path.abspath(path))
-            return _Subject(item, "file", source.revision(item).token)
+            return _Subject(item, source, source.revision(item).token)
         except DataPlatformError as error:
             _log.debug("%s could not be looked at: %s", link, error)
     text = _without_secrets(link) or function
     name = text.partition("?")[0].rstrip("/").rpartition("/")[2]
-    return _Subject(Item(options.source or ANY_SOURCE, text, name or text, text, text), KIND, "")
-
-
-def _local(link: str) -> str:
-    return unquote(urlsplit(link).path) if link.startswith("file://") else link
+    return _Subject(Item(options.source or ANY_SOURCE, text, name or text, text, text), None, "")
 
 
 def _without_secrets(link: str) -> str:
@@ -153,26 +153,27 @@ def _without_secrets(link: str) -> str:
     return text if text.startswith(("/", "./", "../", "~")) or "://" in text.partition(" ")[0] else redact_text(text)
 
 
-def _content(value: object, link: str, kind: str, chosen: Settings) -> _Content | None:
-    """Return the content of a file whose path was returned; its bytes are in the cache then.
+def _content(path: str, subject: _Subject, chosen: Settings) -> tuple[str, _Content | None]:
+    """Return revision and content of what a function read and returned the path of; its bytes are in the cache then.
 
     What a function makes of a file of this machine is no version of that file, so there only
-    the file's own path counts.
+    the file itself counts.
     """
-    if not isinstance(value, str | Path) or not os.path.isfile(value):
-        return None
-    if kind == "file" and not os.path.samefile(value, _local(link)):
-        return None
     try:
-        return _taken(os.fspath(value), chosen)
+        if subject.source is None or subject.item is None:
+            return subject.revision, _taken(path, chosen)
+        if subject.source.resolve(os.path.abspath(path)).item_id != subject.item.item_id:
+            return subject.revision, None
+        held = fetch(subject.source, subject.item, local_cache(chosen), named=False)
+        return held.revision, _Content(held.sha256, held.size)
     except (OSError, DataPlatformError) as error:
-        _log.warning("%s was noted without its bytes, which will not be backed up: %s", _without_secrets(link), error)
-        return None
+        _log.warning("%s was noted without its bytes, which will not be backed up: %s", _without_secrets(path), error)
+        return subject.revision, None
 
 
 def _taken(path: str, chosen: Settings) -> _Content | None:
     """Take the bytes of a file into the cache, once for each of its states; None if they may not be taken."""
-    cache = Cache(chosen.cache_folder, chosen.cache.max_bytes, chosen.cache.keep_seconds)
+    cache = local_cache(chosen)
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         before = os.fstat(file.fileno())
         if not stat.S_ISREG(before.st_mode) or before.st_size > chosen.file.max_bytes:
