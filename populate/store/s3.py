@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ import boto3
 import obstore
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, UnknownConfigurationKeyError
 from obstore.store import S3Store
 
 from data_platform.errors import BlobDamaged, BlobMissing, SettingsError, StoreError, StoreFull, StoreUnavailable
@@ -34,7 +34,7 @@ from populate.store.probe import Enforced, probe
 from populate.store.refusals import Refusal, refusal
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Credential
+    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
 AT_ONCE = 8 * 1024 * 1024
 """Contents of at most so many bytes are sent in one request, after their hash was compared."""
@@ -326,7 +326,7 @@ def _client(session: boto3.Session, settings: StoreSettings) -> Any:
         config=Config(
             connect_timeout=10,
             read_timeout=120,
-            retries={"mode": "standard", "total_max_attempts": 5},
+            retries={"mode": "standard", "total_max_attempts": 4},
             # Newer defaults send checksums in a form that many other servers refuse; the
             # signature covers the bytes instead, over https as well.
             request_checksum_calculation="when_required",
@@ -361,18 +361,28 @@ def _byte_store(session: boto3.Session, bucket: str, prefix: str, endpoint: str,
         "timeout": "5m",  # for one request with its bytes, so a server that falls silent is noticed
         "default_content_type": "application/octet-stream",
     }
-    return S3Store(
+    config: S3Config = {
+        "endpoint": endpoint,
+        "region": region,
+        # Said explicitly, or variables of the environment would divert the bytes from where
+        # boto3 makes the bucket.
+        "aws_endpoint_url_s3": endpoint,
+        "skip_signature": False,
+        "virtual_hosted_style_request": False,
+    }
+    make = partial(
+        S3Store,
         bucket,
         prefix=prefix or None,
-        endpoint=endpoint,
-        region=region,
-        # Said explicitly, or variables of the environment that boto3 does not know would decide.
-        skip_signature=False,
-        virtual_hosted_style_request=False,
         client_options=options,
         retry_config=_RETRIES,
         credential_provider=provide,
     )
+    try:
+        return make(config=config)
+    except UnknownConfigurationKeyError:  # older releases know neither the key nor the variable
+        del config["aws_endpoint_url_s3"]
+        return make(config=config)
 
 
 def _make_bucket(client: Any, bucket: str, region: str) -> None:

@@ -28,3 +28,10 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
         pytest.skip(message)
     with ceph_server(tmp_path_factory.mktemp("ceph")) as server:
         yield server
+
+
+@pytest.fixture
+def any_s3(request: pytest.FixtureRequest) -> S3Server:
+    """The most real one of the S3 servers that are installed here."""
+    found: S3Server = request.getfixturevalue("s3_server" if missing_programs() else "ceph")
+    return found
