@@ -12,12 +12,12 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[Path]:
+def small_disk(folder: Path, options: str, kind: str = "tmpfs") -> Iterator[Path]:
     """Mount a disk in memory at `folder` with mount options as ``size=1m``; skips where that is not allowed."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small disk")
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"mode=0700,{options}", "tmpfs", str(folder)]
+    command = ["mount", "-t", kind, "-o", f"mode=0700,{options}", kind, str(folder)]
     mounted = subprocess.run(command, check=False, capture_output=True, text=True)
     if mounted.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")

@@ -350,6 +350,24 @@ def test_a_rewrite_with_the_old_size_and_time_is_another_revision(shelf: FolderS
     assert source.revision(item).token != before.token
 
 
+def test_writes_within_one_tick_of_the_clock_are_told_apart(source: FileSource, tmp_path: Path) -> None:
+    """A disk with coarse times gives two writes in a row the same one, so the second could go unseen."""
+    with small_disk(tmp_path / "disk", "size=1m", kind="ramfs") as disk:
+        path = disk / "a.csv"
+        same_time = 0
+        for n in range(1000, 1040):
+            path.write_bytes(b"%d" % n)
+            data, revision = fetch(source, source.resolve(str(path)))
+            assert data == b"%d" % n
+            path.write_bytes(b"%d" % (n + 2))
+            before = path.stat().st_ctime_ns
+            path.write_bytes(b"%d" % (n + 1))
+            same_time += before == path.stat().st_ctime_ns
+            assert source.revision(source.resolve(str(path))).token != revision.token
+        if not same_time:
+            pytest.skip("the clock of this disk is so fine that the case does not come up")
+
+
 @pytest.mark.parametrize("change", ["overwrite", "append", "truncate", "replace"])
 def test_a_change_during_the_read_is_noticed(shelf: FolderShelf, source: FileSource, change: str) -> None:
     path = Path(shelf.put("a.bin", b"a" * (3 << 20)))
