@@ -137,11 +137,19 @@ def access_record(
         "url": _text(redact_url(url), 2048),
     }
     _add_login(record, "account", consumer.login)
-    _add(record, ("function_name", function, 255), ("on_behalf_of", consumer.on_behalf_of, 255))
+    _add(
+        record,
+        ("function_name", function, 255),
+        ("on_behalf_of", consumer.on_behalf_of, 255),
+        ("source_kind", source_kind, 32),
+        ("revision", revision, 512),
+    )
     if item is not None:
-        _add_item(record, item, source_kind)
+        _add_item(record, item)
     if sha256:
-        _add_version(record, revision, sha256)
+        record["sha256"] = sha256
+        if record.get("revision", "") != revision:
+            record["version_id"] = version_id(revision, sha256)
     if size >= 0:
         record["access_size"] = size
     if from_cache:
@@ -168,11 +176,10 @@ def _add_login(record: dict[str, object], prefix: str, login: Login) -> None:
         record["account_id"] = account_id(login.realm, login.name)
 
 
-def _add_item(record: dict[str, object], item: Item, source_kind: str) -> None:
+def _add_item(record: dict[str, object], item: Item) -> None:
     _add(
         record,
         ("source_system", item.source_system, 255),
-        ("source_kind", source_kind, 32),
         ("item_id", item.item_id, 4096),
         ("file_name", item.name, 768),
         ("file_path", item.path, 4096),
@@ -181,13 +188,6 @@ def _add_item(record: dict[str, object], item: Item, source_kind: str) -> None:
         record["file_id"] = file_id(item.source_system, item.item_id)
     if item.owner is not None:
         _add_login(record, "owner", item.owner)
-
-
-def _add_version(record: dict[str, object], revision: str, sha256: str) -> None:
-    record["sha256"] = sha256
-    _add(record, ("revision", revision, 512))
-    if record.get("revision", "") != revision:
-        record["version_id"] = version_id(revision, sha256)
 
 
 def _message(error: BaseException) -> str:
