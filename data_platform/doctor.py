@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -74,7 +74,7 @@ def configured(settings: Settings) -> Iterator[SettingValue]:
     known = origins()
     for name, value in _flat(settings):
         text = ("set" if value.get_secret_value() else "not set") if isinstance(value, SecretStr) else str(value)
-        yield SettingValue(name, redact_text(text) or "-", known.get(name, "default"))
+        yield SettingValue(name, redact_text(text) or "-", known.get(name.partition("[")[0], "default"))
 
 
 def _flat(section: BaseModel, outer: str = "") -> Iterator[tuple[str, object]]:
@@ -82,6 +82,8 @@ def _flat(section: BaseModel, outer: str = "") -> Iterator[tuple[str, object]]:
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             yield from _flat(value, f"{name}.")
+        elif isinstance(value, dict) and value:
+            yield from ((f"{outer}{name}[{key}]", entry) for key, entry in value.items())
         else:
             yield f"{outer}{name}", value
 
@@ -136,10 +138,11 @@ SERVER_TIME = {
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    import hashlib
-
     from populate.store import open_store
 
+    if settings.database.backend != "embedded" and not settings.store.url:
+        yield Finding("store", "note", "not configured (store.url): fine for reading, needed by workers and restore")
+        return
     store = open_store(settings)
     digest = hashlib.sha256(PROBE).hexdigest()
     with store.writer(digest, len(PROBE)) as writer:
@@ -171,8 +174,12 @@ def _bytes_below(folder: Path) -> Iterator[int]:
 
 
 def _outbox(settings: Settings) -> Iterator[Finding]:
-    from readers.outbox import pending
+    from readers.outbox import missed, pending
 
+    if lost := missed(settings.outbox_folder):
+        yield Finding(
+            "missed reads", "note", f"{lost:,} could not be noted down so far: the disk was full or the limit met"
+        )
     waiting = pending(settings.outbox_folder)
     held = sum(_bytes_below(settings.outbox_folder))
     if held > settings.outbox.max_bytes // 2:
@@ -190,13 +197,15 @@ def _outbox(settings: Settings) -> Iterator[Finding]:
 
 
 def _readers(settings: Settings) -> Iterator[Finding]:
-    from readers.registry import source_of_kind
+    from readers.registry import kinds, source_of_kind
 
-    for name in sorted({point.name for point in entry_points(group="data_platform.readers")}):
+    for name in kinds():
         try:
             source_of_kind(name, settings)
         except MissingExtra as error:
             yield Finding(f"reader {name}", "note", redact_text(str(error)))
+        except DataPlatformError as error:
+            yield Finding(f"reader {name}", "todo", redact_text(str(error)), ADVICE["readers"])
         else:
             yield Finding(f"reader {name}", "ok", "installed")
 

@@ -106,11 +106,15 @@ def flush() -> int:
     return deliver_all(settings())
 
 
-def worker(*, once: bool = False, processes: int = 1) -> None:
-    """Turn accesses into catalogue rows and back up new content: until stopped, or `once` until nothing is left."""
+def worker(*, once: bool = False, processes: int = 1) -> int:
+    """Turn accesses into catalogue rows and back up new content: until stopped, or `once` until nothing is left.
+
+    To be called in the main thread; SIGTERM and Ctrl-C stop it. Returns how many batches
+    failed and wait for their next try.
+    """
     from populate.worker import run_worker
 
-    run_worker(settings(), once=once, processes=processes)
+    return run_worker(settings(), once=once, processes=processes).failed_jobs
 
 
 def status() -> dict[str, int]:

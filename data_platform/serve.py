@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from collections.abc import Mapping
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +15,6 @@ import click
 from data_platform.errors import MissingExtra, SettingsError
 
 ADDRESS = "127.0.0.1"
-USUAL_PORT = 8501
-PORTS_TRIED = 50
 
 # What a config.toml of the user's may not change. Options that an older Streamlit lacks are left out.
 OPTIONS: dict[str, object] = {
@@ -56,38 +57,42 @@ def serve(port: int = 0) -> None:
     """
     if find_spec("streamlit") is None:
         raise MissingExtra("The dashboard needs Streamlit. Install it with `pip install 'data-platform[platform]'`.")
-    port = free_port(port)
-    click.echo(f"Dashboard: http://{ADDRESS}:{port}  (Ctrl-C stops it)")
-    _run(port)
+    if port:
+        refuse_taken(port)
+    _run({**OPTIONS, "server.port": port} if port else OPTIONS)
 
 
-def free_port(wanted: int = 0) -> int:
-    """Return `wanted` if nothing listens there, or for 0 the first free port from 8501 on."""
-    candidates = range(wanted, wanted + 1) if wanted else range(USUAL_PORT, USUAL_PORT + PORTS_TRIED)
-    for port in candidates:
-        with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((ADDRESS, port))
-            except OSError:
-                continue
-            return port
-    raise SettingsError(
-        f"Ports {candidates[0]} to {candidates[-1]} of {ADDRESS} are taken. Name a free one with --port."
-        if not wanted
-        else f"Port {wanted} of {ADDRESS} is taken. Name another with --port, or none for the first free one."
-    )
+def refuse_taken(port: int) -> None:
+    """Raise `SettingsError` if something listens on this port."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            raise SettingsError(
+                f"Port {port} of {ADDRESS} is taken. Name another with --port, or none for the first free one."
+            ) from error
 
 
-def _run(port: int) -> None:
+def _run(options: Mapping[str, object]) -> None:
     from streamlit import config
     from streamlit.web import bootstrap
 
     import dashboard
 
     app = Path(dashboard.__file__).with_name("app.py")
-    known = getattr(config, "_config_options_template", OPTIONS)  # asking in public would parse the files twice
-    options = {name: value for name, value in (OPTIONS | {"server.port": port}).items() if name in known}
-    flags = {name.replace(".", "_"): value for name, value in options.items()}
+    known = getattr(config, "_config_options_template", options)  # asking in public would parse the files twice
+    flags = {name.replace(".", "_"): value for name, value in options.items() if name in known}
     bootstrap.load_config_options(flags)
+    threading.Thread(target=_announce, daemon=True).start()
     bootstrap.run(str(app), False, [], flags)
+
+
+def _announce() -> None:
+    """Print the address as soon as Streamlit notes which port it got; it passes over those that are taken."""
+    from streamlit import config
+    from streamlit.config_option import ConfigOption
+
+    while config.get_where_defined("server.port") != ConfigOption.STREAMLIT_DEFINITION:
+        time.sleep(0.05)
+    click.echo(f"Dashboard: http://{ADDRESS}:{config.get_option('server.port')}  (Ctrl-C stops it)")

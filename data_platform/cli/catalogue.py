@@ -17,7 +17,8 @@ SIZES = ("blob_bytes", "logical_bytes")
 @click.command()
 @click.option("--once", is_flag=True, help="End when nothing is left to do.")
 @click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="How many work at once.")
-def worker(once: bool, processes: int) -> None:
+@click.pass_context
+def worker(ctx: click.Context, once: bool, processes: int) -> None:
     """Turn accesses into catalogue rows and back up what is new.
 
     Runs until Ctrl-C or SIGTERM and then finishes what it has begun. Several workers, on
@@ -30,7 +31,10 @@ def worker(once: bool, processes: int) -> None:
     """
     from data_platform import face
 
-    face.worker(once=once, processes=processes)
+    failed = face.worker(once=once, processes=processes)
+    if failed:
+        click.echo(f"{failed:,} batches failed and wait for their next try; the log says why.", err=True)
+        ctx.exit(PROBLEMS_FOUND)
 
 
 @click.command()

@@ -51,7 +51,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json(asdict(report))
     else:
-        print_table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in report.settings])
+        print_table(("setting", "from", "value"), [(s.name, s.origin, s.value) for s in report.settings])
         click.echo()
         for finding in report.findings:
             click.echo(f"{MARKS[finding.state]} {finding.name}: {finding.detail}")

@@ -26,7 +26,9 @@ def values() -> dict[str, tuple[str, str]]:
 
 
 def test_every_setting_is_listed_with_its_origin(no_configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (no_configuration / "data-platform.toml").write_text('realm = "lab"\n[database]\nhost = "db"\nport = 5\n')
+    (no_configuration / "data-platform.toml").write_text(
+        'realm = "lab"\n[database]\nhost = "db"\nport = 5\n[file.owners]\n"/shares/maria" = "maria"\n'
+    )
     monkeypatch.setenv("DATA_PLATFORM_DATABASE__PORT", "6")
     listed = values()
     assert listed["realm"] == ("lab", str(no_configuration / "data-platform.toml"))
@@ -34,7 +36,8 @@ def test_every_setting_is_listed_with_its_origin(no_configuration: Path, monkeyp
     assert listed["database.port"] == ("6", "environment")
     assert listed["home"] == (str(no_configuration), "environment")
     assert listed["database.user"] == ("data_platform", "default")
-    assert {"cache.max_bytes", "store.url", "http.trusted_hosts", "file.owners"} <= set(listed)
+    assert {"cache.max_bytes", "store.url", "http.trusted_hosts"} <= set(listed)
+    assert listed["file.owners[/shares/maria]"] == ("maria", str(no_configuration / "data-platform.toml"))
 
 
 def test_a_secret_is_told_only_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
