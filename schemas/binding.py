@@ -84,7 +84,7 @@ class Binding:
                 _current = None
             for schema in self._active.values():
                 if schema.connection is self.connection:
-                    declared.reset(schema)
+                    declared.release(schema)
             self._active.clear()
             with suppress(*DRIVER_ERRORS):
                 self.connection.close()
@@ -111,7 +111,7 @@ class Binding:
         except BaseException:
             for name, schema in named:  # half bound is worse than not bound
                 self._active.pop(name, None)
-                declared.reset(schema)
+                declared.forget(schema)
             raise
 
     @contextmanager
@@ -172,15 +172,12 @@ def bind(settings: Settings | None = None, *, deploy: bool = False, schemas: Sch
             raise SettingsError("This process is bound to another database. Call unbind() first.")
         try:
             binding._bind(schemas, deploy)
-        except (dj.DataJointError, *DRIVER_ERRORS) as error:
-            binding.close()
-            if isinstance(error, DatabaseError):
-                raise
-            raise DatabaseError(
-                f"The database refuses: {error}. Deploy with an account that owns the schemas."
-            ) from error
-        except BaseException:
-            binding.close()  # half bound is worse than not bound
+        except BaseException as error:
+            if binding is not _current:
+                binding.close()
+            if isinstance(error, (dj.DataJointError, *DRIVER_ERRORS)) and not isinstance(error, DatabaseError):
+                advice = "Deploy with an account that owns the schemas."
+                raise DatabaseError(f"The database refuses: {error} {advice}") from error
             raise
         _current = binding
         return binding
@@ -230,7 +227,7 @@ def _forget_in_child() -> None:
     if _current is not None:
         _inherited.append(_current)
         for schema in _current._active.values():
-            declared.reset(schema)
+            declared.release(schema)
         _current = None
 
 

@@ -12,7 +12,7 @@ from schemas.engine import dj
 
 Named = Sequence[tuple[str, dj.Schema]]  # name of the schema in the database, and its tables
 _ATTRIBUTE = re.compile(r"^([a-z]\w*)\s*(=[^:]*)?:")
-_SET_BY_SCHEMA = ("database", "_connection", "_heading", "_support", "declaration_context", "_jobs")
+_SET_BY_SCHEMA = ("database", "_connection", "_heading", "_support", "declaration_context")
 
 _COLUMNS = {
     # Not the information schema: it hides tables that the account has no right to.
@@ -83,7 +83,7 @@ def declare(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
     """Bind a schema's tables to the database and make those that are missing, jobs tables included."""
     if connection.adapter.backend == "mysql":
         connection.query(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4")
-    reset(schema)  # an activated schema would not look for missing tables
+    release(schema)  # an activated schema would not look for missing tables
     schema.activate(name, connection=connection, create_schema=True, create_tables=True)
     for table in tables(schema):
         if issubclass(table, dj.AutoPopulate):
@@ -95,13 +95,22 @@ def activate(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
     schema.activate(name, connection=connection, create_schema=False, create_tables=False)
 
 
-def reset(schema: dj.Schema) -> None:
-    """Undo an activation, so that the module's tables can be bound elsewhere."""
+def release(schema: dj.Schema) -> None:
+    """Undo an activation, so that the module's tables can be bound elsewhere.
+
+    Until then they keep their connection, which says what to do once it is closed.
+    """
     schema.database = None
     schema.connection = None
+    for table in tables(schema):
+        if table.__doc__:
+            table.__doc__ = table.__doc__.removesuffix("\nTable definition:\n\n" + table.definition) or None
+
+
+def forget(schema: dj.Schema) -> None:
+    """Undo an activation that failed half way, so that nothing goes through to a living connection."""
+    release(schema)
     for table in tables(schema):
         for name in _SET_BY_SCHEMA:
             with suppress(AttributeError):
                 delattr(table, name)
-        if table.__doc__:
-            table.__doc__ = table.__doc__.removesuffix("\nTable definition:\n\n" + table.definition) or None
