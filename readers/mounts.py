@@ -101,9 +101,15 @@ class MountTable:
         return next((path for path in here if path is not None), None)
 
     def _current(self) -> dict[str, Mount]:
-        if self._descriptor >= 0 and self._changes.poll(0):
+        if self._descriptor >= 0 and self._changed():
             self._read()
         return self._mounts
+
+    def _changed(self) -> bool:
+        try:
+            return bool(self._changes.poll(0))
+        except RuntimeError:  # another thread is asking, and reads if need be
+            return False
 
     def _read(self) -> None:
         pieces: list[bytes] = []
