@@ -126,19 +126,30 @@ def status() -> dict[str, int]:
 
 
 def restore(sha256: str, to: Link | None = None) -> Path:
-    """Write the content with this SHA-256 to `to` (default: the current folder) and return its path.
+    """Write a backed-up content to a file and return its path.
+
+    Parameters
+    ----------
+    sha256
+        64 hex digits or the first 8 and more, with or without ``sha256:``.
+    to
+        The file to make, or a folder. By default, and in a folder, the file is called what
+        a file with this content was last called.
 
     Raises
     ------
+    VersionUnavailable
+        If no content is known by this hash, or several are.
     BlobMissing, BlobDamaged
         If the store does not hold these bytes, or holds others.
+    TargetExists, RestoreError
+        If there is another file already, or it cannot be written.
     """
     from populate.pipeline import bind_all
     from populate.restore import restore as restore_blob
     from populate.store import open_store
 
-    wanted = sha256.removeprefix("sha256:").lower()
-    return restore_blob(bind_all(settings()), open_store(settings()), wanted, None if to is None else Path(to))
+    return restore_blob(bind_all(settings()), open_store(settings()), sha256, None if to is None else Path(to))
 
 
 def check(*, verify_data: bool = False) -> Iterator[Problem]:

@@ -57,15 +57,16 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.argument("sha256")
-@click.option("--to", metavar="PATH", type=click.Path(path_type=Path), help="Write there; default: HEX in this folder.")
+@click.option("--to", metavar="PATH", type=click.Path(path_type=Path), help="File or folder; default: this folder.")
 def restore(sha256: str, to: Path | None) -> None:
     """Write a backed-up content to a file, verified byte by byte, and print its path.
 
-    SHA256 is the content's hash, 64 hex digits with or without `sha256:`.
+    SHA256 is the content's hash: 64 hex digits, or the first 8 and more, with or without `sha256:`.
+    In a folder the file is called what a file with this content was last called.
 
     \b
     Example:
-        data-platform restore sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 --to old.csv
+        data-platform restore sha256:9f86d081884c --to old.csv
     """
     from data_platform import face
 
