@@ -112,7 +112,7 @@ class Head:
 
     @property
     def modified_at(self) -> datetime | None:
-        """When the content was changed last, in UTC, as the server says."""
+        """When the content was changed last, as the server says; UTC, without a zone as everywhere."""
         return _date(self.headers.get("last-modified"))
 
     @property
@@ -233,9 +233,9 @@ def _short(token: str) -> str:
 def _date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text or "")
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _phrase(status: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 for _name in ("source_contract", "web_server"):
@@ -273,14 +273,7 @@ def hostile_links(draw: st.DrawFn) -> str:
     return draw(_SCHEMES) + draw(_BEFORE) + draw(_HOSTS) + port + draw(_AFTER)
 
 
-_FUZZING = settings(
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-@settings(_FUZZING, max_examples=500)
+@settings(max_examples=500)
 @given(form=hostile_links())
 def test_links_of_a_hostile_grammar_connect_to_nothing(canary: Canary, misleading: Names, form: str) -> None:
     hits = canary.hits
@@ -291,7 +284,7 @@ def test_links_of_a_hostile_grammar_connect_to_nothing(canary: Canary, misleadin
     assert canary.hits == hits
 
 
-@settings(_FUZZING, max_examples=100)
+@settings(max_examples=100)
 @given(form=hostile_links())
 def test_redirects_of_a_hostile_grammar_lead_nowhere(
     canary: Canary, misleading: Names, redirecting: tuple[WebServer, HttpSource], form: str

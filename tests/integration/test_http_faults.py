@@ -46,7 +46,7 @@ def web() -> Iterator[WebServer]:
 
 
 def source_for(web: WebServer, **http: object) -> HttpSource:
-    return HttpSource(Settings(http=HttpSettings(trusted_hosts=(web.authority,), **http)))  # type: ignore[arg-type]
+    return HttpSource(Settings(http=HttpSettings(trusted_hosts=(web.authority,), **http)))
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from web_server import Page, WebServer, web_server  # noqa: E402
 
 from data_platform.errors import AccessDenied, TooLarge, UnknownSource, UnsafeLink, UnsupportedItem  # noqa: E402
 from data_platform.settings import HttpSettings, Settings  # noqa: E402
+from readers.cache import Cache  # noqa: E402
+from readers.fetch import fetch as held_in  # noqa: E402
 from readers.http import HttpSource  # noqa: E402
 from readers.source import Source  # noqa: E402
 
@@ -28,7 +30,7 @@ PAST = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 def settings_for(web: WebServer, **http: object) -> Settings:
-    return Settings(http=HttpSettings(trusted_hosts=(web.authority,), **http))  # type: ignore[arg-type]
+    return Settings(http=HttpSettings(trusted_hosts=(web.authority,), **http))
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_one_request_tells_name_and_revision(web: WebServer, source: HttpSource)
     link = web.put("/a.csv", Page(b"12345", etag='"1"', modified=PAST))
     item = source.resolve(link)
     revision = source.revision(item)
-    assert (revision.token, revision.size, revision.modified_at) == ('etag:"1"', 5, PAST)
+    assert (revision.token, revision.size, revision.modified_at) == ('etag:"1"', 5, PAST.replace(tzinfo=None))
     assert [asked.method for asked in web.requests] == ["HEAD"]
     source.revision(item)
     assert [asked.method for asked in web.requests] == ["HEAD", "HEAD"]
@@ -161,6 +163,23 @@ def test_an_empty_file_where_head_is_refused(web: WebServer, source: HttpSource)
     item = source.resolve(web.put("/empty.csv", Page(b"", etag='"e"', head=False)))
     data, revision = fetch(source, item)
     assert (data, revision.size, revision.token) == (b"", 0, 'etag:"e"')
+
+
+def test_the_cache_asks_and_downloads_only_what_is_new(web: WebServer, source: HttpSource, tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 1_000_000, 3600)
+
+    def read(page: Page) -> tuple[bytes, bool, int]:
+        before = len(web.asked("GET", "/a.csv"))
+        held = held_in(source, source.resolve(web.put("/a.csv", page)), cache)
+        assert held.path is not None
+        return held.path.read_bytes(), held.from_cache, len(web.asked("GET", "/a.csv")) - before
+
+    for validators in ({"etag": '"1"'}, {"modified": PAST}):
+        assert read(Page(b"old", **validators)) == (b"old", False, 1)
+        assert read(Page(b"old", **validators)) == (b"old", True, 0)
+    assert read(Page(b"new", etag='"2"')) == (b"new", False, 1)
+    for _ in range(2):
+        assert read(Page(b"old")) == (b"old", False, 1)
 
 
 # --- names

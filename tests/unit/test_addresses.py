@@ -6,7 +6,7 @@ import ipaddress
 import socket
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_platform.errors import SourceUnavailable, UnsafeLink
@@ -55,7 +55,6 @@ def test_some_addresses_never(address: str) -> None:
     assert forbidden(address, trusted=True)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.ip_addresses(v=4))
 def test_an_ipv4_address_is_judged_alike_in_each_of_its_ipv6_dresses(address: ipaddress.IPv4Address) -> None:
     number = int(address)
@@ -70,7 +69,6 @@ def test_an_ipv4_address_is_judged_alike_in_each_of_its_ipv6_dresses(address: ip
         }
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.ip_addresses())
 def test_nothing_is_allowed_that_python_calls_local(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     if not address.is_global or address.is_multicast or address.is_link_local or address.is_loopback:

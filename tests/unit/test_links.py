@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from data_platform.errors import SettingsError, UnknownSource, UnsafeLink
@@ -196,7 +196,6 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.one_of(st.lists(_PIECES, max_size=12).map("".join), st.text(max_size=40).map("https://".__add__)))
 @example("https://127.0.0.1\\@example.org/")
 @example("https://example.org#@127.0.0.1/")
