@@ -48,11 +48,13 @@ class _Section(BaseModel):
 class DatabaseSettings(_Section):
     """Which database holds the catalogue."""
 
-    backend: Literal["embedded", "postgresql", "mysql"] = "embedded"
-    host: str = "127.0.0.1"
+    backend: Literal["embedded", "postgresql", "mysql"] = Field(
+        "embedded", description="embedded: a PostgreSQL in HOME that nobody has to set up; else a server"
+    )
+    host: str = Field("127.0.0.1", description="of a server: its address, or for PostgreSQL the folder of its socket")
     port: int = Field(0, description="0 = the backend's usual port")
-    user: str = "data_platform"
-    password: SecretStr = SecretStr("")
+    user: str = Field("data_platform", description="login at the server")
+    password: SecretStr = Field(SecretStr(""), description="of that login; better in a secret file than here")
     name: str = Field("postgres", description="PostgreSQL database; MySQL does not use it")
     tls: bool = Field(True, description="encrypt connections to a server that is not on loopback")
     tls_ca: Path | None = Field(None, description="certificate authority that signed the server's certificate")
@@ -66,9 +68,9 @@ class StoreSettings(_Section):
 
     url: str = Field("", description="a folder or s3://bucket/prefix; empty = HOME/store")
     endpoint: str = Field("", description="address of an S3 server that is not AWS")
-    region: str = ""
+    region: str = Field("", description="of the bucket, where its server has regions")
     access_key: str = Field("", description="empty = the usual AWS credential chain")
-    secret_key: SecretStr = SecretStr("")
+    secret_key: SecretStr = Field(SecretStr(""), description="belongs to `access_key`")
 
 
 class CacheSettings(_Section):
@@ -106,15 +108,15 @@ class HttpSettings(_Section):
     max_bytes: int = Field(1024 * GIB, ge=0, description="larger answers are refused")
     timeout_seconds: float = Field(30.0, gt=0, description="per network operation")
     deadline_seconds: float = Field(3600.0, gt=0, description="for one whole download")
-    max_redirects: int = Field(3, ge=0)
+    max_redirects: int = Field(3, ge=0, description="a link that leads on more often is refused")
 
 
 class S3Settings(_Section):
     """Reading s3:// links with the user's own credentials (the usual AWS chain)."""
 
-    endpoint: str = ""
-    region: str = ""
-    max_bytes: int = Field(1024 * GIB, ge=0)
+    endpoint: str = Field("", description="address of an S3 server that is not AWS")
+    region: str = Field("", description="of the buckets, where their server has regions")
+    max_bytes: int = Field(1024 * GIB, ge=0, description="larger objects are refused")
 
 
 class Settings(BaseSettings):
@@ -127,7 +129,10 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("data-platform")))
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("data-platform")),
+        description="folder of cache and outbox, and unless configured of database and store; default: the user's data",
+    )
     account: str = Field(
         "", max_length=255, description="who reads, where the source has no sign-in; empty = login of the machine"
     )
