@@ -72,12 +72,12 @@ class Clock:
 
     def __init__(self) -> None:
         self._last = 0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler that reads comes in the middle of anything
         # A thread of the parent may have held the lock in the moment of a fork.
         os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def __call__(self) -> int:
         now = time.time_ns() // 1000
