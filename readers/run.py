@@ -12,6 +12,7 @@ import platform
 import secrets
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -38,7 +39,14 @@ def run_record() -> dict[str, object]:
     Takes about 10 ms the first time, most of them git's (which gets 200 ms at most; if it
     needs more, ``dirty`` is False and ``environment`` says ``"dirty": "unknown"``).
     """
-    return dict(_facts())
+    with _finding:
+        return dict(_facts())
+
+
+# Finding out runs git, which takes locks of the standard library. A child forked by another
+# thread just then would inherit them held for ever, so a fork waits until all is found.
+_finding = threading.RLock()
+os.register_at_fork(before=_finding.acquire, after_in_parent=_finding.release, after_in_child=_finding.release)
 
 
 @lru_cache(maxsize=1)
