@@ -13,6 +13,7 @@ from typing import Any
 
 from populate.backup import Backup
 from populate.ingest import Ingest
+from populate.silo import SiloMetric
 from schemas.engine import dj
 
 DELAYS = (5, 60, 300, 1800, 7200)
@@ -122,4 +123,4 @@ class Queue:
 
 def queues() -> tuple[Queue, ...]:
     """Return the queues in the order in which one feeds the next."""
-    return Queue(Ingest()), Queue(Backup())
+    return Queue(Ingest()), Queue(Backup()), Queue(SiloMetric())

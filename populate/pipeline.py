@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, ingest
+from populate import backup, ingest, silo, snapshot
 from schemas.binding import CORE, Binding, Schemas, bind
 
-SCHEMAS: Schemas = (*CORE, ("ingest", ingest.schema), ("backup", backup.schema))
+SCHEMAS: Schemas = (
+    *CORE,
+    ("ingest", ingest.schema),
+    ("backup", backup.schema),
+    ("snapshot", snapshot.schema),
+    ("silo", silo.schema),
+)
 
 
 def bind_all(settings: Settings | None = None, deploy: bool = False) -> Binding:

@@ -1,0 +1,1 @@
+"""What managers and stewards learn from the rows: silos, bridges, concentration, and how they change."""

@@ -1,0 +1,123 @@
+"""From the catalogue's rows to people and ties of a window, as the silo measures take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from populate.insight.measure import sql
+from populate.snapshot import Snapshot, SnapshotBatch
+from schemas.connection import Connection
+from schemas.identity import account_id
+from schemas.people import Account, Departure, Membership, Person
+from schemas.sharing import Access
+
+MONDAY = date(1970, 1, 5)
+"""Day 0: a Monday, so that ``day // 7`` counts calendar weeks."""
+
+FOREVER = 10**6
+CHUNK = 50_000
+
+# Who read whose data on which day, in the words of the sources.
+_EDGES = """
+SELECT a.owner_realm, a.owner_login, a.account_realm, a.account_login, a.on_behalf_of,
+    CAST(a.accessed_at AS DATE) AS day, COUNT(*) AS events
+FROM {access} AS a JOIN {batch} AS b ON b.batch_id = a.batch_id
+WHERE b.snapshot_no <= %s AND a.accessed_at >= %s AND a.accessed_at < %s
+    AND a.outcome = 'ok' AND a.owner_login <> '' AND a.file_id <> ''
+GROUP BY a.owner_realm, a.owner_login, a.account_realm, a.account_login, a.on_behalf_of, CAST(a.accessed_at AS DATE)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """People and ties of a span of days.
+
+    Attributes
+    ----------
+    people
+        person, department; a person is a node ``id@department``, so that a move makes new
+        ties and never rewrites old ones.
+    ties
+        producer, consumer (nodes), weight (accesses), weeks (different ones with an access).
+    left_out
+        Reason (self, service, unattributed) -> days of access that no tie is made of.
+    """
+
+    people: pd.DataFrame
+    ties: pd.DataFrame
+    left_out: dict[str, int]
+
+
+def read_window(connection: Connection, snapshot_no: int, days: int) -> Window:
+    """Return the window of `days` that ends with the snapshot's day."""
+    last: date = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1("snapshot_day")
+    first = last - timedelta(days=days - 1)
+    with duckdb.connect() as engine:
+        _create_edges(engine, connection, snapshot_no, first, last)
+        return tie_up(engine, stints(), first, last)
+
+
+def _create_edges(engine: duckdb.DuckDBPyConnection, connection: Connection, no: int, first: date, last: date) -> None:
+    engine.execute("CREATE TABLE edges (producer VARCHAR, consumer VARCHAR, day INTEGER, events BIGINT)")
+    tables = {"access": Access().full_table_name, "batch": SnapshotBatch().full_table_name}
+    cursor = connection.query(_EDGES.format(**tables), (no, first, last + timedelta(days=1)))
+    person_of = dict(zip(*Account.to_arrays("account_id", "person_id"), strict=True))
+    while rows := cursor.fetchmany(CHUNK):
+        chunk = pd.DataFrame(_edges(rows, person_of), columns=["producer", "consumer", "day", "events"])  # noqa: F841
+        engine.execute("INSERT INTO edges SELECT * FROM chunk")
+
+
+def _edges(rows: Iterable[tuple[Any, ...]], person_of: dict[str, str]) -> Iterable[tuple[str, str, int, int]]:
+    for owner_realm, owner_login, realm, login, on_behalf_of, day, events in rows:
+        producer, consumer = account_id(owner_realm, owner_login), account_id(realm, on_behalf_of or login)
+        yield person_of.get(producer, producer), person_of.get(consumer, consumer), (day - MONDAY).days, events
+
+
+def stints() -> pd.DataFrame:
+    """Return who worked where: person, department, since_day, until_day (exclusive), service.
+
+    A service account needs no department to be known as one.
+    """
+    departed = {row["person_id"]: row["departed_on"] for row in Departure.to_dicts()}
+    services = set((Person() & {"person_kind": "service"}).to_arrays("person_id"))
+    rows: list[tuple[str, str, int, int, bool]] = []
+    later: dict[str, int] = {}
+    for row in sorted(Membership.to_dicts(), key=lambda row: row["member_since"], reverse=True):
+        person, since = row["person_id"], (row["member_since"] - MONDAY).days
+        left = (departed[person] - MONDAY).days if person in departed else FOREVER
+        rows.append((person, row["department"], since, min(later.get(person, FOREVER), left), person in services))
+        later[person] = since
+    rows += [(person, "", 0, FOREVER, True) for person in services - set(later)]
+    return pd.DataFrame(rows, columns=["person", "department", "since_day", "until_day", "service"])
+
+
+def tie_up(engine: duckdb.DuckDBPyConnection, stints: pd.DataFrame, first: date, last: date) -> Window:
+    """Turn the table ``edges`` of `engine` into people and ties by the departments of each day."""
+    engine.execute("CREATE TABLE stints AS SELECT * FROM stints")
+    engine.execute(f"CREATE TABLE attributed AS {sql('attributed')}")
+    ties = engine.execute(sql("ties")).df()
+    left_out = engine.execute(sql("left_out")).fetchall()
+    begin, end = (first - MONDAY).days, (last - MONDAY).days
+    present = stints[~stints["service"] & (stints["since_day"] <= end) & (stints["until_day"] > begin)]
+    nodes = present["person"] + "@" + present["department"]
+    people = pd.DataFrame({"person": nodes, "department": present["department"]}).drop_duplicates(
+        "person", ignore_index=True
+    )
+    return Window(people, _named(ties), {reason: int(rows) for reason, rows, _ in left_out})
+
+
+def _named(ties: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "producer": ties["producer"] + "@" + ties["giving"],
+            "consumer": ties["consumer"] + "@" + ties["receiving"],
+            "weight": ties["weight"],
+            "weeks": ties["weeks"],
+        }
+    )

@@ -1,0 +1,81 @@
+"""Snapshots: what was known at a moment, so that a figure computed from it stays what it was.
+
+A batch belongs to the first snapshot that covers it; snapshot n covers the batches of all
+snapshots up to n. So snapshots cost one row a batch, however many there are, and what a
+snapshot covers never changes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from datajoint.errors import DuplicateError
+
+from populate.ingest import Ingest
+from schemas.binding import Binding
+from schemas.engine import dj
+from schemas.sharing import AccessBatch  # noqa: F401  (foreign key)
+
+schema = dj.Schema()
+
+_TRIES = 5
+
+
+@schema
+class Snapshot(dj.Manual):
+    definition = """
+    # A moment that figures are computed for, from the batches it covers
+    snapshot_no : int32 # rises; a snapshot covers the batches of all with a lower number too
+    ---
+    snapshot_day : date # last day that its figures look at, UTC
+    taken_at : datetime(6) # UTC
+    """
+
+
+@schema
+class SnapshotBatch(dj.Manual):
+    definition = """
+    # The first snapshot that covers a batch
+    -> AccessBatch
+    ---
+    -> Snapshot
+    """
+
+
+def take_snapshot(binding: Binding, day: date | None = None) -> int:
+    """Take a snapshot of everything that is ingested and return its number.
+
+    Parameters
+    ----------
+    binding
+        The catalogue.
+    day
+        Last day that figures look at, UTC; today unless given. A past day back-fills: its
+        figures leave out what was accessed later.
+    """
+    for _ in range(_TRIES):
+        try:
+            with binding.transaction():
+                return _take(binding, day or datetime.now(UTC).date())
+        except DuplicateError:  # another process took one at the same moment
+            continue
+    raise RuntimeError("Other processes take snapshots all the time. Retry.")
+
+
+def _take(binding: Binding, day: date) -> int:
+    latest = binding.connection.query(f"SELECT MAX(snapshot_no) FROM {Snapshot().full_table_name}").fetchone()[0]  # noqa: S608
+    number = (latest or 0) + 1
+    Snapshot.insert1({"snapshot_no": number, "snapshot_day": day, "taken_at": datetime.now(UTC).replace(tzinfo=None)})
+    new = (Ingest.proj() - SnapshotBatch.proj()).keys()
+    SnapshotBatch.insert(
+        ({**key, "snapshot_no": number} for key in sorted(new, key=lambda key: key["batch_id"])), chunk_size=5000
+    )
+    return number
+
+
+def take_daily(binding: Binding) -> int | None:
+    """Take a snapshot of yesterday unless there is one; return its number, or None."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    if Snapshot() & {"snapshot_day": yesterday}:
+        return None
+    return take_snapshot(binding, yesterday)
