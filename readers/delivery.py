@@ -151,27 +151,27 @@ def _batch(entries: list[Entry]) -> dict[str, Any]:
 def _entry(noted: Noted) -> Entry:
     """Return the rows of an access. Raises ValueError and its like if it makes no sense."""
     facts = dict(json.loads(noted.payload))
-    run = dict(_run(noted.run)) or _unknown_run(noted, facts)
-    facts["execution_id"] = run["execution_id"]
     if not re.fullmatch("[0-9a-f]{32}", facts["event_id"]):
         raise ValueError("event_id is not 32 hexadecimal digits")
-    return Entry(noted, row(columns(Access), {**_derived(facts), **facts}), row(columns(AccessRun), run))
+    run = _run(noted.run) or _unknown_run(noted, facts)
+    facts["execution_id"] = run["execution_id"]
+    return Entry(noted, row(columns(Access), {**_derived(facts), **facts}), run)
 
 
 @lru_cache(maxsize=64)
-def _run(payload: bytes) -> Mapping[str, Any]:
-    """Return the facts of a run; empty if they are missing or damaged."""
+def _run(payload: bytes) -> dict[str, Any] | None:
+    """Return the row of a run; None if the record of it is damaged."""
     try:
-        facts = dict(json.loads(payload))
-        _moment(facts["started_at"])
-    except (ValueError, TypeError, KeyError):
-        return {}
-    return facts if re.fullmatch("[0-9a-f]{32}", str(facts.get("execution_id"))) else {}
+        found = row(columns(AccessRun), dict(json.loads(payload)))
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    return found if re.fullmatch("[0-9a-f]{32}", found["execution_id"]) else None
 
 
 def _unknown_run(noted: Noted, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run of which only the segment is known."""
-    return {"execution_id": identity.identity("execution", noted.segment), "started_at": facts["accessed_at"]}
+    execution = identity.identity("execution", noted.segment)
+    return row(columns(AccessRun), {"execution_id": execution, "started_at": facts["accessed_at"]})
 
 
 def _derived(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -113,7 +113,7 @@ class Outbox:
 
     def _renew(self, payload: bytes) -> None:
         """Open the next segment, with the run and `payload` in it, before giving up the full one."""
-        run = _encode(dict(self._describe())).encode("ascii")
+        run = self._run()
         needed = segment.HEADER + segment.framed_size(len(run)) + segment.framed_size(len(payload))
         size = max(self._settings.segment_bytes, needed)
         prepare(self.folder)
@@ -126,6 +126,13 @@ class Outbox:
             full.close()
         if self._watch is not None:
             self._watch.soon()
+
+    def _run(self) -> bytes:
+        try:
+            return _encode(dict(self._describe())).encode("ascii")
+        except Exception as error:  # an access without its run is better than none
+            log.warning("The run cannot be described: %s: %s", type(error).__name__, error)
+            return b"{}"
 
     def _check_backlog(self, size: int) -> None:
         if _held(self.folder) + size > self._settings.max_bytes:
@@ -184,7 +191,7 @@ def missed(folder: Path) -> int:
 
 
 _current: tuple[Settings, Outbox] | None = None
-_opening = threading.Lock()
+_opening = threading.RLock()
 
 
 def outbox() -> Outbox:
@@ -226,7 +233,7 @@ def _mappable(folder: Path) -> bool:
 
 def _after_fork() -> None:
     global _opening
-    _opening = threading.Lock()
+    _opening = threading.RLock()
     for each in _all:
         each._reset()
 

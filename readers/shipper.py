@@ -293,6 +293,11 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(RedactingFilter())
+        handler.addFilter(_worth_keeping)
+
+
+def _worth_keeping(record: logging.LogRecord) -> bool:
+    return record.name.startswith("data_platform") or record.levelno >= logging.WARNING
 
 
 if __name__ == "__main__":
