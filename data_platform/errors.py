@@ -21,6 +21,8 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   └── SourceChanged (OSError)            changed again and again while being read
     ├── CacheError (OSError)                   the local cache cannot take the bytes
     ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
+    ├── RestoreError (OSError)                 restored bytes cannot be put where they should go
+    │   └── TargetExists (FileExistsError)     there is another file already       P
     ├── AutologError (TypeError)               a decorator cannot log this
     ├── PackageHidden (ImportError)            a file of the user has the name of a part of this product
     ├── OutboxError (OSError)                  an access could not be noted down
@@ -108,6 +110,14 @@ class CacheError(DataPlatformError, OSError):
 
 class VersionUnavailable(Permanent, DataPlatformError, LookupError):
     """The exact bytes asked for cannot be had any more."""
+
+
+class RestoreError(DataPlatformError, OSError):
+    """Restored bytes cannot be put where they should go."""
+
+
+class TargetExists(Permanent, RestoreError, FileExistsError):
+    """Where restored bytes should go there is another file already."""
 
 
 class AutologError(DataPlatformError, TypeError):

@@ -266,7 +266,8 @@ def _pieces(path: Path, place: Place) -> Iterator[bytes]:
 
 def _files(folder: Path, name: str) -> Iterator[tuple[str, int]]:
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+        # A folder sorts by what its objects are called, with the slash that follows.
+        found = sorted(entries, key=lambda entry: entry.name + "/" * entry.is_dir(follow_symlinks=False))
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(folder / entry.name, f"{name}/{entry.name}")

@@ -1,0 +1,189 @@
+"""Gives back a content that was backed up, exactly as it was read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from data_platform.errors import (
+    BlobDamaged,
+    BlobMissing,
+    DataPlatformError,
+    RestoreError,
+    TargetExists,
+    VersionUnavailable,
+)
+from populate.backup import BackupFailure, ContentStore, Placement
+from populate.store import Place, Store
+from populate.store.base import CHUNK
+from populate.store.folder import link_new
+from readers.cache_names import safe_name
+from schemas.binding import Binding
+from schemas.catalogue import Blob, FileName, Version
+from schemas.identity import identity
+from schemas.restrict import where
+
+_HASH = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
+
+
+class Content(NamedTuple):
+    """What is to come out: hash and number of bytes."""
+
+    sha256: str
+    size: int
+
+
+def restore(binding: Binding, store: Store, sha256: str, to: Path | None = None) -> Path:
+    """Write a backed-up content to a file and return its path.
+
+    The bytes are compared with their hash before the file gets its name, so what is there
+    in the end is right. A file that has these bytes already is left as it is.
+
+    Parameters
+    ----------
+    binding
+        With the tables of `populate.pipeline`.
+    store
+        Where the content is kept.
+    sha256
+        64 hexadecimal digits, or at least the first 8 if these are unique; ``sha256:`` may
+        stand before them.
+    to
+        The file to make, or a folder. By default, and in a folder, the file is called what
+        a file with this content was last called.
+
+    Raises
+    ------
+    VersionUnavailable
+        If no content is known by this hash, or several are.
+    BlobMissing
+        If the content is known but not in the store.
+    BlobDamaged
+        If the store gives back other bytes.
+    TargetExists
+        If there is another file already.
+    RestoreError
+        If the file cannot be written.
+    """
+    binding.ensure()
+    content = _content_of(sha256)
+    folder = to or Path()
+    target = Path(os.path.abspath(folder / _name_of(content) if folder.is_dir() else folder))
+    if os.path.lexists(target):
+        return _same(target, content)
+    place = _place_of(content, store)
+    with _beside(target) as (file, temporary):
+        _copy(store, place, content, file)
+        with _translated(target):
+            file.flush()
+            os.fsync(file.fileno())
+            return target if link_new(temporary, target) else _same(target, content)
+
+
+def _content_of(wanted: str) -> Content:
+    """Return the one known content whose hash begins with `wanted`."""
+    digits = wanted.strip().lower().removeprefix("sha256:")
+    if not _HASH.fullmatch(digits):
+        raise VersionUnavailable(
+            f"{wanted[:80]!r} is not a SHA-256. Give its 64 hexadecimal digits, or at least the first 8."
+        )
+    # Only hexadecimal digits reach the statement.
+    found = (Blob() & f"sha256 BETWEEN '{digits:0<64}' AND '{digits:f<64}'").to_dicts(order_by="sha256", limit=3)
+    if not found:
+        raise VersionUnavailable(
+            f"No content with the SHA-256 {digits} was ever read. Deliver what waits with `data-platform flush`, "
+            "run `data-platform worker --once`, and compare the hash."
+        )
+    if len(found) > 1:
+        some = ", ".join(row["sha256"][:16] for row in found)
+        raise VersionUnavailable(f"Several contents begin with {digits}: {some} … Give more digits.")
+    return Content(found[0]["sha256"], int(found[0]["blob_size"]))
+
+
+def _name_of(content: Content) -> str:
+    """Return what a file with this content was last called, safe to use in any folder."""
+    names = FileName & where(Version, sha256=content.sha256)
+    latest = names.to_dicts(order_by=["named_on DESC", "name_id"], limit=1)
+    return safe_name(latest[0]["file_name"]) if latest else content.sha256
+
+
+def _place_of(content: Content, store: Store) -> Place:
+    sha256 = content.sha256
+    places = where(Placement, sha256=sha256)
+    rows = where(places, store_id=identity("store", store.name)).to_dicts()
+    if rows:
+        return Place(rows[0]["object_name"], int(rows[0]["place_offset"]), int(rows[0]["place_length"]))
+    if elsewhere := (ContentStore & places).to_dicts(limit=1):
+        raise BlobMissing(
+            f"{sha256} is kept in {elsewhere[0]['store_name']} and not in {store.name}. Set store.url to the former."
+        )
+    failures = (BackupFailure & where(Version, sha256=sha256)).to_dicts(order_by="batch_id", limit=1)
+    if failures:
+        raise BlobMissing(
+            f"{sha256} was read but could not be backed up: {failures[0]['failure']}: {failures[0]['failure_message']} "
+            "`data-platform status` tells whether it is tried again."
+        )
+    raise BlobMissing(f"{sha256} was read and is not backed up yet. Run `data-platform worker --once`.")
+
+
+def _copy(store: Store, place: Place, content: Content, file: BinaryIO) -> None:
+    digest, size = hashlib.sha256(), 0
+    for piece in store.read(place):
+        digest.update(piece)
+        size += len(piece)
+        with _translated(Path(file.name).parent):
+            file.write(piece)
+    if Content(digest.hexdigest(), size) != content:
+        raise BlobDamaged(
+            f"{store.name} gives other bytes for {content.sha256}, which were not restored. Find out what else is "
+            "damaged with `data-platform check --verify-data`, and put the object back from a copy of the store."
+        )
+
+
+def _same(target: Path, content: Content) -> Path:
+    """Return `target` if it has this content."""
+    with _translated(target):
+        if target.is_file() and target.stat().st_size == content.size and _hash_of(target) == content.sha256:
+            return target
+    raise TargetExists(f"{target} is there with other content and stays as it is. Choose another name with --to.")
+
+
+def _hash_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(CHUNK):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """Give a new file in the folder of `target`; its temporary name is gone afterwards."""
+    temporary = target.with_name(f".restore-{secrets.token_hex(8)}")
+    with _translated(target):
+        file = temporary.open("xb")
+    try:
+        with file:
+            yield file, temporary
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+@contextmanager
+def _translated(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DataPlatformError):
+            raise
+        reason = os.strerror(error.errno or 0)
+        raise RestoreError(
+            f"{target} cannot be written ({reason}). Name an existing folder with enough room that you may write to.",
+        ) from error
