@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from data_platform import settings as configuration
@@ -103,16 +103,21 @@ class Binding:
                 f"The database lacks {len(absent)} tables, as {absent[0]}. Its owner has to run `data-platform deploy`."
             )
         try:
-            with self._deploying() if deploy or absent else nullcontext():
-                for name, schema in named:
-                    step = declared.declare if deploy or absent else declared.activate
-                    step(self.connection, name, schema)
-                    self._active[name] = schema
+            if deploy or absent:
+                with self._deploying(), declared.quickly(self.connection, named[0][0]):
+                    self._each(declared.declare, named)
+            else:
+                self._each(declared.activate, named)
         except BaseException:
             for name, schema in named:  # half bound is worse than not bound
                 self._active.pop(name, None)
                 declared.forget(schema)
             raise
+
+    def _each(self, step: Callable[[Connection, str, dj.Schema], None], named: Schemas) -> None:
+        for name, schema in named:
+            step(self.connection, name, schema)
+            self._active[name] = schema
 
     @contextmanager
     def _deploying(self) -> Iterator[None]:

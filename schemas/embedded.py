@@ -13,11 +13,12 @@ server running; the next one adopts it.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import time
 import weakref
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,7 @@ from schemas import cluster, installation, postmaster
 from schemas.locks import EXCLUSIVE, SHARED, locked, still_names, take_lock, try_lock
 from schemas.postmaster import Address
 
+_log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 120.0  # a loaded machine, or a recovery after a crash
 
 
@@ -87,7 +89,7 @@ class EmbeddedServer:
                 os.close(users)
 
     def remove(self) -> None:
-        """Leave, and delete the database.
+        """Leave, and delete the database; for root also those of earlier homes of this name.
 
         Raises
         ------
@@ -96,11 +98,10 @@ class EmbeddedServer:
         """
         with self._guard:
             self.leave()
-            if not self.home.is_dir():
-                return
+            there = self.home.is_dir()
             try:
-                with locked(self.home / "postgres.users", EXCLUSIVE, 0.0):
-                    self._stop(ours=True)
+                with locked(self.home / "postgres.users", EXCLUSIVE, 0.0) if there else nullcontext():
+                    self._stop(ours=there)
                     for orphan in cluster.abandoned(self.home):
                         postmaster.stop(orphan)
                     cluster.remove(self.home)
@@ -121,6 +122,9 @@ class EmbeddedServer:
         if data is None:
             for orphan in cluster.abandoned(self.home):
                 postmaster.stop(orphan)
+                _log.warning(
+                    "An earlier %s left its database in %s. Delete that if nobody misses it.", self.home, orphan
+                )
             data = cluster.create(self.home, installation.find(), fsync=self._fsync)
         cluster.note_home(self.home, data)
         return self._bring_up(data)

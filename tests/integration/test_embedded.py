@@ -510,6 +510,16 @@ def test_a_database_in_use_is_not_deleted(embedded: EmbeddedServer, home: Path) 
     assert not os.path.lexists(home / "postgres")
 
 
+def test_deleting_what_a_deleted_home_left_behind(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    where = data(home)
+    shutil.rmtree(home)
+    assert where.exists() == ROOT
+    embedded.remove()
+    assert not where.exists()
+    assert not home.exists()
+
+
 def test_deleting_what_is_not_there(home: Path) -> None:
     EmbeddedServer(home).remove()
     assert not home.exists()
