@@ -528,6 +528,37 @@ def test_deleting_what_is_not_there(home: Path) -> None:
 # --- the other kind of user
 
 
+@pytest.mark.skipif(not ROOT, reason="as root only: others run the programs where the wheel has them")
+def test_programs_that_only_root_can_read_are_copied_and_left_as_they_are(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, wheel = max(installation._releases().items())
+    private = tmp_path / "root" / "venv"
+    for folder in (wheel, wheel.parent.with_name(f"{installation.WHEEL}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, private / folder.relative_to(wheel.parent.parent), symlinks=True)
+    private.parent.chmod(0o700)
+    (private / installation.WHEEL / wheel.name / "bin" / "postgres").chmod(0o700)
+    place = Path(tempfile.mkdtemp(prefix="dp-"))
+    place.chmod(0o755)
+    monkeypatch.setattr(installation, "ROOT_PLACE", place)
+    monkeypatch.setattr(installation, "_releases", lambda: {release: private / installation.WHEEL / wheel.name})
+    modes = {path: path.lstat().st_mode for path in (tmp_path, private.parent, *private.rglob("*"))}
+    server = EmbeddedServer(home, fsync=False)
+    try:
+        server.start()
+        assert execute(home, "SELECT 1") == [(1,)]
+        assert str(place) in postmaster_of(home).exe()
+        assert {path: path.lstat().st_mode for path in modes} == modes
+        server.leave()
+        copies = sorted(place.iterdir())
+        server.start()
+        assert sorted(place.iterdir()) == copies
+    finally:
+        server.remove()
+        shutil.rmtree(place)
+
+
 def _python_for_others() -> dict[str, Any]:
     """Return how a process of another user can run this checkout."""
     packages = [str(PROJECT), *(path for path in sys.path if path.endswith("site-packages"))]
