@@ -6,9 +6,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from servers.ceph import HOW_TO_INSTALL, Ceph, ceph_server, missing_programs
-from servers.moto import moto_server
-from servers.processes import S3Server
+
+# Contracts and servers assert, too: pytest explains only what it rewrites before it is imported.
+pytest.register_assert_rewrite("source_contract", "store_contract", "web_server", "web_faults")
+
+from servers.ceph import HOW_TO_INSTALL, Ceph, ceph_server, missing_programs  # noqa: E402
+from servers.moto import moto_server  # noqa: E402
+from servers.processes import S3Server  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ A source's test module needs a `Shelf` (how a test puts things into that system,
 using the source) and two fixtures::
 
     import pytest
-
-    pytest.register_assert_rewrite("source_contract")
     from source_contract import Shelf, SourceContract
 
     class BucketShelf(Shelf):

@@ -16,23 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_contract import fetch
+from web_server import Page, WebServer, web_server
 
-for _name in ("source_contract", "web_server"):
-    pytest.register_assert_rewrite(_name)
-
-from certificates import Authority  # noqa: E402
-from source_contract import fetch  # noqa: E402
-from web_server import Page, WebServer, web_server  # noqa: E402
-
-from data_platform.errors import DataPlatformError, UnknownSource, UnsafeLink  # noqa: E402
-from data_platform.settings import HttpSettings, Settings  # noqa: E402
-from readers import addresses  # noqa: E402
-from readers.addresses import Link  # noqa: E402
-from readers.http import HttpSource  # noqa: E402
-from readers.source import Revision  # noqa: E402
-from readers.transport import tls_context  # noqa: E402
+from data_platform.errors import DataPlatformError, UnknownSource, UnsafeLink
+from data_platform.settings import HttpSettings, Settings
+from readers import addresses
+from readers.addresses import Link
+from readers.http import HttpSource
+from readers.source import Revision
+from readers.transport import tls_context
 
 _attempts: list[Any] = []
 

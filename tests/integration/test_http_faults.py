@@ -13,15 +13,11 @@ from email.utils import format_datetime
 from hashlib import sha256
 
 import pytest
+from source_contract import fetch
+from web_faults import announce, chunked, cut, drip, drip_head, reset, stall, status, then
+from web_server import Fault, Page, WebServer, web_server
 
-for _name in ("source_contract", "web_server"):
-    pytest.register_assert_rewrite(_name)
-
-from source_contract import fetch  # noqa: E402
-from web_faults import announce, chunked, cut, drip, drip_head, reset, stall, status, then  # noqa: E402
-from web_server import Fault, Page, WebServer, web_server  # noqa: E402
-
-from data_platform.errors import (  # noqa: E402
+from data_platform.errors import (
     AccessDenied,
     DataPlatformError,
     IncompleteDownload,
@@ -31,8 +27,8 @@ from data_platform.errors import (  # noqa: E402
     SourceUnavailable,
     UnsupportedItem,
 )
-from data_platform.settings import HttpSettings, Settings  # noqa: E402
-from readers.http import HttpSource  # noqa: E402
+from data_platform.settings import HttpSettings, Settings
+from readers.http import HttpSource
 
 DATA = random.Random(0).randbytes(300_000)
 PAST = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)

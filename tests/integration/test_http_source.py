@@ -11,20 +11,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from source_contract import Shelf, SourceContract, fetch
+from web_faults import chunked, encoded
+from web_server import Page, WebServer, web_server
 
-for _name in ("source_contract", "web_server"):
-    pytest.register_assert_rewrite(_name)
-
-from source_contract import Shelf, SourceContract, fetch  # noqa: E402
-from web_faults import chunked, encoded  # noqa: E402
-from web_server import Page, WebServer, web_server  # noqa: E402
-
-from data_platform.errors import AccessDenied, TooLarge, UnknownSource, UnsafeLink, UnsupportedItem  # noqa: E402
-from data_platform.settings import HttpSettings, Settings  # noqa: E402
-from readers.cache import Cache  # noqa: E402
-from readers.fetch import fetch as held_in  # noqa: E402
-from readers.http import HttpSource  # noqa: E402
-from readers.source import Source  # noqa: E402
+from data_platform.errors import AccessDenied, TooLarge, UnknownSource, UnsafeLink, UnsupportedItem
+from data_platform.settings import HttpSettings, Settings
+from readers.cache import Cache
+from readers.fetch import fetch as held_in
+from readers.http import HttpSource
+from readers.source import Source
 
 PAST = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 

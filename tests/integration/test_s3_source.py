@@ -13,14 +13,11 @@ from typing import Any
 
 import boto3
 import pytest
+from servers.fault_proxy import FaultProxy
+from servers.processes import S3Server, free_port
+from source_contract import Shelf, SourceContract, fetch
 
-pytest.register_assert_rewrite("source_contract")
-
-from servers.fault_proxy import FaultProxy  # noqa: E402
-from servers.processes import S3Server, free_port  # noqa: E402
-from source_contract import Shelf, SourceContract, fetch  # noqa: E402
-
-from data_platform.errors import (  # noqa: E402
+from data_platform.errors import (
     AccessDenied,
     DataPlatformError,
     IncompleteDownload,
@@ -35,11 +32,11 @@ from data_platform.errors import (  # noqa: E402
     UnsupportedItem,
     VersionUnavailable,
 )
-from data_platform.settings import HttpSettings, S3Settings, Settings  # noqa: E402
-from readers import s3  # noqa: E402
-from readers.s3 import S3Source  # noqa: E402
-from readers.s3_errors import code_error  # noqa: E402
-from readers.source import Source  # noqa: E402
+from data_platform.settings import HttpSettings, S3Settings, Settings
+from readers import s3
+from readers.s3 import S3Source
+from readers.s3_errors import code_error
+from readers.source import Source
 
 SecretsOf = Callable[[str, str], None]
 
