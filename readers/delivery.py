@@ -39,7 +39,7 @@ UNFIT = (
     pymysql.err.DataError,
     dj.errors.IntegrityError,
     dj.errors.MissingAttributeError,
-    UnicodeError,
+    ValueError,
     OverflowError,
 )
 """What says that a row, and not the database, is at fault."""
