@@ -268,6 +268,8 @@ def make_parents(path: str) -> None:
 
 def remove_tree(path: str) -> None:
     """Remove a file or a folder, write-protected folders within it too; never raises."""
+    if not os.path.lexists(path):
+        return
     for folder, _, _ in os.walk(path):
         with suppress(OSError):
             os.chmod(folder, 0o700)
