@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from data_platform.settings import settings as settings_of_process
 from populate.contents import Failure, Fetcher, Outcome, Wanted
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
-from populate.store import Store, open_store
+from populate.store import Place, Store, open_store
 from readers.fileset import manifest
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj
@@ -83,24 +83,16 @@ class Backup(dj.Imported):
         store = open_store(settings)
         wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
         wanted = _without_place(wanted, store)
-        return store.name, Fetcher(settings, store, _manifests(wanted)).store_all(wanted)
+        fetcher = Fetcher(settings, store, _manifests(wanted))
+        try:
+            return store.name, fetcher.store_all(wanted)
+        except BaseException:  # told to stop: the next attempt need not fetch again what is there already
+            _record_places(store.name, fetcher.outcome.places)
+            raise
 
     def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome) -> None:
         """Record where contents are and which versions failed."""
-        store_id = identity("store", store_name)
-        if not lookup(ContentStore, "store_id", store_id=(store_id,)):
-            ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
-        places = (
-            {
-                "sha256": sha256,
-                "store_id": store_id,
-                "object_name": place.object_name,
-                "place_offset": place.offset,
-                "place_length": place.length,
-            }
-            for sha256, place in sorted(outcome.places.items())  # in order, so that workers cannot deadlock
-        )
-        Placement.insert(places, skip_duplicates=True)
+        _record_places(store_name, outcome.places)
         BackupFailure.insert(_failures(key, outcome.failures.items()), skip_duplicates=True)
         # A worker that lost its connection may meet its own row, written by the one that took over.
         self.insert1({**key, "backed_up_at": datetime.now(UTC).replace(tzinfo=None)}, skip_duplicates=True)
@@ -116,6 +108,23 @@ class BackupFailure(dj.Manual):
     failure : varchar(64) # name of the error
     failure_message : varchar(512) # text of the error, secrets removed
     """
+
+
+def _record_places(store_name: str, found: Mapping[str, Place]) -> None:
+    store_id = identity("store", store_name)
+    if not lookup(ContentStore, "store_id", store_id=(store_id,)):
+        ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
+    places = (
+        {
+            "sha256": sha256,
+            "store_id": store_id,
+            "object_name": place.object_name,
+            "place_offset": place.offset,
+            "place_length": place.length,
+        }
+        for sha256, place in sorted(found.items())  # in order, so that workers cannot deadlock
+    )
+    Placement.insert(places, skip_duplicates=True)
 
 
 def _without_place(wanted: list[Wanted], store: Store) -> list[Wanted]:

@@ -12,7 +12,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -103,12 +103,15 @@ class Fetcher:
         self._store = store
         self._manifests = manifests or {}
         self._cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
+        self.outcome = Outcome()
         self._give_up_at = float("inf")
         self._store_error: BaseException | None = None
         self._failed_in_a_row: Counter[str] = Counter()
 
     def store_all(self, wanted: Iterable[Wanted]) -> Outcome:
         """Store every distinct content of `wanted` once.
+
+        What was stored stands in `outcome` even if this is broken off.
 
         Raises
         ------
@@ -121,16 +124,30 @@ class Fetcher:
         pool = ThreadPoolExecutor(THREADS)
         futures = {pool.submit(self._store_one, group): group for group in groups.values()}
         try:
-            outcome = _collected(futures)
+            wait(futures)
         except BaseException:  # told to stop: what is under way may end, what waits does not begin
             self._give_up_at = time.monotonic() + GRACE_SECONDS
             pool.shutdown(wait=False, cancel_futures=True)
             wait(futures, timeout=2 * GRACE_SECONDS)
             raise
+        finally:
+            self._collect(futures)
         pool.shutdown()
-        if self._store_error is not None and not outcome.places:
+        for future in futures:
+            future.result()  # raises what no source is to blame for: no version may be forgotten
+        if self._store_error is not None and not self.outcome.places:
             raise self._store_error
-        return outcome
+        return self.outcome
+
+    def _collect(self, futures: Mapping[Future[Place | list[Failure]], Sequence[Wanted]]) -> None:
+        for future, group in futures.items():
+            if not future.done() or future.cancelled() or future.exception() is not None:
+                continue  # broken off
+            result = future.result()
+            if isinstance(result, Place):
+                self.outcome.places[group[0].sha256] = result
+            else:
+                self.outcome.failures.update(zip(group, result, strict=True))
 
     def _store_one(self, group: Sequence[Wanted]) -> Place | list[Failure]:
         """Return where the content was put, or for each version of it why it was not."""
@@ -246,17 +263,6 @@ class _Intake:
 def _copy(file: IO[bytes], sink: Sink) -> None:
     while chunk := file.read(CHUNK):
         sink(chunk)
-
-
-def _collected(futures: Mapping[Future[Place | list[Failure]], Sequence[Wanted]]) -> Outcome:
-    outcome = Outcome()
-    for future in as_completed(futures):
-        group, result = futures[future], future.result()
-        if isinstance(result, Place):
-            outcome.places[group[0].sha256] = result
-        else:
-            outcome.failures.update(zip(group, result, strict=True))
-    return outcome
 
 
 def _moved_on(wanted: Wanted) -> VersionUnavailable:

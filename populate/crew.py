@@ -17,7 +17,7 @@ from populate.jobs import Queue, queues
 from populate.pipeline import bind_all
 from populate.stopping import Stop, repeat
 
-CALLS = {"Ingest": 20, "Backup": 2}  # jobs before the other queue has its turn; a backup may take minutes
+CALLS = {"Ingest": 20, "Backup": 2}  # jobs before the next queue has its turn, else one; a backup may take minutes
 IDLE_SECONDS = 0.5
 PATIENCE = 5  # processes in a row that end with an error before the worker gives up
 STOP_SECONDS = 20.0  # before a process that does not stop is killed
@@ -32,7 +32,7 @@ class Alone:
 
     def step(self) -> int:
         """Work off some jobs of each queue; return how many."""
-        return sum(queue.run(CALLS[queue.name]) for queue in self._queues)
+        return sum(queue.run(CALLS.get(queue.name, 1)) for queue in self._queues)
 
     def end(self) -> None:
         """Give back the job that was in hand."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data_platform.settings import load
+from populate.backup import Placement
+from populate.store import Place, open_store
 from readers.backlog import Noted
 from readers.delivery import deliver
 from readers.event import Consumer, access_record
@@ -105,3 +107,16 @@ def read_file(path: Path, reader: str = "amy", **options: Any) -> Record:
     source = FileSource(load())
     thing = source.resolve(str(path))
     return read(thing, reader, path.read_bytes(), source.revision(thing).token, **options)
+
+
+def stored() -> dict[str, bytes]:
+    """Return every content that has a place, read back from the store; each object must be accounted for."""
+    store = open_store(load())
+    places = {
+        row["sha256"]: Place(row["object_name"], row["place_offset"], row["place_length"])
+        for row in Placement.to_dicts()
+    }
+    contents = {hash_: b"".join(store.read(place)) for hash_, place in places.items()}
+    assert {hash_: sha256(data) for hash_, data in contents.items()} == {hash_: hash_ for hash_ in places}
+    assert {name for name, _ in store.objects()} == {place.object_name for place in places.values()}
+    return contents

@@ -7,17 +7,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from deliveries import Record, hand_in, read, read_file, sha256
+from deliveries import Record, hand_in, read, read_file, sha256, stored
 from ledger_source import SYSTEM, LedgerSource
 from small_disk import small_disk
 
 from data_platform.settings import load, settings
-from populate.backup import Backup, BackupFailure, ContentStore, Placement
+from populate.backup import Backup, BackupFailure, ContentStore
 from populate.contents import GIVE_UP_AFTER
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import Queue
 from populate.retries import retry_due, retry_failed, unresolved
-from populate.store import Place, open_store
+from populate.store import open_store
 from readers import registry
 from readers.cache import Cache
 from readers.fileset import manifest
@@ -55,19 +55,6 @@ def backed_up(binding: Binding, *records: Record) -> list[dict[str, object]]:
     hand_in(binding, records)
     assert back_up().failed() == 0
     return BackupFailure.to_dicts()
-
-
-def stored() -> dict[str, bytes]:
-    """Return every content that has a place, read back from the store; each object must be accounted for."""
-    store = open_store(settings())
-    places = {
-        row["sha256"]: Place(row["object_name"], row["place_offset"], row["place_length"])
-        for row in Placement.to_dicts()
-    }
-    contents = {hash_: b"".join(store.read(place)) for hash_, place in places.items()}
-    assert {hash_: sha256(data) for hash_, data in contents.items()} == {hash_: hash_ for hash_ in places}
-    assert {name for name, _ in store.objects()} == {place.object_name for place in places.values()}
-    return contents
 
 
 def write(path: Path, data: bytes) -> Path:
