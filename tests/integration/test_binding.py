@@ -51,8 +51,13 @@ def own(home: Path) -> Iterator[tuple[EmbeddedServer, Settings]]:
     server.remove()
 
 
+def _environment() -> dict[str, str]:
+    paths = (str(PROJECT), os.environ.get("PYTHONPATH", ""))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def _python(script: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), **options.pop("env", {})}
+    environment = _environment() | options.pop("env", {})
     command = [sys.executable, "-W", "error", "-c", script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
 
@@ -113,10 +118,9 @@ bind()
 Department.insert1({"department": __import__("sys").argv[1]})
 assert len(PersonKind()) == 4
 """
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-W", "error", "-c", script]
     started = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", script, str(n)], env=environment, stderr=subprocess.PIPE)
-        for n in range(3)
+        subprocess.Popen([*command, str(number)], env=_environment(), stderr=subprocess.PIPE) for number in range(3)
     ]
     assert [process.communicate()[1] for process in started] == [b""] * 3
     assert [process.returncode for process in started] == [0] * 3
