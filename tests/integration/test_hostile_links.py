@@ -269,7 +269,7 @@ def hostile_links(draw: st.DrawFn) -> str:
     return draw(_SCHEMES) + draw(_BEFORE) + draw(_HOSTS) + port + draw(_AFTER)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(form=hostile_links())
 def test_links_of_a_hostile_grammar_connect_to_nothing(canary: Canary, misleading: Names, form: str) -> None:
     hits = canary.hits

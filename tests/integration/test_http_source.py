@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import gzip
 import logging
+import pickle
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,6 +20,7 @@ from web_server import Page, WebServer, web_server
 
 from data_platform.errors import AccessDenied, TooLarge, UnknownSource, UnsafeLink, UnsupportedItem
 from data_platform.settings import HttpSettings, Settings
+from readers import linked, transport
 from readers.cache import Cache
 from readers.fetch import fetch as held_in
 from readers.http import HttpSource
@@ -92,7 +96,10 @@ class TestHttpSourceWithStamps(HttpContract):
 # --- what is known, and what it costs
 
 
-def test_one_request_tells_name_and_revision(web: WebServer, source: HttpSource) -> None:
+def test_one_request_tells_name_and_revision(
+    web: WebServer, source: HttpSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linked, "_FRESH_SECONDS", 1e9)
     link = web.put("/a.csv", Page(b"12345", etag='"1"', modified=PAST))
     item = source.resolve(link)
     revision = source.revision(item)
@@ -100,6 +107,25 @@ def test_one_request_tells_name_and_revision(web: WebServer, source: HttpSource)
     assert [asked.method for asked in web.requests] == ["HEAD"]
     source.revision(item)
     assert [asked.method for asked in web.requests] == ["HEAD", "HEAD"]
+
+
+def test_what_was_seen_long_ago_is_asked_again(
+    web: WebServer, source: HttpSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linked, "_FRESH_SECONDS", 0.0)
+    item = source.resolve(web.put("/a.csv", Page(b"old", etag='"1"')))
+    web.put("/a.csv", Page(b"new", etag='"2"'))
+    assert source.revision(item).token == 'etag:"2"'
+
+
+def test_an_item_keeps_its_link_to_itself(web: WebServer, source: HttpSource) -> None:
+    link = web.put("/a.csv", Page(b"12345", etag='"1"')) + "?X-Amz-Date=1&X-Amz-Signature=hunter2"
+    item = source.resolve(link)
+    copies = [pickle.loads(pickle.dumps(item)), copy.deepcopy(item), dataclasses.replace(item)]
+    assert all(each == item for each in copies)
+    for shown in (repr(item), str(dataclasses.asdict(item)), str(pickle.dumps(item))):
+        assert "hunter2" not in shown
+    assert all(fetch(source, each)[0] == b"12345" for each in copies)
 
 
 def test_asks_for_the_bytes_as_they_are(web: WebServer, source: HttpSource) -> None:
@@ -411,7 +437,8 @@ def test_too_large_is_refused_before_a_byte_or_at_the_limit(web: WebServer) -> N
         assert sum(map(len, received)) <= 1000
 
 
-def test_connections_are_kept(web: WebServer, source: HttpSource) -> None:
+def test_connections_are_kept(web: WebServer, source: HttpSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_KEEP_ALIVE", 1e6)
     for number in range(5):
         fetch(source, source.resolve(web.put(f"/{number}", Page(b"x" * 100_000, etag='"1"'))))
     assert web.connections == 1

@@ -33,7 +33,7 @@ from data_platform.errors import (
     VersionUnavailable,
 )
 from data_platform.settings import HttpSettings, S3Settings, Settings
-from readers import s3
+from readers import linked, s3
 from readers.s3 import S3Source
 from readers.s3_errors import code_error
 from readers.source import Source
@@ -287,6 +287,7 @@ def test_a_long_list_costs_one_request_a_page(
     source: S3Source, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, versions: bool
 ) -> None:
     monkeypatch.setattr(s3, "PAGE", 10)
+    monkeypatch.setattr(linked, "_FRESH_SECONDS", 1e9)
     bucket = Bucket(s3_server, versioned=versions)
     for number in range(23):
         bucket.put(f"set/{number}", b"x")
