@@ -247,19 +247,33 @@ def test_a_pid_that_now_is_another_process_is_no_server(embedded: EmbeddedServer
 
 
 def test_a_process_killed_while_it_makes_the_database_leaves_nothing_in_the_way(home: Path) -> None:
-    def unfinished() -> list[Path]:
-        made = list(home.glob("postgres.new-*")) if home.is_dir() else []
-        if ROOT:
-            made += installation.ROOT_PLACE.glob(f"{cluster._digest(home)}-*")
-        return [p for p in made if any(p.rglob("PG_VERSION"))]
+    script = """
+import os, signal, sys
+from pathlib import Path
+from schemas import cluster
+from schemas.embedded import EmbeddedServer
 
-    with User(home) as first:
-        until(lambda: bool(unfinished()))
-        first.kill()
-        assert not os.path.lexists(home / "postgres"), "killed too late to show anything"
+make = cluster._initialise
+
+def make_and_die(*arguments):
+    make(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)  # all is there, and nothing in its place
+
+cluster._initialise = make_and_die
+EmbeddedServer(Path(sys.argv[1]), fsync=False).start()
+"""
+
+    def made() -> list[Path]:
+        places = [*home.glob("postgres*"), *installation.ROOT_PLACE.glob(f"{cluster._digest(home)}-*")]
+        return [place for place in places if not place.is_symlink() and any(place.rglob("PG_VERSION"))]
+
+    with User(home, script=script) as first:
+        assert first.process.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+    assert len(made()) == 1
+    assert not os.path.lexists(home / "postgres")
     with started(home) as second:
         assert execute(home, "SELECT 1") == [(1,)]
-        assert len(unfinished()) == (1 if ROOT else 0)  # for root it is where the database lives
+        assert len(made()) == 1
         assert second.end() == 0
 
 
