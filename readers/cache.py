@@ -31,6 +31,7 @@ import re
 import shutil
 import stat
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,6 +42,7 @@ from readers.cache_space import VERIFIED, Space, machine_boot, make_parents
 _NO_HARD_LINKS = {errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS, errno.EACCES}
 _NOT_A_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR}
 _RECENT = 4096
+_path = lru_cache(maxsize=_RECENT)(Path)  # making one takes longer than finding the file unchanged
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _log = logging.getLogger(__name__)
 
@@ -106,7 +108,7 @@ class Cache:
         folder = self.content_folder(sha256)
         target = f"{folder}/names/{safe_name(name)}"
         if self._unchanged(folder, target) or self._give_name(sha256, target):
-            return Path(target)
+            return _path(target)
         return None
 
     def open(self, sha256: str) -> BinaryIO | None:

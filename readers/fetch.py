@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,13 @@ _PAUSE = 0.05  # seconds before the second try, doubled before the third
 _log = logging.getLogger(__name__)
 
 
+Wanted = Callable[[], bool]
+
+
+class Unwanted(Exception):
+    """Nobody waits for these bytes any more; it never leaves this package."""
+
+
 @dataclass(slots=True)
 class Held:
     """An item's bytes in the cache: their revision, SHA-256, size, whether they were here before, and their path."""
@@ -36,13 +44,15 @@ class Held:
     path: Path | None = None
 
 
-def fetch(source: Source, item: Item, cache: Cache, named: bool = True) -> Held:
+def fetch(source: Source, item: Item, cache: Cache, *, named: bool = True, wanted: Wanted = lambda: True) -> Held:
     """Make sure that the cache holds the item's present bytes, downloading them if needed.
 
     Parameters
     ----------
     named
         Also give them a path with the item's name.
+    wanted
+        Asked with each piece; once it says no, the download ends with `Unwanted`.
 
     Raises
     ------
@@ -61,7 +71,7 @@ def fetch(source: Source, item: Item, cache: Cache, named: bool = True) -> Held:
             if size is not None:
                 return Held(item, revision.token, sha256, size, True, path)
     for _ in range(TRIES):
-        revision, sha256, size = _download(source, item, revision, cache)
+        revision, sha256, size = _download(source, item, revision, cache, wanted)
         cache.remember(identity, revision.token, sha256)
         path = cache.path(sha256, item.name) if named else None
         if path is not None or not named:
@@ -69,12 +79,20 @@ def fetch(source: Source, item: Item, cache: Cache, named: bool = True) -> Held:
     raise CacheError("The cache is too small for this file. Raise the setting cache.max_bytes.")
 
 
-def _download(source: Source, item: Item, revision: Revision, cache: Cache) -> tuple[Revision, str, int]:
+def _download(
+    source: Source, item: Item, revision: Revision, cache: Cache, wanted: Wanted
+) -> tuple[Revision, str, int]:
     """Return the revision that the bytes belong to, their SHA-256 and size."""
+
+    def take(piece: bytes) -> None:
+        if not wanted():
+            raise Unwanted
+        incoming.write(piece)
+
     for tried in range(1, TRIES + 1):
         try:
             with cache.receive(revision.size) as incoming:
-                told = source.download(item, revision, incoming.write)
+                told = source.download(item, revision, take)
                 if told.size not in {None, incoming.size}:
                     raise IncompleteDownload(
                         f"{item.name!r} has {told.size} bytes and {incoming.size} were received. Read it again."
@@ -115,6 +133,9 @@ def overflow() -> Cache:
         raise CacheError(f"There is no room for temporary files either ({error.strerror}). Free some space.") from error
     atexit.register(_remove_own, folder, os.getpid())
     return Cache(Path(folder), max_bytes=1 << 62, keep_seconds=float("inf"))
+
+
+os.register_at_fork(after_in_child=overflow.cache_clear)  # it ends with the parent
 
 
 def _remove_own(folder: str, process: int) -> None:

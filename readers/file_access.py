@@ -70,10 +70,11 @@ def look_up(path: str) -> tuple[str, os.stat_result]:
         descriptor = os.open(path, _PATH_ONLY)
         try:
             state = os.fstat(descriptor)
-            with suppress(OSError):  # /proc may be missing
-                real = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - on every read's path
-                if real.startswith("/") and not real.endswith(" (deleted)"):
-                    return real, state
+            real = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - on every read's path
+            if real.startswith("/") and not real.endswith(" (deleted)"):
+                return real, state
+        except OSError:  # /proc may be missing
+            pass
         finally:
             os.close(descriptor)
     real = os.path.realpath(path, strict=True)

@@ -9,8 +9,9 @@ these escaped and a backslash before its line, as there.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,15 +88,23 @@ def fetch_set(source: Source, folder: Item, cache: Cache) -> HeldSet:
 
 
 def fetch_members(source: Source, listed: list[tuple[str, Item]], cache: Cache) -> dict[str, Held]:
-    """Bring the listed files into the cache, several at a time; the first error ends it all."""
+    """Bring the listed files into the cache, several at a time; the first error, or Ctrl-C, ends it all."""
+    ended = threading.Event()
+
+    def wanted() -> bool:
+        return not ended.is_set()
 
     def fetch_share(share: list[tuple[str, Item]]) -> list[tuple[str, Held]]:
-        return [(path, fetch(source, item, cache, named=False)) for path, item in share]
+        return [(path, fetch(source, item, cache, named=False, wanted=wanted)) for path, item in share if wanted()]
 
     step = max(1, min(_LONGEST_SHARE, len(listed) // (4 * THREADS)))
     shares = [listed[start : start + step] for start in range(0, len(listed), step)]
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="data-platform-read")
     try:
-        return dict(pair for share in pool.map(fetch_share, shares) for pair in share)
+        under_way = [pool.submit(fetch_share, share) for share in shares]
+        for done in as_completed(under_way):
+            done.result()
+        return dict(pair for share in under_way for pair in share.result())
     finally:
+        ended.set()
         pool.shutdown(cancel_futures=True)

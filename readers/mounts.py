@@ -88,12 +88,9 @@ class MountTable:
     def holding(self, path: str) -> Mount | None:
         """Return the mount that the absolute, real `path` lies in."""
         mounts = self._current()
-        while True:
-            if (mount := mounts.get(path)) is not None:
-                return mount
-            if len(path) <= 1:
-                return None
+        while (mount := mounts.get(path)) is None and len(path) > 1:
             path = path[: path.rindex("/")] or "/"
+        return mount
 
     def local_path(self, system: str, item_id: str) -> str | None:
         """Return where a path of a share is found on this machine, or None if it is not mounted."""

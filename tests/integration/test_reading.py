@@ -9,6 +9,8 @@ import os
 import stat
 import subprocess
 import sys
+import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -449,6 +451,30 @@ def test_a_set_is_whole_or_refused(shared: Path, monkeypatch: pytest.MonkeyPatch
     (noted,) = accesses()  # no member was handed out, so none is noted
     assert (noted["outcome"], noted["item_id"]) == ("SourceUnavailable", os.path.realpath(shared))
     assert len(list(read(shared).iterdir())) == 40
+
+
+def test_the_first_error_ends_what_is_still_under_way(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("endless", "fails"):
+        write(shared / name)
+    under_way = threading.Event()
+    pieces = 0
+
+    def download(source: FileSource, item: Item, revision: Revision, sink: Sink) -> Revision:
+        nonlocal pieces
+        if item.name == "fails":
+            assert under_way.wait(120)
+            raise SourceUnavailable("The disk does not answer. Try again.")
+        while True:
+            pieces += 1
+            sink(b"x")
+            under_way.set()
+            time.sleep(0.001)
+
+    monkeypatch.setattr(FileSource, "download", download)
+    with pytest.raises(SourceUnavailable):
+        read(shared)  # and does not wait for ever
+    assert pieces
+    assert half_things() == []
 
 
 def test_a_large_set_with_odd_names(shared: Path) -> None:
