@@ -118,6 +118,7 @@ class Outbox:
         size = max(self._settings.segment_bytes, needed)
         prepare(self.folder)
         self._check_backlog(size)
+        _make_counter(self.folder)
         opened = segment.create_segment(self.folder, size, mapped=_mappable(self.folder))
         opened.append(run)
         opened.append(payload)
@@ -156,7 +157,7 @@ class Outbox:
                 warnings.warn(text, RuntimeWarning, stacklevel=3)
 
     def _save_missed(self) -> None:
-        """Add what this process missed to the counter file, which was given its block when there was room."""
+        """Add what this process missed to the counter file."""
         if not self._missed:
             return
         descriptor = os.open(self.folder / "missed", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -211,6 +212,16 @@ def _changed(wanted: Settings) -> Outbox:
             watch = ShipperWatch(wanted) if wanted.outbox.ship else None
             _current = (wanted, Outbox(wanted.outbox_folder, wanted.outbox, run_record, watch))
         return _current[1]
+
+
+def _make_counter(folder: Path) -> None:
+    """Give the file that counts misses its block while there is room: later it is only written over."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder / "missed", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"%020d" % 0)
+        finally:
+            os.close(descriptor)
 
 
 def _number(digits: bytes) -> int:
