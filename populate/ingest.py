@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from populate import facts
 from populate.facts import Rows
-from populate.lookup import lookup
+from populate.lookup import add, lookup
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj
 from schemas.people import Account, Person
@@ -74,16 +74,20 @@ class Ingest(dj.Imported):
 
     def make(self, key: dict[str, Any]) -> None:
         """Read the delivery's rows with a query each and write every table with a statement."""
-        accesses = [facts.sound(row) for row in (Access() & key).proj(*COLUMNS).to_dicts()]
+        accesses = _accesses(batch_id=(key["batch_id"],))
         runs = (AccessRun() & key).to_dicts()
         sets = _sets(accesses)
         for table, rows in _rows(key["batch_id"], accesses, runs, sets):
-            _insert(table, rows)
+            add(table, rows)
         # A worker that lost its connection may meet its own row, written by the one that took over.
         self.insert1({**key, "ingested_at": datetime.now(UTC).replace(tzinfo=None)}, skip_duplicates=True)
 
 
-def _sets(accesses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _accesses(**among: Collection[str]) -> Rows:
+    return [facts.sound(dict(zip(COLUMNS, row, strict=True))) for row in lookup(Access, *COLUMNS, **among)]
+
+
+def _sets(accesses: Rows) -> Rows:
     """Return an access for each file set that members in this delivery belong to.
 
     A set of thousands of files spans deliveries. Its own access tells what the set is, and
@@ -132,8 +136,3 @@ def _unknown(table: Any, rows: Rows, *columns: str) -> Rows:
     key = table().primary_key
     known = set(lookup(table, *key, **{name: {row[name] for row in rows} for name in columns}))
     return [row for row in rows if tuple(row[name] for name in key) not in known]
-
-
-def _insert(table: Any, rows: Rows) -> None:
-    if rows:
-        table.insert(rows, skip_duplicates=True)
