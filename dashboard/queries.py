@@ -125,5 +125,5 @@ def _ask(binding: Binding, name: str, values: Mapping[str, object] | None = None
     """Run a statement of ``statements/`` and return its rows; the columns are there even without rows."""
     binding.ensure()
     cursor = binding.connection.query(statement(name, order=order), values or {})
-    columns = [column[0] for column in cursor.description]
+    columns = [column[0].removesuffix("_") for column in cursor.description]
     return pd.DataFrame(cursor.fetchall(), columns=columns)

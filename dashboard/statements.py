@@ -2,6 +2,7 @@
 
 ``$Table`` stands for a table's full name, ``$fragment`` for one of `FRAGMENTS`, ``%(name)s`` for a
 parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
+A name that is a reserved word somewhere has an underscore at its end, which `dashboard.queries` takes away.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ STATEMENTS = {
     "files": "$listed SELECT * $found ORDER BY $order LIMIT %(limit)s OFFSET %(offset)s",
     "count_files": "$listed SELECT COUNT(*) $found",
     "headline": """
-        SELECT (SELECT COUNT(*) FROM $Access) AS reads,
+        SELECT (SELECT COUNT(*) FROM $Access) AS reads_,
                (SELECT COUNT(*) FROM $Person) AS people,
                (SELECT COUNT(*) FROM $File) AS files,
                (SELECT COUNT(*) FROM $Version) AS versions,
@@ -160,7 +161,7 @@ STATEMENTS = {
     """,
     "readers": """
         WITH $now
-        SELECT p.full_name AS reader, COALESCE(w.department, '') AS department, COUNT(*) AS reads,
+        SELECT p.full_name AS reader, COALESCE(w.department, '') AS department, COUNT(*) AS reads_,
                MIN(a.accessed_at) AS first_read, MAX(a.accessed_at) AS last_read, MAX(e.entry_point) AS entry_point
         FROM $Access a
         JOIN $Account c ON c.account_id = a.account_id

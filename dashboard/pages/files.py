@@ -74,7 +74,7 @@ def _list(known: Catalogue) -> None:
 
 
 def _controls() -> tuple[str, str, str, bool]:
-    left, middle, right, last = st.columns([5, 2, 2, 2], vertical_alignment="bottom")
+    left, middle, right, last = st.columns([5, 2, 2, 2])
     search = left.text_input(
         "Search", placeholder="part of a path or of an owner's name", key="search", on_change=_first_page
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_platform.demo.company import NAMES
-from data_platform.demo.story import Run, execute, prepare_scripts, say
+from data_platform.demo.story import Run, all_at_work, prepare_scripts, say
 
 AT_MOST = 500  # files; a demo should end while somebody watches
 BELOW = 100_000_000  # bytes of a file
@@ -25,7 +24,8 @@ def read_folder(home: Path, folder: Path) -> None:
         "your folder",
         f"{folder}: at most {AT_MOST} files below {BELOW // 1_000_000} MB, owners as the file system says",
     )
-    for login, every in READERS.items():
-        limits = ("--at-most", str(AT_MOST), "--below", str(BELOW), "--every", str(every))
-        line = execute(home, scripts, Run(login, "inventory.py", (str(folder), *limits)))
-        say(NAMES[login], f"inventory.py: {line}")
+    limits = ("--at-most", str(AT_MOST), "--below", str(BELOW))
+    runs = [
+        Run(login, "inventory.py", (str(folder), *limits, "--every", str(every))) for login, every in READERS.items()
+    ]
+    all_at_work(home, scripts, runs)

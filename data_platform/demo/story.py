@@ -81,11 +81,12 @@ def play(home: Path, journal: Journal) -> None:
             say(name, "done in an earlier run of the demo, not repeated")
             continue
         say(name, happened)
-        _all_at_work(home, scripts, runs)
+        all_at_work(home, scripts, runs)
         journal.note(name)
 
 
-def _all_at_work(home: Path, scripts: Path, runs: Sequence[Run]) -> None:
+def all_at_work(home: Path, scripts: Path, runs: Sequence[Run]) -> None:
+    """Run the scripts, a few at a time, and say what each printed."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for run, line in zip(runs, threads.map(lambda run: execute(home, scripts, run), runs), strict=True):
             say(NAMES[run.login], f"{run.script}: {line}")

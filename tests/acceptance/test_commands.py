@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from data_platform.settings import settings
 from populate.pipeline import bind_all
 from schemas.binding import unbind
 
+pytestmark = pytest.mark.timeout(900)  # many commands, each a new process
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240.0  # seconds for one command on a very busy machine
 FIRST, SECOND = b"time,status\n306,1\n", b"time,status\n306,0\n"
@@ -81,7 +83,6 @@ def test_from_the_first_read_to_a_restored_backup(running: Path, tmp_path: Path)
     assert set(status) >= NUMBERS
     assert [status[name] for name in ("accesses", "files", "versions", "blobs", "executions")] == [2, 1, 2, 2, 2]
     assert (status["blob_bytes"], status["backups_failed"], status["outbox_pending"]) == (len(FIRST + SECOND), 0, 0)
-    assert "versions" in run("status").stdout
 
     old = Path(run("read", file, "--version", f"sha256:{sha256(FIRST)[:12]}").stdout.rstrip("\n"))
     assert old.read_bytes() == FIRST
@@ -92,7 +93,6 @@ def test_from_the_first_read_to_a_restored_backup(running: Path, tmp_path: Path)
     assert missing.stderr.startswith("Error: ")
     assert not (tmp_path / "x").exists()
 
-    assert run_json("check") == []
     assert run_json("check", "--verify-data") == []
     stored = next(p for p in (running / "store").rglob("*") if p.is_file() and p.read_bytes() == FIRST)
     stored.chmod(0o600)
@@ -142,7 +142,8 @@ def test_wrong_settings_are_one_sentence_without_their_values(home: Path) -> Non
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_doctor_finds_a_fresh_installation_well(running: Path) -> None:
+def test_a_fresh_installation_is_deployed_and_well(running: Path) -> None:
+    assert "data_platform_sharing" in run_json("deploy")["schemas"]
     report = json.loads(run("doctor", "--json").stdout)
     assert report["well"]
     assert {finding["state"] for finding in report["findings"]} <= {"ok", "note"}
@@ -164,13 +165,8 @@ def test_the_doctor_says_what_to_do_and_exits_with_1(home: Path, tmp_path: Path)
     assert "TODO database" in done.stdout
     assert "TODO store" in done.stdout
     assert "→ Check the settings `database.*`" in done.stdout
-    assert "database.password   set" in " ".join(done.stdout.split("\n")) or "set" in done.stdout
+    assert re.search(r"^database\.password +environment +set$", done.stdout, re.MULTILINE)
     assert "Canary-7f3a" not in done.stdout + done.stderr
-
-
-def test_deploy_can_be_repeated(running: Path) -> None:
-    assert "data_platform_sharing" in run_json("deploy")["schemas"]
-    assert "data_platform_sharing" in run("deploy").stdout
 
 
 def test_the_program_tells_its_version(home: Path) -> None:

@@ -30,6 +30,7 @@ from schemas.people import Account, Person
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.timeout(900)  # a browser, on a busy machine
 PAGE = Path(dashboard.__file__).with_name("pages") / "files.py"
 PATIENCE = 120  # seconds, on a very busy machine
 CHROMIUM = "/usr/bin/chromium"
@@ -58,6 +59,12 @@ IN_TABLES = (
     "![x](https://evil.example/p.png) **bold** `code` :material/warning:",
     "<iframe src=https://evil.example></iframe>",
 )
+
+
+@pytest.fixture
+def backend() -> str:
+    """What the pages ask of the database is tested on both; here a page shows it on both."""
+    return "postgresql"
 
 
 @pytest.fixture
@@ -123,6 +130,7 @@ def test_search_sort_and_filter(people: Colleagues) -> None:
     assert "No file matches" in app.info[0].value
 
 
+@pytest.mark.parametrize("backend", ["postgresql", "mysql"])
 def test_the_address_leads_to_the_details_of_a_file(people: Colleagues, binding: Binding) -> None:
     identity = queries.files(binding, search="trial")["file_id"][0]
     app = opened(file=identity)
