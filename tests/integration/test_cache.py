@@ -470,7 +470,7 @@ def test_members_are_evicted_with_their_set_and_not_before(tmp_path: Path) -> No
 
 # --- several processes
 
-ROUNDS = 25
+ROUNDS = 12
 
 
 def _fetch_all(folder: str, barrier: Barrier, number: int) -> None:

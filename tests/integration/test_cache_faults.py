@@ -208,7 +208,7 @@ def child(folder, last):
 
 killed = 0
 while True:
-    last = 1 + killed * 11
+    last = 1 + killed * 17
     folder = f"{sys.argv[1]}/{last}"
     process = os.fork()
     if process == 0:
