@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(900)  # a browser, on a busy machine
 PAGE = Path(dashboard.__file__).with_name("pages") / "files.py"
 PATIENCE = 120  # seconds, on a very busy machine
+on_one_database = pytest.mark.parametrize("backend", ["postgresql"])  # the queries are tested on each
 CHROMIUM = "/usr/bin/chromium"
 HOW_TO_INSTALL = "apt-get install chromium fonts-liberation"
 FLAGS = [
@@ -100,6 +101,7 @@ def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
+@on_one_database
 def test_files_are_listed_with_owner_readers_versions_and_backup(people: Colleagues) -> None:
     app = opened()
     listed = app.dataframe[0].value.set_index("Name")
@@ -118,6 +120,7 @@ def test_files_are_listed_with_owner_readers_versions_and_backup(people: Colleag
     assert not app.info
 
 
+@on_one_database
 def test_search_sort_and_filter(people: Colleagues) -> None:
     app = opened()
     checked(app.text_input(key="search").set_value("TRIAL").run())
@@ -130,7 +133,7 @@ def test_search_sort_and_filter(people: Colleagues) -> None:
     assert "No file matches" in app.info[0].value
 
 
-@pytest.mark.parametrize("backend", ["postgresql", "mysql"])
+@on_one_database
 def test_the_address_leads_to_the_details_of_a_file(people: Colleagues, binding: Binding) -> None:
     identity = queries.files(binding, search="trial")["file_id"][0]
     app = opened(file=identity)
@@ -142,6 +145,7 @@ def test_the_address_leads_to_the_details_of_a_file(people: Colleagues, binding:
     assert opened(file="no such file").warning
 
 
+@on_one_database
 def test_an_empty_catalogue_says_what_to_do(binding: Binding) -> None:
     catalogue.clear()
     app = opened()
@@ -150,6 +154,7 @@ def test_an_empty_catalogue_says_what_to_do(binding: Binding) -> None:
     catalogue.clear()
 
 
+@on_one_database
 def test_a_database_that_cannot_be_reached_is_one_sentence(people: Colleagues, monkeypatch: pytest.MonkeyPatch) -> None:
     from data_platform.settings import settings
 
@@ -255,6 +260,7 @@ def select_first_row(page: Page) -> None:
 
 
 @pytest.mark.browser
+@on_one_database
 def test_a_row_opens_its_details_in_a_browser(page: Page) -> None:
     page.get_by_role("heading", name="Files", exact=True).wait_for()
     page.get_by_text("2 files, page 1 of 1").wait_for()
@@ -266,6 +272,7 @@ def test_a_row_opens_its_details_in_a_browser(page: Page) -> None:
 
 
 @pytest.mark.browser
+@on_one_database
 def test_nothing_in_a_name_is_run_or_fetched(people: Colleagues, binding: Binding, page: Page, address: str) -> None:
     for number, text in enumerate(IN_TABLES):
         login = f"mallory{number}"
@@ -288,6 +295,7 @@ def test_nothing_in_a_name_is_run_or_fetched(people: Colleagues, binding: Bindin
     assert page.locator("img[src*=evil], iframe[src*=evil], svg[onload], a[href^=javascript]").count() == 0
 
 
+@on_one_database
 def test_only_this_machine_is_listened_to(address: str) -> None:
     until_it_listens(address)
     port = int(address.rsplit(":", 1)[1])
