@@ -14,8 +14,8 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from time import monotonic
 
 from pydantic import BaseModel, SecretStr
 
@@ -51,7 +51,7 @@ class ShipperWatch:
 
     def look(self) -> None:
         """Start the shipper if there is none; cheap, and never raises."""
-        now = time.monotonic()
+        now = monotonic()
         if now < self._next:
             return
         self._next = now + LOOK_SECONDS

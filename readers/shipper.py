@@ -179,7 +179,7 @@ class Shipper:
                     log.error("Accesses wait, because of this: %s", error)
                     return False
                 log.warning("Accesses wait, next attempt within %.0f s: %s", 1.5 * delay, error)
-                if clocks.outage() >= self._limits.give_up:
+                if clocks.outage() > self._limits.give_up:
                     return False
                 self._pause(delay * random.uniform(0.5, 1.5))
                 delay = min(2 * delay, self._limits.longest_delay)
@@ -230,10 +230,10 @@ class _Clocks:
             self._work = time.monotonic()
 
     def outage(self) -> float:
-        """Note that the database is out; return for how long that was so while nobody read."""
+        """Note that the database is out; return for how long it has been so while nobody read."""
         now = time.monotonic()
         self._outage = now if self._outage is None else self._outage
-        return now - max(self._outage, self._reader)
+        return 0.0 if self._readers else now - max(self._outage, self._reader)
 
     def idle(self, limits: Limits) -> bool:
         """Tell whether there is no reason left to stay."""

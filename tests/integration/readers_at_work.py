@@ -128,7 +128,7 @@ def shipper_of(folder: Path) -> list[int]:
 
 def _ships(process: psutil.Process, folder: Path) -> bool:
     try:
-        *_, code, _, lock = ("", "", *process.cmdline())
+        *_, code, _, lock = ("", "", "", *process.cmdline())
         held = Path(f"/proc/{process.pid}/fd/{lock}")
         return code.endswith("main()") and str(held.readlink()).startswith(str(folder / "shipper.lock"))
     except (psutil.Error, OSError):
