@@ -73,7 +73,7 @@ class Failure:
         return cls(isinstance(error, Permanent), type(error).__name__[:64], message[:512])
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """The worker was told to stop while a file was under way."""
 
 
@@ -157,7 +157,7 @@ class Fetcher:
                 if self._store_error is not None:
                     raise self._store_error
                 return self._from_here(wanted) or self._from_source(wanted)
-            except _Stopped:
+            except Stopped:
                 raise
             except Exception as error:  # whatever a source does, it costs its own file only
                 self._take_note(wanted, error)
@@ -253,7 +253,7 @@ class _Intake:
     def __call__(self, chunk: bytes) -> None:
         try:
             if self._fetcher.given_up:
-                raise _Stopped
+                raise Stopped
             self._writer.write(chunk)
         except Exception as error:
             self.error = error

@@ -6,11 +6,13 @@ hands are more processes.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import time
 from multiprocessing.process import BaseProcess
 
 from data_platform.errors import DataPlatformError
+from data_platform.redact import redact_logging
 from data_platform.settings import Settings
 from populate.backup import Backup
 from populate.jobs import Queue, queues
@@ -39,6 +41,7 @@ class Alone:
         for queue in self._queues:
             queue.let_go()
             queue.clean()
+        Backup.settings = None
 
 
 class Crew:
@@ -90,6 +93,16 @@ class Crew:
 
 def work(settings: Settings) -> None:
     """Be one of a crew: work until told to stop, or until the process that keeps the queues is gone."""
+    logging.basicConfig(format="worker: %(message)s")
+    redact_logging()
+    try:
+        _work(settings)
+    except DataPlatformError as error:
+        logging.getLogger(__name__).error("%s", error)
+        raise SystemExit(1) from None
+
+
+def _work(settings: Settings) -> None:
     with Stop.on_signals() as stop:
         binding = bind_all(settings)
         alone = Alone(settings)

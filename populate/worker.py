@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_platform.errors import DataPlatformError
+from data_platform.redact import redact_logging
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.crew import Alone, Crew
@@ -148,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="end when everything is worked off")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args(arguments)
+    logging.basicConfig(format="worker: %(message)s")
+    redact_logging()
     result = run_worker(once=options.once, processes=options.processes)
     return 1 if result.failed_jobs else 0
 
