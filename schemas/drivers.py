@@ -161,6 +161,11 @@ class MySQL(MySQLAdapter):
         """Return whether the driver knows already that the connection is over."""
         return not connection.open
 
+    def ping(self, connection: Any) -> bool:
+        """Ask the server for a sign of life. Raises what the driver raises if there is none."""
+        connection.ping(reconnect=False)
+        return True
+
     def translate_error(self, error: Exception, query: str = "") -> Exception:
         """Tell a lost connection from an error of the statement."""
         translated: Exception = super().translate_error(error, query)

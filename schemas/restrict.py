@@ -37,8 +37,8 @@ def where(table: Any, /, **values: Scalar) -> Any:
     **values
         One or more conditions, all of which have to hold. A value has to be of its
         attribute's kind: text, number, truth value, date, or time. Times are UTC; those with
-        a zone are converted. None finds rows without a value. MySQL compares text without
-        case, PostgreSQL with it; neither sees blanks at the end of a ``char(n)``.
+        a zone are converted. None finds rows without a value. Case and accents count; blanks
+        at the end of a ``char(n)`` are not seen.
 
     Raises
     ------

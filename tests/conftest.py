@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import hypothesis
-import psycopg2
 import pytest
+from servers.mysql import MySQLMissing, MySQLServer, mysql_server
+from servers.tables import MySQLTables, PostgreSQLTables
 
 from data_platform.errors import DatabaseUnavailable, NotDeployed
 from data_platform.settings import settings
-from schemas.binding import CORE, Binding, Schemas, bind, unbind
+from schemas.binding import Binding, Schemas, bind, unbind
 from schemas.embedded import EmbeddedServer
-from schemas.postmaster import Address
 
+BACKENDS = ("postgresql", "mysql")
 PATIENCE_SECONDS = 120.0
 
 # Nothing that depends on the speed of the machine or on chance may decide whether a test passes.
@@ -82,69 +81,45 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     running.remove()
 
 
-class _Tables:
-    """Tables that are declared once a session, and emptied and given another name for each test."""
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.prefix = ""
-
-    def renew(self) -> None:
-        """Give the schemas a name that no process of an earlier test knows."""
-        prefix = f"t{secrets.token_hex(6)}"
-        if self.prefix:
-            with self._cursor() as cursor:
-                for name in self._names(cursor):
-                    cursor.execute(f'ALTER SCHEMA "{name}" RENAME TO "{name.replace(self.prefix, prefix)}"')
-        self.prefix = prefix
-
-    def clear(self, kept: set[str]) -> None:
-        """Empty the tables; drop what a test added."""
-        with self._cursor() as cursor:
-            cursor.execute("SET lock_timeout = '60s'")
-            for name in self._names(cursor) - kept:
-                cursor.execute(f'DROP SCHEMA "{name}" CASCADE')
-            cursor.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)", ([*kept],))
-            tables = [f'"{s}"."{t}"' for s, t in cursor.fetchall() if not t.startswith("#") and t != "~lineage"]
-            if tables:
-                cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
-
-    def _names(self, cursor: Any) -> set[str]:
-        cursor.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", (f"{self.prefix}_",))
-        return {name for (name,) in cursor.fetchall()}
-
-    @contextmanager
-    def _cursor(self) -> Iterator[Any]:
-        with (
-            closing(psycopg2.connect(**self.address.arguments())) as connection,
-            connection,
-            connection.cursor() as cursor,
-        ):
-            yield cursor
+@pytest.fixture(scope="session")
+def mysql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQLServer]:
+    """Return a real MySQL server that runs for the whole session."""
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(mysql_server(tmp_path_factory.mktemp("mysql")))
+        except MySQLMissing as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        yield found
 
 
 @pytest.fixture(scope="session")
-def _tables(server: EmbeddedServer) -> _Tables:
-    return _Tables(server.start())
+def _postgresql_tables(server: EmbeddedServer) -> PostgreSQLTables:
+    return PostgreSQLTables(server.start())
+
+
+@pytest.fixture(scope="session")
+def _mysql_tables(mysql: MySQLServer) -> MySQLTables:
+    return MySQLTables(mysql)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Return the kind of database; what is about one of them says so by ``parametrize("backend", …)``."""
+    return str(request.param)
 
 
 @pytest.fixture
-def binding(_tables: _Tables, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Binding]:
+def binding(
+    backend: str, request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Binding]:
     """Return a binding to empty tables on the session's server; the settings lead there too."""
-    _tables.renew()
-    address = _tables.address
-    database = {
-        "backend": "postgresql",
-        "host": address.host,
-        "port": str(address.port),
-        "user": address.user,
-        "password": address.password,
-        "name": address.database,
-        "prefix": _tables.prefix,
-    }
+    tables: PostgreSQLTables | MySQLTables = request.getfixturevalue(f"_{backend}_tables")
     with monkeypatch.context() as patch:
-        for name, value in database.items():
+        for name, value in tables.renew().items():
             patch.setenv(f"DATA_PLATFORM_DATABASE__{name.upper()}", value)
+        patch.setattr("populate.backup.Backup.settings", None)  # a worker in this process leaves its own there
         settings.cache_clear()
         schemas = _schemas()
         try:
@@ -153,13 +128,11 @@ def binding(_tables: _Tables, home: Path, monkeypatch: pytest.MonkeyPatch) -> It
             bound = bind(deploy=True, schemas=schemas)
         yield bound
         unbind()
-        _tables.clear({f"{_tables.prefix}_{name}" for name, _ in schemas})
+        tables.clear({f"{tables.prefix}_{name}" for name, _ in schemas})
     settings.cache_clear()
 
 
 def _schemas() -> Schemas:
-    try:
-        from populate.pipeline import SCHEMAS
-    except ImportError:
-        return CORE
+    from populate.pipeline import SCHEMAS  # here, so that unit tests do not wait for it
+
     return SCHEMAS

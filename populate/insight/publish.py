@@ -19,6 +19,7 @@ FEW = 3
 """Pairs with fewer ties than this, but some, are shown as "fewer than three"."""
 
 _COUNTS_OF_PAIR = ["ties", "expected", "ratio", "z"]
+_TRUTHS_OF_PAIR = ["rests_on_one", "tested", "flagged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,11 @@ def _suppress(
         departments.loc[departments["department"].isin(hidden), figures] = float("nan")
     if len(pairs):
         pairs[_COUNTS_OF_PAIR] = pairs[_COUNTS_OF_PAIR].astype(float)
+        pairs[_TRUTHS_OF_PAIR] = pairs[_TRUTHS_OF_PAIR].astype(bool)  # MySQL has 0 and 1 for them
         pairs["few"] = pairs["ties"].between(1, FEW - 1)
         concealed = pairs["giving"].isin(hidden) | pairs["receiving"].isin(hidden)
         pairs.loc[concealed | pairs["few"], _COUNTS_OF_PAIR] = float("nan")
-        pairs.loc[concealed, ["few", "rests_on_one", "tested", "flagged"]] = False
+        pairs.loc[concealed, ["few", *_TRUTHS_OF_PAIR]] = False
     return Published(sentence(organisation), organisation, departments, pairs, hidden)
 
 

@@ -200,7 +200,7 @@ def test_a_person_who_mended_the_cause_has_everything_tried_again(binding: Bindi
 
 def let_time_pass(binding: Binding, minutes: int) -> None:
     table = Backup().full_table_name
-    binding.connection.query(f"UPDATE {table} SET backed_up_at = backed_up_at - INTERVAL '{minutes} minutes'")
+    binding.connection.query(f"UPDATE {table} SET backed_up_at = backed_up_at - INTERVAL '{minutes}' MINUTE")
 
 
 def test_a_manifest_is_made_anew_from_the_members(binding: Binding, folder: Path) -> None:
@@ -252,7 +252,7 @@ def test_nothing_is_given_up_while_there_is_no_store(
     queue.clean()
     assert queue.run(1) == 0  # not yet
     binding.connection.query(
-        f"UPDATE {Backup().jobs.full_table_name} SET completed_time = completed_time - INTERVAL '6 seconds'"
+        f"UPDATE {Backup().jobs.full_table_name} SET completed_time = completed_time - INTERVAL '6' SECOND"
     )
     queue.clean()
     assert queue.run(1) == 1

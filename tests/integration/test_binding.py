@@ -13,6 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 from server_users import PROJECT, execute, has_ended, postmaster_of, runs, until
+from servers.sessions import end_session, session_of
 
 from data_platform.errors import DatabaseError, DatabaseUnavailable, NotDeployed, SchemaMismatch, SettingsError
 from data_platform.settings import Settings, load
@@ -62,11 +63,9 @@ def _python(script: str, *arguments: str, **options: Any) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
 
 
-def _terminate(server: EmbeddedServer, binding: Binding) -> None:
+def _terminate(binding: Binding) -> None:
     """End the session of a binding from outside, as an administrator or a failover does."""
-    (pid,) = binding.connection.query("SELECT pg_backend_pid()").fetchone()
-    assert execute(server.home, "SELECT pg_terminate_backend(%s)", pid) == [(True,)]
-    until(lambda: execute(server.home, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == [(0,)])
+    end_session(binding.settings, session_of(binding))
 
 
 # --- importing and connecting
@@ -306,42 +305,51 @@ def test_a_forked_child_binds_anew_and_leaves_its_parent_alone(fresh: Settings) 
 # --- losing the connection
 
 
-def _session(binding: Binding) -> dict[str, str]:
-    names = ("TimeZone", "work_mem", "standard_conforming_strings", "client_encoding", "application_name")
-    query = binding.connection.query
-    return {name: query("SELECT current_setting(%s)", (name,)).fetchone()[0] for name in names}
-
-
-def test_a_lost_connection_comes_back_by_itself(server: EmbeddedServer, binding: Binding) -> None:
-    before = _session(binding)
-    assert before == {
+SESSIONS = {
+    "postgresql": {
         "TimeZone": "UTC",
         "work_mem": "64MB",
         "standard_conforming_strings": "on",
         "client_encoding": "UTF8",
         "application_name": "data-platform",
-    }
+    },
+    "mysql": {"TimeZone": "+00:00", "strict": "1", "autocommit": "1"},
+}
+
+
+def _session(binding: Binding) -> dict[str, str]:
+    if binding.backend == "mysql":
+        found = binding.connection.query("SELECT @@time_zone, @@sql_mode LIKE '%%STRICT_ALL_TABLES%%', @@autocommit")
+        return dict(zip(("TimeZone", "strict", "autocommit"), map(str, found.fetchone()), strict=True))
+    names = ("TimeZone", "work_mem", "standard_conforming_strings", "client_encoding", "application_name")
+    query = binding.connection.query
+    return {name: query("SELECT current_setting(%s)", (name,)).fetchone()[0] for name in names}
+
+
+def test_a_lost_connection_comes_back_by_itself(binding: Binding) -> None:
+    before = _session(binding)
+    assert before == SESSIONS[binding.backend]
     for _ in range(2):
-        _terminate(server, binding)
+        _terminate(binding)
         Department.insert1({"department": secrets.token_hex(4)})
         assert _session(binding) == before
     assert len(Department()) == 2
 
 
-def test_whether_a_connection_lives_is_told_truly(server: EmbeddedServer, binding: Binding) -> None:
+def test_whether_a_connection_lives_is_told_truly(binding: Binding) -> None:
     assert binding.connection.is_connected
-    _terminate(server, binding)
+    _terminate(binding)
     assert not binding.connection.is_connected
     binding.ensure()
     assert binding.connection.is_connected
     assert len(Channel()) == 3
 
 
-def test_a_connection_lost_in_a_transaction_raises_and_undoes_all(server: EmbeddedServer, binding: Binding) -> None:
+def test_a_connection_lost_in_a_transaction_raises_and_undoes_all(binding: Binding) -> None:
     def work() -> None:
         with binding.transaction():
             Department.insert1({"department": "lost"})
-            _terminate(server, binding)
+            _terminate(binding)
             Department.insert1({"department": "lost too"})
 
     with pytest.raises(ConnectionLost):
@@ -352,11 +360,11 @@ def test_a_connection_lost_in_a_transaction_raises_and_undoes_all(server: Embedd
     assert len(Department()) == 1
 
 
-def test_a_connection_lost_at_commit_raises(server: EmbeddedServer, binding: Binding) -> None:
+def test_a_connection_lost_at_commit_raises(binding: Binding) -> None:
     def work() -> None:
         with binding.transaction():
             Department.insert1({"department": "lost"})
-            _terminate(server, binding)
+            _terminate(binding)
 
     with pytest.raises(DatabaseUnavailable):
         work()
@@ -371,6 +379,7 @@ def test_an_error_in_a_transaction_undoes_it_and_stays_the_error(binding: Bindin
     assert binding.connection.is_connected
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 def test_a_failed_transaction_is_not_a_lost_connection(binding: Binding) -> None:
     with binding.transaction() as connection:
         with pytest.raises(psycopg2.errors.DivisionByZero):
@@ -437,6 +446,7 @@ def test_a_wrong_password_is_told_without_the_password(server: EmbeddedServer, h
     assert "canary" not in str(caught.value) + repr(caught.value.__cause__)
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 def test_no_secret_is_in_what_objects_say_of_themselves(server: EmbeddedServer, binding: Binding) -> None:
     password = server.start().password
     told = [repr(binding), repr(binding.connection), repr(binding.instance), str(binding.connection.conn_info)]

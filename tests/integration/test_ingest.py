@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import psycopg2
+import pytest
 from deliveries import Record, contents, hand_in, item, read, sha256, shuffled, some_reads
 
 from data_platform.settings import load
@@ -153,6 +154,7 @@ while queue.run(1):
 """
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 def test_rows_depend_neither_on_order_nor_on_the_number_of_workers(binding: Binding) -> None:
     hand_in_all(binding, BATCHES)
     ingest()

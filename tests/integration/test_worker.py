@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import psycopg2
 import pytest
 import slow_source
 from deliveries import Record, hand_in, item, read, read_file, stored
+from servers.sessions import another_session, end_session, others
 
 from data_platform.settings import load, settings
 from populate.backup import Backup, BackupFailure
@@ -32,6 +32,7 @@ from readers.source import Item
 from schemas.binding import Binding
 
 PATIENCE = 120.0
+on_both = pytest.mark.parametrize("backend", ["postgresql", "mysql"])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -54,6 +55,12 @@ def worker(*arguments: str, path: Path | None = None) -> Iterator[subprocess.Pop
             child.kill()
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def backend() -> str:
+    """Processes cost time: on MySQL as well run those tests that have to do with how the database behaves."""
+    return "postgresql"
 
 
 @pytest.fixture
@@ -80,6 +87,7 @@ def statuses(queue: Queue) -> list[str]:
     return [str(value) for value in queue.table.jobs.to_arrays("status")]
 
 
+@on_both
 def test_once_delivers_the_outbox_and_leaves_nothing(binding: Binding, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes(b"1,2")
@@ -97,6 +105,7 @@ def test_once_delivers_the_outbox_and_leaves_nothing(binding: Binding, tmp_path:
     assert [counts[name] for name in waiting] == [0] * 5
 
 
+@on_both
 def test_several_processes_share_the_work(binding: Binding) -> None:
     for batch in range(12):
         hand_in(binding, [read(item(f"/{batch}/{n}.csv"), data=f"{batch} {n}".encode()) for n in range(5)])
@@ -135,19 +144,12 @@ def test_helpers_end_when_the_worker_is_killed(binding: Binding) -> None:
 
         def both_work() -> bool:
             helpers[:] = [p for p in psutil.Process(process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
-            return len(helpers) == 2 and sessions(binding) >= 3
+            return len(helpers) == 2 and len(others(binding)) >= 3
 
         wait_until(both_work)
         process.kill()
         process.wait()
         wait_until(lambda: not any(helper.is_running() for helper in helpers))
-
-
-def sessions(binding: Binding) -> int:
-    """Return the number of sessions of workers on this database server."""
-    own = binding.connection.connection_id
-    query = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'data-platform' AND pid <> %s"
-    return int(binding.connection.query(query, (own,)).fetchone()[0])
 
 
 def test_a_helper_that_dies_is_replaced(binding: Binding, tmp_path: Path, slow: Path) -> None:
@@ -163,15 +165,14 @@ def test_a_helper_that_dies_is_replaced(binding: Binding, tmp_path: Path, slow: 
     assert list(stored().values()) == [b"slow bytes"]
 
 
+@on_both
 def test_a_worker_that_is_cut_off_from_the_database_comes_back(binding: Binding, tmp_path: Path, slow: Path) -> None:
     folder = tmp_path / "slow"
     hand_in(binding, [slow_item(folder)])
     with worker("--once", path=slow) as process:
         wait_until(lambda: bool(reading(folder)))
-        own = binding.connection.connection_id
-        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        others = " WHERE application_name = 'data-platform' AND pid <> %s"
-        assert binding.connection.query(cut + others, (own,)).fetchall() == [(True,)]
+        (session,) = others(binding)
+        end_session(load(), session)
         (folder / "go").touch()
         _, lines = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, lines
@@ -199,22 +200,16 @@ def test_two_workers_on_the_same_batch_make_it_once(binding: Binding, tmp_path: 
     assert not any(statuses(queue) for queue in queues())
 
 
+@on_both
 def test_jobs_of_the_living_are_theirs_and_those_of_the_dead_are_free(binding: Binding) -> None:
     hand_in(binding, [read(item("/a.csv"))])
     queue = Queue(Ingest())
     assert queue.refresh() == 1
-    database = load().database
-    other = psycopg2.connect(
-        host=database.host,
-        port=database.port,
-        user=database.user,
-        password=database.password.get_secret_value(),
-        dbname=database.name,
-    )
+    other = another_session(load())
     binding.connection.query(
         f"UPDATE {queue.table.jobs.full_table_name} SET status = 'reserved', connection_id = %s,"
         " reserved_time = CURRENT_TIMESTAMP",
-        (other.get_backend_pid(),),
+        (binding.connection.adapter.get_connection_id(other),),
     )
     queue.clean()
     assert statuses(queue) == ["reserved"]
@@ -231,6 +226,7 @@ def test_jobs_of_the_living_are_theirs_and_those_of_the_dead_are_free(binding: B
     assert queue.unfinished() == 0
 
 
+@on_both
 @pytest.mark.parametrize(
     ("message", "seconds", "failures", "state"),
     [
@@ -254,7 +250,7 @@ def test_what_failed_waits_longer_each_time(
     queue.refresh()
     binding.connection.query(
         f"UPDATE {queue.table.jobs.full_table_name} SET status = 'error', error_message = %s, priority = %s,"
-        f" completed_time = CURRENT_TIMESTAMP - INTERVAL '{seconds} seconds'",
+        f" completed_time = CURRENT_TIMESTAMP - INTERVAL '{seconds}' SECOND",
         (message, 5 + failures),
     )
     assert queue.unfinished() == 0  # nothing that could be done now
@@ -262,6 +258,7 @@ def test_what_failed_waits_longer_each_time(
     assert statuses(queue) == [state]
 
 
+@on_both
 def test_refreshing_adds_each_job_once(binding: Binding) -> None:
     for name in "abc":
         hand_in(binding, [read(item(f"/{name}.csv"))])

@@ -36,6 +36,12 @@ AT_ONCE = 2  # workers killed at once, so that they also meet each other
 
 
 @pytest.fixture
+def backend() -> str:
+    """Dozens of processes are killed: once is enough."""
+    return "postgresql"
+
+
+@pytest.fixture
 def start() -> Callable[[], ForkServerProcess]:
     """Return a function that starts a worker which ends when all is done: a real process, quickly there."""
     context = multiprocessing.get_context("forkserver")
