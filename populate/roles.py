@@ -1,0 +1,170 @@
+"""The roles that a company gives its logins, each with the least privileges that work.
+
+============ ===========================================================================
+reader       adds to the inbox of accesses, and sees and changes nothing, not even its own
+worker       reads all; adds results and accesses; keeps the queues; deletes nothing
+dashboard    reads all
+steward      reads all; keeps people, departments and accounts; has backups tried again
+============ ===========================================================================
+
+They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
+On PostgreSQL a worker changes no row either. MySQL has no way to skip a row that is there but an
+UPDATE which sets a key to what it is, so there a worker may update one column of the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from data_platform.errors import DatabaseError
+from populate.ingest import BackupBatch, BackupMember
+from populate.pipeline import SCHEMAS
+from populate.silo import SiloParameter
+from populate.snapshot import Snapshot, SnapshotBatch
+from schemas import catalogue, declared, people, sharing
+from schemas.binding import CORE, Binding
+from schemas.drivers import DRIVER_ERRORS
+from schemas.engine import dj
+
+ROLES = ("reader", "worker", "dashboard", "steward")
+
+INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access)
+PEOPLE = (people.Department, people.Person, people.Account, people.Membership, people.Departure)
+# What ingest adds to the tables of people, catalogue and sharing; of the other schemas a worker fills all.
+INGESTED = (
+    people.Person,
+    people.Account,
+    *declared.tables(catalogue.schema),
+    sharing.Execution,
+    sharing.ShareEdge,
+)
+# A steward has backups tried again, takes snapshots, and says what counts as a silo.
+REQUESTED = (BackupBatch, BackupMember, Snapshot, SnapshotBatch, SiloParameter)
+
+
+class Grant(NamedTuple):
+    """What a role may do with a table; `verbs` are SQL's, sorted."""
+
+    role: str
+    verbs: tuple[str, ...]
+    schema: str
+    table: str
+
+
+def deploy_roles(binding: Binding) -> list[Grant]:
+    """Make the roles and give each its privileges, and no others; return them.
+
+    Doing it again changes nothing; what somebody added to a role by hand is taken away.
+
+    Raises
+    ------
+    DatabaseError
+        If the login may not make roles.
+    """
+    try:
+        with binding._deploying(), binding.transaction():  # (MySQL commits each statement anyway)
+            _assert_owner(binding)
+            wanted = _grants(binding)
+            for role in ROLES:
+                _make(binding, role_name(binding, role))
+            for statement in _statements(binding, wanted):
+                binding.connection.query(statement)
+    except (dj.DataJointError, *DRIVER_ERRORS) as error:
+        if isinstance(error, DatabaseError):
+            raise
+        raise DatabaseError(
+            f"The roles cannot be made: {error} Deploy with a login that may make roles (docs/how-to/deploy.md), "
+            "or leave them out: data-platform deploy --no-roles"
+        ) from error
+    return wanted
+
+
+def role_name(binding: Binding, role: str) -> str:
+    """Return what a role is called on the server."""
+    return f"{binding.settings.database.prefix}_{role}"
+
+
+def _assert_owner(binding: Binding) -> None:
+    """PostgreSQL only warns of a grant by somebody who may not grant; MySQL refuses it."""
+    if binding.backend == "postgresql":
+        schemas = tuple(f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS)
+        foreign = binding.connection.query(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname IN %s AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1 LIMIT 1",
+            (schemas,),
+        ).fetchone()
+        if foreign:
+            raise dj.errors.AccessError(f"this login does not own {foreign[0]}.")
+
+
+def _grants(binding: Binding) -> list[Grant]:
+    names = {name: f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS}
+    held = sorted(declared._columns(binding.connection, list(names.values())))
+    writers = _writers()
+    keys = {(table.database, table.table_name): table().primary_key[0] for table in (*INGESTED, *_results())}
+    found = []
+    for role in ROLES:
+        for schema, table in held:
+            verbs = writers[role].get((schema, table), set()) | _looks(role, binding.backend, table)
+            if role == "worker" and table.startswith("~~"):
+                verbs |= {"INSERT", "UPDATE", "DELETE"}
+            elif role == "worker" and binding.backend == "mysql" and (schema, table) in keys:
+                verbs.add(f"UPDATE (`{keys[schema, table]}`)")
+            if verbs:
+                found.append(Grant(role, tuple(sorted(verbs)), schema, table))
+    return found
+
+
+def _looks(role: str, backend: str, table: str) -> set[str]:
+    """Return what it takes to look at a table, or for a reader to see that it is there.
+
+    REFERENCES lets nobody do anything who owns no schema. On PostgreSQL DataJoint sees no
+    primary key without it; MySQL would hide the tables from readers.
+    """
+    if role == "reader":
+        return {"REFERENCES"} if backend == "mysql" and table[0] not in "#~" else set()
+    return {"SELECT", "REFERENCES"} if backend == "postgresql" else {"SELECT"}
+
+
+def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
+    return {
+        "reader": _each(INBOX, "INSERT"),
+        "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
+        "dashboard": {},
+        "steward": {**_each(PEOPLE, "INSERT", "UPDATE", "DELETE"), **_each(REQUESTED, "INSERT")},
+    }
+
+
+def _results() -> list[Any]:
+    core = {id(schema) for _, schema in CORE}
+    found = (table for _, schema in SCHEMAS if id(schema) not in core for table in declared.tables(schema))
+    return [table for table in found if not issubclass(table, dj.Lookup)]
+
+
+def _each(tables: Iterable[Any], *verbs: str) -> dict[tuple[str, str], set[str]]:
+    return {(table.database, table.table_name): set(verbs) for table in tables}
+
+
+def _make(binding: Binding, role: str) -> None:
+    if binding.backend == "mysql":
+        binding.connection.query(f"CREATE ROLE IF NOT EXISTS `{role}`")
+    elif not binding.connection.query("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+        binding.connection.query(f'CREATE ROLE "{role}" NOLOGIN')
+
+
+def _statements(binding: Binding, wanted: list[Grant]) -> Iterable[str]:
+    quote = binding.connection.adapter.quote_identifier
+    of_role = {role: quote(role_name(binding, role)) for role in ROLES}
+    schemas = sorted({grant.schema for grant in wanted})
+    if binding.backend == "postgresql":
+        for role in of_role.values():
+            for schema in map(quote, schemas):
+                yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}"
+                yield f"REVOKE ALL ON SCHEMA {schema} FROM {role}"
+                yield f"GRANT USAGE ON SCHEMA {schema} TO {role}"
+    for grant in wanted:
+        table = f"{quote(grant.schema)}.{quote(grant.table)}"
+        if binding.backend == "mysql":
+            yield f"REVOKE IF EXISTS ALL PRIVILEGES ON {table} FROM {of_role[grant.role]}"
+        yield f"GRANT {', '.join(grant.verbs)} ON {table} TO {of_role[grant.role]}"

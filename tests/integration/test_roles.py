@@ -1,0 +1,235 @@
+"""Each role on each backend: what it can do, and that it can do nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pymysql
+import pytest
+from deliveries import hand_in, item, read
+from readers_at_work import an_access, delivered
+from servers.mysql import MySQLServer
+from servers.sites import Site, hire, mysql_site, postgresql_site
+
+from dashboard import queries
+from data_platform.errors import DatabaseError
+from populate.backup import Backup
+from populate.ingest import Ingest
+from populate.pipeline import SCHEMAS, bind_all
+from populate.roles import ROLES, deploy_roles
+from populate.worker import run_worker
+from readers.backlog import Noted
+from readers.delivery import deliver
+from readers.run import run_record
+from schemas.binding import bind, unbind
+from schemas.engine import dj
+from schemas.people import Department, Person
+from schemas.sharing import Access
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+INBOX = {"access_batch", "access_run", "access"}
+PEOPLE = {"department", "person", "account", "membership", "departure"}
+INGESTED = {
+    *("person", "account", "source_system", "file", "file_name", "file_owner", "file_gone", "blob", "version"),
+    *("file_set", "file_set_member", "execution", "share_edge"),
+}
+CORE = {"people", "catalogue", "sharing"}
+REQUESTED = {"backup_batch", "backup_member", "snapshot", "snapshot_batch"}
+REFUSALS = {1044, 1142, 1143, 1227}
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mysql"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A server with deployed tables, and a login of each role."""
+    folder = tmp_path_factory.mktemp("site")
+    mysql: MySQLServer | None = request.getfixturevalue("mysql") if request.param == "mysql" else None
+    with mysql_site(mysql, folder) if mysql else postgresql_site(folder) as made:
+        deploy_roles(bind_all(made.settings(), deploy=True))
+        unbind()
+        for role in ROLES:
+            hire(made, role, mysql)
+        yield made
+        unbind()
+
+
+@pytest.fixture(autouse=True)
+def _released(home: Path) -> None:
+    """Release the binding after each test, as the fixture `home` does."""
+
+
+def tables(site: Site) -> list[tuple[str, str, list[str]]]:
+    """Return schema, name and columns of every table that the server holds of ours."""
+    columns = {}
+    for schema, table, column in site.execute(
+        "SELECT table_schema, table_name, column_name FROM information_schema.columns ORDER BY ordinal_position"
+    ):
+        if schema.startswith(f"{site.prefix}_"):
+            columns.setdefault((schema, table), []).append(column)
+    return [(*key, names) for key, names in sorted(columns.items())]
+
+
+def expected(role: str, schema: str, table: str) -> set[str]:
+    """Return the verbs that a role may use on a table; the names are those of the database."""
+    name, data = table.lstrip("_"), table[0] not in "#~"
+    if role == "reader":
+        return {"INSERT"} if schema == "sharing" and table in INBOX else set()
+    verbs = {"SELECT"}
+    if role == "worker" and table.startswith("~~"):
+        return set(VERBS)
+    if role == "worker" and data and (schema not in CORE or table in INGESTED | INBOX):
+        verbs.add("INSERT")
+    if role == "steward" and schema == "people" and table in PEOPLE:
+        return set(VERBS)
+    if role == "steward" and (name in REQUESTED or table == "#silo_parameter"):
+        verbs.add("INSERT")
+    return verbs
+
+
+def attempt(cursor: Any, statement: str) -> bool:
+    """Tell whether the server lets the login do this; any other error is an error."""
+    try:
+        cursor.execute(statement)
+    except psycopg2.errors.InsufficientPrivilege:
+        return False
+    except pymysql.err.MySQLError as error:
+        if error.args[0] in REFUSALS:
+            return False
+        raise
+    return True
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_its_verbs_on_each_table_and_no_others(site: Site, role: str) -> None:
+    quote = "`" if site.backend == "mysql" else '"'
+    found, wanted = {}, {}
+    with site.connect(role) as connection, connection.cursor() as cursor:
+        for schema, table, columns in tables(site):
+            name = f"{quote}{schema}{quote}.{quote}{table}{quote}"
+            names = [f"{quote}{column}{quote}" for column in columns]
+            nulls = ["NULL"] * len(names)
+            nothing = "FROM (SELECT 1 AS one) AS x WHERE 1 = 0"
+            statements = {
+                "SELECT": f"SELECT {names[0]} FROM {name} WHERE 1 = 0",
+                "INSERT": f"INSERT INTO {name} ({', '.join(names)}) SELECT {', '.join(nulls)} {nothing}",
+                "UPDATE": f"UPDATE {name} SET {names[-1]} = NULL WHERE 1 = 0",
+                "DELETE": f"DELETE FROM {name} WHERE 1 = 0",
+            }
+            key = (schema.removeprefix(f"{site.prefix}_"), table)
+            found[key] = {verb for verb, statement in statements.items() if attempt(cursor, statement)}
+            wanted[key] = expected(role, *key)
+            if site.backend == "mysql" and role == "worker" and len(columns) == 1 and "INSERT" in wanted[key]:
+                wanted[key].add("UPDATE")  # of a key: see populate.roles
+    assert len(found) > 40
+    assert {key[0] for key in found} == {name for name, _ in SCHEMAS}
+    assert found == wanted
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_can_change_what_tables_there_are(site: Site, role: str) -> None:
+    schema, name = f"{site.prefix}_sharing", f"{site.prefix}_sharing.access"
+    with site.connect(role) as connection, connection.cursor() as cursor:
+        for statement in (
+            f"TRUNCATE TABLE {name}",
+            f"DROP TABLE {name}",
+            f"ALTER TABLE {name} ADD x int",
+            f"CREATE TABLE {schema}.evil (x int)",
+            f"CREATE INDEX evil ON {name} (event_id)",
+            f"GRANT SELECT ON {name} TO {site.prefix}_reader",
+            f"DROP ROLE {site.prefix}_reader",
+        ):
+            allowed = attempt(cursor, statement)
+            # PostgreSQL warns of a grant that grants nothing, the matrix shows that it did not.
+            assert not allowed or (site.backend == "postgresql" and statement.startswith("GRANT")), statement
+
+
+def refuse(event: Noted, reason: str) -> None:
+    raise AssertionError(f"{event} was set aside because {reason}")
+
+
+def test_a_reader_delivers_and_sees_and_changes_nothing(site: Site) -> None:
+    records = [an_access(n) for n in range(5)]
+    run = json.dumps(run_record()).encode()
+    events = [Noted("0-1-a.segment", 64 + n, json.dumps(record).encode(), run) for n, record in enumerate(records)]
+    binding = bind(site.settings("reader"))
+    assert deliver(binding, events[:3], refuse) == 3
+    assert deliver(binding, events, refuse) == 2  # what was delivered is refused by its key, without being read
+    for act in (
+        lambda: Access.to_dicts(),
+        lambda: Access().delete_quick(),
+        lambda: Person.insert1({"person_id": "0" * 32, "full_name": "x", "person_kind": "person"}),
+    ):
+        with pytest.raises(dj.DataJointError):  # it does not even see what there is
+            act()
+    unbind()
+    bind_all(site.settings("worker"))
+    assert {str(record["event_id"]) for record in records} <= set(delivered())
+
+
+def test_a_worker_works_off_what_was_delivered_and_deletes_nothing(site: Site, tmp_path: Path) -> None:
+    binding = bind_all(site.settings("worker"))
+    for turn in range(2):  # the second time most rows are there already
+        hand_in(binding, [read(item(f"/{name}.csv"), data=name.encode()) for name in "ab"], run=str(turn))
+    assert run_worker(site.settings("worker"), once=True).failed_jobs == 0
+    assert len(Ingest()) >= 2
+    assert not Backup.jobs
+    for table in (Backup, Ingest, Access):
+        with pytest.raises(dj.errors.AccessError):
+            table().delete_quick()
+
+
+def test_the_dashboard_shows_and_writes_nothing(site: Site) -> None:
+    binding = bind_all(site.settings("dashboard"))
+    assert set(queries.headline(binding)) >= {"reads", "people", "files"}
+    assert len(queries.files(binding)) == queries.count_files(binding)
+    with pytest.raises(dj.errors.AccessError):
+        Department.insert1({"department": "Chemistry"})
+
+
+def test_a_steward_keeps_people(site: Site) -> None:
+    bind_all(site.settings("steward"))
+    person = {"person_id": "1" * 32, "full_name": "Amy", "person_kind": "person"}
+    Person.insert1(person)
+    Person.update1(person | {"full_name": "Amy B."})
+    assert (Person & {"person_id": "1" * 32}).fetch1("full_name") == "Amy B."
+    (Person & {"person_id": "1" * 32}).delete_quick()
+    with pytest.raises(dj.errors.AccessError):
+        Access().delete_quick()
+
+
+def privileges(site: Site) -> list[tuple[Any, ...]]:
+    """Return what the roles may do, as the server tells the owner."""
+    if site.backend == "mysql":
+        return sorted(
+            row
+            for role in ROLES
+            for row in site.execute("SHOW GRANTS", login=role)
+            if "login" not in row[0].split("TO")[0]
+        )
+    return sorted(
+        site.execute(
+            "SELECT grantee, table_schema, table_name, privilege_type FROM information_schema.table_privileges "
+            f"WHERE starts_with(grantee, '{site.prefix}_')"
+        )
+    )
+
+
+def test_deploying_again_changes_nothing_and_takes_away_what_was_added(site: Site) -> None:
+    before = privileges(site)
+    assert len(before) > 100
+    table = f"{site.prefix}_people.person"
+    site.execute(f"GRANT DELETE ON {table} TO {site.prefix}_dashboard")
+    assert privileges(site) != before
+    binding = bind_all(site.settings(), deploy=True)
+    again = deploy_roles(binding)
+    assert privileges(site) == before
+    assert deploy_roles(binding) == again
+
+
+def test_who_may_not_make_roles_is_told_what_to_do(site: Site) -> None:
+    binding = bind_all(site.settings("steward"))
+    with pytest.raises(DatabaseError, match="--no-roles"):
+        deploy_roles(binding)
