@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from data_platform.cli.output import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from populate.roles import Grant
 
 SOMETHING_TO_DO = 1
 MARKS = {"ok": "ok  ", "todo": "TODO", "note": "note"}
 
 
 @click.command()
+@click.option("--roles/--no-roles", default=True, help="Make the roles on a server; without, somebody else grants.")
 @json_option
-def deploy(as_json: bool) -> None:
-    """Create the schemas and tables that are missing in the configured database.
+def deploy(roles: bool, as_json: bool) -> None:
+    """Create what is missing of schemas, tables and roles in the configured database.
 
-    The embedded database deploys itself; a server is deployed by an account that owns the
+    Running it again changes nothing. It prints the grants that it made to the roles reader,
+    worker, dashboard and steward; an administrator gives them to logins. The embedded
+    database deploys itself and has no roles; a server is deployed by an account that owns the
     schemas, once per release.
 
     \b
@@ -27,10 +35,36 @@ def deploy(as_json: bool) -> None:
     from data_platform import face
 
     schemas = face.deploy()
+    grants = _make_roles() if roles else []
     if as_json:
-        print_json({"schemas": schemas})
+        print_json({"schemas": schemas, "grants": [grant._asdict() for grant in grants]})
     else:
         click.echo("Deployed " + ", ".join(schemas) + ".")
+        for line in _lines(grants):
+            click.echo(line)
+
+
+def _make_roles() -> list[Grant]:
+    from data_platform.settings import settings
+    from populate.pipeline import bind_all
+
+    if settings().database.backend == "embedded":
+        return []
+    from populate.roles import deploy_roles
+
+    return deploy_roles(bind_all(settings()))
+
+
+def _lines(grants: Sequence[Grant]) -> Iterator[str]:
+    """Yield a line for each role and what it may do, with the tables."""
+    tables: dict[tuple[str, str], list[str]] = {}
+    for grant in grants:
+        for verb in grant.verbs:
+            tables.setdefault((grant.role, verb), []).append(f"{grant.schema}.{grant.table}")
+    everything = {f"{grant.schema}.{grant.table}" for grant in grants}
+    for (role, verb), names in sorted(tables.items()):
+        where = f"all {len(names)} tables" if everything <= set(names) else ", ".join(names)
+        yield f"  {role}: {verb} on {where}"
 
 
 @click.command()
