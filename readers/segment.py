@@ -91,15 +91,16 @@ class MappedSegment:
         self._words = memoryview(self._map).cast("I")
 
     def append(self, payload: bytes) -> bool:
-        start, words = self._settled(), self._words
-        stop = start + framed_size(len(payload))
+        start, words, length = self._settled(), self._words, len(payload)
+        stop = start + framed_size(length)
         if stop > self._size:
             return False
         if stop < self._size:
             words[stop // WORD] = 0  # what an interrupted append left must not pass for a length
-        self._map[start + PREFIX : start + PREFIX + len(payload)] = payload
-        words[start // WORD + 1] = zlib.crc32(payload)
-        words[start // WORD] = len(payload)
+        body, word = start + PREFIX, start // WORD
+        self._map[body : body + length] = payload
+        words[word + 1] = zlib.crc32(payload)
+        words[word] = length
         self._end = stop
         return True
 

@@ -83,6 +83,23 @@ def test_what_json_does_not_know_is_noted_as_text() -> None:
     box.close()
 
 
+def test_records_are_the_same_json_with_and_without_the_interpreters_own_encoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = {
+        **an_access(),
+        "from_cache": True,
+        "access_size": -1,
+        "message": 'ü \U0001f600 \0 \\ "',
+        "url": Path("/x"),
+    }
+    quick = outbox_module._encoder()(record)
+    monkeypatch.setattr("json.encoder.c_make_encoder", None)
+    assert outbox_module._encoder()(record) == quick
+    assert json.loads(quick) == {**record, "url": "/x"}
+    assert quick.isascii()
+
+
 def test_an_access_is_noted_even_if_its_run_cannot_be_described(caplog: pytest.LogCaptureFixture) -> None:
     def broken() -> dict[str, object]:
         raise RuntimeError("no idea")
