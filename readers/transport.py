@@ -158,7 +158,7 @@ class Transport:
         request = httpcore.Request(
             method,
             httpcore.URL(scheme=link.scheme, host=link.host, port=link.port, target=link.target),
-            headers={"Host": link.authority, **headers},
+            headers=[("Host", link.authority), *headers.items()],
             extensions={"timeout": self._timeouts},
         )
         return self._pool(trusted).handle_request(request)
