@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 
-from data_platform.errors import DataPlatformError
+from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.redact import redact_logging
 from data_platform.settings import Settings
 from populate.backup import Backup
@@ -20,7 +21,8 @@ from populate.pipeline import bind_all
 from populate.stopping import Stop, repeat
 
 CALLS = {"Ingest": 20, "Backup": 2}  # jobs before the next queue has its turn, else one; a backup may take minutes
-IDLE_SECONDS = 0.5
+IDLE_SECONDS = 0.5  # between two looks of a process for jobs
+LOOK_SECONDS = 0.2  # between two looks at the processes
 PATIENCE = 5  # processes in a row that end with an error before the worker gives up
 STOP_SECONDS = 20.0  # before a process that does not stop is killed
 
@@ -37,10 +39,11 @@ class Alone:
         return sum(queue.run(CALLS.get(queue.name, 1)) for queue in self._queues)
 
     def end(self) -> None:
-        """Give back the job that was in hand."""
-        for queue in self._queues:
-            queue.let_go()
-            queue.clean()
+        """Give back the job that was in hand; if the database is away, it is free once our session is gone."""
+        with suppress(DatabaseUnavailable):
+            for queue in self._queues:
+                queue.let_go()
+                queue.clean()
         Backup.settings = None
 
 
@@ -49,11 +52,12 @@ class Crew:
 
     def __init__(self, settings: Settings, processes: int) -> None:
         self._settings = settings
+        self._queues = queues()
         self._errors = 0
         self._hands = [self._start() for _ in range(processes)]
 
     def step(self) -> int:
-        """See that all are at work.
+        """See that all are at work; return the number of jobs that wait or are in hand.
 
         Raises
         ------
@@ -70,7 +74,8 @@ class Crew:
                     "run it with one process to see them in full."
                 )
             self._hands[place] = self._start()
-        return 0
+        time.sleep(LOOK_SECONDS)
+        return sum(queue.busy() for queue in self._queues)
 
     def end(self) -> None:
         """Stop all; each gives back the job that it has in hand."""
@@ -113,5 +118,5 @@ def _work(settings: Settings) -> None:
                 stop.request()
             binding.ensure()
 
-        repeat(stop, prepare, alone.step, lambda: False, pause=IDLE_SECONDS)
+        repeat(stop, prepare, alone.step, lambda: False, pause=IDLE_SECONDS, longest=IDLE_SECONDS)
         alone.end()

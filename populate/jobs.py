@@ -97,6 +97,10 @@ class Queue:
         failed = self._jobs & "status = 'error'"
         return len(self._open().restrict(dj.Not(failed), semantic_check=False))
 
+    def busy(self) -> int:
+        """Return the number of jobs that wait or are in hand."""
+        return len(self._jobs & "status IN ('pending', 'reserved')")
+
     def failed(self) -> int:
         """Return the number of jobs that failed and wait for their next try."""
         return len(self._jobs & "status = 'error'")

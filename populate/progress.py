@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
@@ -14,14 +14,17 @@ SECONDS = 5.0  # between two lines
 Counts = Mapping[str, tuple[int, int]]
 """For each queue the batches that are done, and all batches."""
 
+Counting = Callable[[], Counts]
+"""Asks the database for them; not called unless they are shown."""
+
 
 class Progress(Protocol):
     """Shows how far the worker is."""
 
-    def show(self, counts: Counts) -> None:
-        """Take note of the present state."""
+    def show(self, count: Counting) -> None:
+        """Show the present state, if it is time to."""
 
-    def close(self, counts: Counts) -> None:
+    def close(self, count: Counting) -> None:
         """Show the last state and leave the terminal in order."""
 
 
@@ -32,16 +35,16 @@ class Bars:
         self._stream = stream
         self._bars: dict[str, tqdm[Any]] = {}
 
-    def show(self, counts: Counts) -> None:
-        for name, (done, total) in counts.items():
+    def show(self, count: Counting) -> None:
+        for name, (done, total) in count().items():
             if name not in self._bars:
                 self._bars[name] = tqdm(desc=f"{name:8}", unit=" batches", file=self._stream, initial=done)
             bar = self._bars[name]
             bar.total, bar.n = total, done
             bar.refresh()
 
-    def close(self, counts: Counts) -> None:
-        self.show(counts)
+    def close(self, count: Counting) -> None:
+        self.show(count)
         for bar in self._bars.values():
             bar.close()
 
@@ -54,12 +57,12 @@ class Lines:
         self._told: dict[str, tuple[int, int]] = {}
         self._next = 0.0
 
-    def show(self, counts: Counts) -> None:
+    def show(self, count: Counting) -> None:
         if time.monotonic() >= self._next:
-            self._tell(counts)
+            self._tell(count())
 
-    def close(self, counts: Counts) -> None:
-        self._tell(counts)
+    def close(self, count: Counting) -> None:
+        self._tell(count())
 
     def _tell(self, counts: Counts) -> None:
         if dict(counts) == self._told:

@@ -73,6 +73,7 @@ def repeat(
     finished: Callable[[], bool],
     *,
     pause: float,
+    longest: float = 8.0,
     patience: int | None = None,
 ) -> None:
     """Repeat `prepare` and `step` until `stop` or, when there was nothing to do, `finished`.
@@ -85,7 +86,8 @@ def repeat(
     step
         Does some work and returns how much; 0 means that there was none.
     pause
-        Seconds to wait when there was none.
+        Seconds to wait when there was none; twice as long each further time, up to `longest`:
+        looking for work costs the database more, the more was done before.
     patience
         Failures in a row to bear; None for all.
 
@@ -94,7 +96,7 @@ def repeat(
     DataPlatformError
         If `patience` is at an end.
     """
-    failures = 0
+    failures = idle = 0
     while not stop.requested:
         try:
             prepare()
@@ -109,8 +111,9 @@ def repeat(
             _log.warning("The worker starts again after %s", redact_text(f"{type(error).__name__}: {error}"))
             stop.wait(min(0.1 * 2.0**failures, LONGEST_PAUSE))
             continue
-        if not done:
-            stop.wait(pause)
+        idle = 0 if done else idle + 1
+        if idle:
+            stop.wait(min(pause * 2.0 ** min(idle - 1, 10), longest))
 
 
 def _as_ours(error: Exception) -> DataPlatformError:

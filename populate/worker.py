@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_platform.errors import DataPlatformError
+from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.redact import redact_logging
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
@@ -26,7 +26,6 @@ from readers.shipper import flush
 from schemas.binding import Binding
 
 POLL_SECONDS = 1.0  # between two looks at queues that were empty
-ONCE_POLL_SECONDS = 0.2  # the same with `once`, when others still hold the last jobs
 TEND_SECONDS = 1.0  # between two rounds of the janitor
 RETRY_SECONDS = 20.0  # between two looks for versions to try again
 PATIENCE = 8  # failures in a row, about a minute, before `once` gives up
@@ -81,7 +80,9 @@ def run_worker(
         hands = Alone(settings) if processes <= 1 else Crew(settings, processes)
         try:
             if once:
-                repeat(stop, keeper.tend, hands.step, keeper.finished, pause=ONCE_POLL_SECONDS, patience=PATIENCE)
+                repeat(
+                    stop, keeper.tend, hands.step, keeper.finished, pause=0.2, longest=POLL_SECONDS, patience=PATIENCE
+                )
             else:
                 repeat(stop, keeper.tend, hands.step, lambda: False, pause=POLL_SECONDS)
         finally:
@@ -118,7 +119,7 @@ class _Keeper:
         if now >= self._next_tending:
             self._next_tending = now + TEND_SECONDS
             self._clean()
-            self._progress.show(self._counts())
+            self._progress.show(self._counts)
         for queue in self._queues:
             queue.refresh()
 
@@ -132,8 +133,13 @@ class _Keeper:
 
     def close(self, stopped: bool) -> Result:
         """Show and return the final state."""
-        self._progress.close(self._counts())
-        return Result(stopped, sum(queue.failed() for queue in self._queues))
+        try:
+            self._progress.close(self._counts)
+            return Result(stopped, sum(queue.failed() for queue in self._queues))
+        except DatabaseUnavailable:
+            if not stopped:
+                raise
+            return Result(stopped, 0)
 
     def _clean(self) -> None:
         for queue in self._queues:
