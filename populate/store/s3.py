@@ -13,28 +13,22 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import obstore
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import AlreadyExistsError, BaseError, UnknownConfigurationKeyError
-from obstore.store import S3Store
+from obstore.exceptions import AlreadyExistsError, BaseError
 
 from data_platform.errors import BlobDamaged, BlobMissing, SettingsError, StoreError, StoreFull, StoreUnavailable
 from data_platform.settings import StoreSettings
 from populate.store.base import CHUNK, Place, Store, Writer, checked_object_name
+from populate.store.clients import byte_store, control_client, session_of, stay_in_process
 from populate.store.multipart import Multipart
 from populate.store.probe import Enforced, probe
 from populate.store.refusals import Refusal, refusal
-
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
 AT_ONCE = 8 * 1024 * 1024
 """Contents of at most so many bytes are sent in one request, after their hash was compared."""
@@ -45,18 +39,9 @@ ABANDONED_AFTER_DAYS = 7
 SPAN = 64 * 1024 * 1024
 """Bytes that are asked for in one request when reading."""
 
-ASK_AGAIN_AFTER = timedelta(minutes=5)
-"""How long credentials are used before the chain that gave them is asked for newer ones."""
-
 FAILURES = (BaseError, BotoCoreError, ClientError, FileNotFoundError, ValueError)
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,62}", re.ASCII)
 _PREFIX = re.compile(r"(?!.*//)(?!.*\.\.)[A-Za-z0-9._/-]*", re.ASCII)
-_RETRIES: RetryConfig = {
-    "max_retries": 6,
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
-    "retry_timeout": timedelta(minutes=3),
-}
-_runtime_of = 0  # process in which obstore's threads were started
 
 
 def open_bucket(settings: StoreSettings) -> BucketStore:
@@ -81,17 +66,17 @@ class BucketStore(Store):
     """
 
     def __init__(self, settings: StoreSettings) -> None:
-        _stay_in_process()  # a fork inherits the runtime even if it opens a store of its own
+        stay_in_process()  # a fork inherits the runtime even if it opens a store of its own
         self.bucket, self._prefix = _parts_of(settings.url)
-        session = _session(settings)
+        session = session_of(settings)
         try:
-            self.client = _client(session, settings)
+            self.client = control_client(session, settings)
             endpoint = self.client.meta.endpoint_url
             host = urlsplit(endpoint).netloc.rpartition("@")[2].lower()
             self.name = "/".join(part for part in (f"s3:{host}", self.bucket, self._prefix) if part)
             self._region = self.client.meta.region_name
             self._is_aws = not settings.endpoint
-            self._bytes = _byte_store(session, self.bucket, self._prefix, endpoint, self._region)
+            self._bytes = byte_store(session, self.bucket, self._prefix, endpoint, self._region)
             self._exists = self._bucket_exists()
         except FAILURES as error:
             raise refusal(error).error(f"s3://{self.bucket}") from None  # their texts may quote what was signed
@@ -106,7 +91,7 @@ class BucketStore(Store):
         return BucketWriter(self, sha256, size)
 
     def read(self, place: Place) -> Iterator[bytes]:
-        _stay_in_process()
+        stay_in_process()
         name = checked_object_name(place.object_name)
         if place.length == 0:  # a range of no bytes cannot be asked for
             if self.size(name) is None:
@@ -125,7 +110,7 @@ class BucketStore(Store):
             )
 
     def size(self, object_name: str) -> int | None:
-        _stay_in_process()
+        stay_in_process()
         try:
             return int(obstore.head(self._bytes, checked_object_name(object_name))["size"])
         except FAILURES as error:
@@ -134,7 +119,7 @@ class BucketStore(Store):
             raise refused.error(self.name) from None
 
     def objects(self) -> Iterator[tuple[str, int]]:
-        _stay_in_process()
+        stay_in_process()
         try:
             for batch in obstore.list(self._bytes, "objects", chunk_size=1000):
                 yield from ((found["path"], found["size"]) for found in batch)
@@ -143,7 +128,7 @@ class BucketStore(Store):
 
     def put(self, object_name: str, content: bytes) -> None:
         """Store a small content whose hash was compared, in one request."""
-        _stay_in_process()
+        stay_in_process()
         created = self._create(object_name, content)
         if created and self.enforced.payload:
             return
@@ -309,82 +294,6 @@ def _parts_of(url: str) -> tuple[str, str]:
     return parts.netloc, prefix
 
 
-def _session(settings: StoreSettings) -> boto3.Session:
-    secret = settings.secret_key.get_secret_value()
-    if bool(settings.access_key) != bool(secret):
-        raise SettingsError("Of store.access_key and store.secret_key only one is set. Set both, or neither.")
-    if not secret:
-        return boto3.Session()
-    return boto3.Session(aws_access_key_id=settings.access_key, aws_secret_access_key=secret)
-
-
-def _client(session: boto3.Session, settings: StoreSettings) -> Any:
-    return session.client(
-        "s3",
-        endpoint_url=settings.endpoint or None,
-        region_name=settings.region or session.region_name or "us-east-1",
-        config=Config(
-            connect_timeout=10,
-            read_timeout=120,
-            retries={"mode": "standard", "total_max_attempts": 4},
-            # Newer defaults send checksums in a form that many other servers refuse; the
-            # signature covers the bytes instead, over https as well.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"payload_signing_enabled": True, "addressing_style": "path" if settings.endpoint else "auto"},
-        ),
-    )
-
-
-def _byte_store(session: boto3.Session, bucket: str, prefix: str, endpoint: str, region: str) -> S3Store:
-    global _runtime_of
-    _runtime_of = os.getpid()
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise StoreUnavailable(
-            "No credentials for the content store were found. Set store.access_key and store.secret_key, "
-            "or sign in the way the AWS command line does."
-        )
-
-    def provide() -> S3Credential:
-        frozen = credentials.get_frozen_credentials()
-        return {
-            "access_key_id": str(frozen.access_key),
-            "secret_access_key": str(frozen.secret_key),
-            "token": frozen.token,
-            "expires_at": datetime.now(UTC) + ASK_AGAIN_AFTER,
-        }
-
-    options: ClientConfig = {
-        "allow_http": endpoint.startswith("http://"),
-        "connect_timeout": "10s",
-        "timeout": "5m",  # for one request with its bytes, so a server that falls silent is noticed
-        "default_content_type": "application/octet-stream",
-    }
-    config: S3Config = {
-        "endpoint": endpoint,
-        "region": region,
-        # Said explicitly, or variables of the environment would divert the bytes from where
-        # boto3 makes the bucket.
-        "aws_endpoint_url_s3": endpoint,
-        "skip_signature": False,
-        "virtual_hosted_style_request": False,
-    }
-    make = partial(
-        S3Store,
-        bucket,
-        prefix=prefix or None,
-        client_options=options,
-        retry_config=_RETRIES,
-        credential_provider=provide,
-    )
-    try:
-        return make(config=config)
-    except UnknownConfigurationKeyError:  # older releases know neither the key nor the variable
-        del config["aws_endpoint_url_s3"]
-        return make(config=config)
-
-
 def _make_bucket(client: Any, bucket: str, region: str) -> None:
     """Make the bucket; `region` is where AWS is to place it, empty for other servers."""
     placed = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region not in ("", "us-east-1") else {}
@@ -402,12 +311,3 @@ def _make_bucket(client: Any, bucket: str, region: str) -> None:
     }
     with suppress(ClientError):  # some servers know no such rules
         client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
-
-
-def _stay_in_process() -> None:
-    """Refuse what would wait for ever: the threads of obstore do not survive a fork."""
-    if _runtime_of not in (0, os.getpid()):
-        raise StoreError(
-            "A bucket was opened before this process was forked and cannot be used in it. "
-            'Start processes with multiprocessing.get_context("spawn").'
-        )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pytest
+from botocore.loaders import create_loader
 
 # Contracts and servers assert, too: pytest explains only what it rewrites before it is imported.
 pytest.register_assert_rewrite("source_contract", "store_contract", "web_server", "web_faults")
@@ -13,6 +15,14 @@ pytest.register_assert_rewrite("source_contract", "store_contract", "web_server"
 from servers.ceph import HOW_TO_INSTALL, Ceph, ceph_server, missing_programs  # noqa: E402
 from servers.moto import moto_server  # noqa: E402
 from servers.processes import S3Server  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Let the many clients of the tests share boto3's descriptions of services: reading them is most of their cost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", lru_cache(create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

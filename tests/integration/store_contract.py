@@ -9,6 +9,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import pytest
 
@@ -20,6 +21,7 @@ AT_ONCE = 8 * MIB
 SIZES = [0, 1, MIB - 1, MIB + 1, AT_ONCE, AT_ONCE + 1, 17 * MIB + 3]
 
 
+@lru_cache(maxsize=8)
 def content_of_size(size: int, seed: int = 0) -> bytes:
     return random.Random(seed).randbytes(size)
 
@@ -150,7 +152,7 @@ class StoreContract(ABC):
 
     @pytest.mark.parametrize("size", [1000, AT_ONCE + 1000])
     def test_many_writers_of_one_content_at_once(self, open_store: Callable[[], Store], size: int) -> None:
-        content, writers = content_of_size(size), 6
+        content, writers = content_of_size(size), 4
         stores = [open_store() for _ in range(2)]
         barrier = threading.Barrier(writers)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from schemas.binding import Binding
 from schemas.catalogue import Blob, FileName
 from schemas.identity import name_id
 
-Restore = Callable[..., Path]
+on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
 
 
 def back_up(binding: Binding, *records: Record) -> Store:
@@ -83,6 +82,7 @@ def test_the_bytes_come_back_under_their_name(binding: Binding, lab: Path, here:
     assert names_in(here) == sorted(contents)
 
 
+@on_postgresql
 def test_from_a_bucket(
     binding: Binding, lab: Path, here: Path, any_s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +97,7 @@ def test_from_a_bucket(
     assert [restore(binding, store, sha256(data)).read_bytes() for data in contents] == contents
 
 
+@on_postgresql
 def test_to_a_path_and_into_a_folder(binding: Binding, lab: Path, here: Path) -> None:
     store = back_up(binding, read_file(write(lab / "a.csv", b"1,2")))
     (here / "sub").mkdir()
@@ -105,6 +106,7 @@ def test_to_a_path_and_into_a_folder(binding: Binding, lab: Path, here: Path) ->
     assert (here / "old.csv").read_bytes() == (here / "sub" / "a.csv").read_bytes() == b"1,2"
 
 
+@on_postgresql
 def test_it_has_the_permissions_that_new_files_have_here(binding: Binding, lab: Path, here: Path) -> None:
     store = back_up(binding, read_file(write(lab / "a.csv", b"1,2")))
     new = write(here / "new", b"")
@@ -121,6 +123,7 @@ def test_the_latest_name_is_taken(binding: Binding, here: Path, lab: Path) -> No
     assert restore(binding, store, sha256(b"1,2")).name == "final.csv"
 
 
+@on_postgresql
 def test_a_name_leads_nowhere_else(binding: Binding, here: Path, lab: Path) -> None:
     store = back_up(binding, read_file(write(lab / "a.csv", b"1,2")))
     file_id = FileName.to_dicts()[0]["file_id"]
@@ -165,6 +168,7 @@ class TestHashes:
             restore(binding, open_store(settings()), sha256(b"never"))
 
 
+@on_postgresql
 class TestTargets:
     def test_the_same_bytes_are_left_as_they_are(self, binding: Binding, lab: Path, here: Path) -> None:
         store = back_up(binding, read_file(write(lab / "a.csv", b"1,2")))
@@ -219,6 +223,7 @@ class TestTargets:
             assert names_in(disk) == []
 
 
+@on_postgresql
 class TestStores:
     def test_damaged_bytes_are_not_restored(self, binding: Binding, lab: Path, here: Path) -> None:
         data = bytes(range(256)) * 100
@@ -256,12 +261,14 @@ class TestStores:
             restore(binding, FolderStore(tmp_path / "other"), sha256(b"1,2"))
 
 
+@on_postgresql
 def test_a_content_without_any_name_is_called_by_its_hash(binding: Binding, lab: Path, here: Path) -> None:
     store = back_up(binding, read_file(write(lab / "a.csv", b"1,2")))
     FileName().delete_quick()
     assert restore(binding, store, sha256(b"1,2")).name == sha256(b"1,2")
 
 
+@on_postgresql
 def test_a_name_of_another_content_is_not_taken(binding: Binding, lab: Path, here: Path) -> None:
     store = back_up(
         binding,
