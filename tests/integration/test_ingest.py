@@ -141,7 +141,7 @@ def test_a_large_delivery_is_backed_up_in_parts(binding: Binding) -> None:
     assert [parts.count(part) for part in range(2)] == [MEMBERS, 5]
 
 
-BATCHES = [some_reads(seed, 40) for seed in range(12)]
+BATCHES = [some_reads(seed, 200, files=150) for seed in range(9)]
 
 WORK = """
 from populate.ingest import Ingest
@@ -188,7 +188,7 @@ def ingest_with(workers: int, binding: Binding) -> None:
         gate = stack.enter_context(closed_gate(binding))
         processes = [stack.enter_context(started()) for _ in range(workers)]
         wait_until(lambda: waiting(binding) == workers, processes)
-        gate.rollback()
+        gate.commit()
     assert [process.returncode for process in processes] == [0] * workers
     assert queue.failed() == queue.unfinished() == 0
 
