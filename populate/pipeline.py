@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, ingest, silo, snapshot
+from populate import backup, ingest, releases, silo, snapshot
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
+    *releases.RELEASES,
     *CORE,
     ("ingest", ingest.schema),
     ("backup", backup.schema),
@@ -35,8 +36,11 @@ def bind_all(settings: Settings | None = None, deploy: bool = False) -> Binding:
         If no connection can be had.
     NotDeployed
         If tables are missing.
+    SchemaMismatch
+        If the tables are those of another release.
     """
     with _without_false_alarm():
+        releases.bind_releases(settings, deploy, SCHEMAS)
         return bind(settings, deploy=deploy, schemas=SCHEMAS)
 
 

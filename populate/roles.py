@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from data_platform.errors import DatabaseError
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
+from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, SnapshotBatch
 from schemas import catalogue, declared, people, sharing
@@ -137,8 +138,8 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
 
 
 def _results() -> list[Any]:
-    core = {id(schema) for _, schema in CORE}
-    found = (table for _, schema in SCHEMAS if id(schema) not in core for table in declared.tables(schema))
+    others = {id(schema) for _, schema in (*CORE, *RELEASES)}
+    found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]
 
 

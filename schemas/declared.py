@@ -86,7 +86,7 @@ def declare(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
     if connection.adapter.backend == "mysql":
         connection.query(f"CREATE DATABASE IF NOT EXISTS `{name}`")
         # An empty database may be there already: whoever runs the server made it and granted it.
-        connection.query(f"ALTER DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE {_collation(connection)}")
+        connection.query(f"ALTER DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE {collation(connection)}")
     release(schema)  # an activated schema would not look for missing tables
     schema.activate(name, connection=connection, create_schema=True, create_tables=True)
     for table in tables(schema):
@@ -108,7 +108,7 @@ def quickly(connection: dj.Connection, name: str) -> Iterator[None]:
     connection.query(f"COMMENT ON SCHEMA {connection.adapter.quote_identifier(name)} IS 'data-platform'")  # waits
 
 
-def _collation(connection: dj.Connection) -> str:
+def collation(connection: dj.Connection) -> str:
     """Return the collation of MySQL, or MariaDB, that tells texts apart as PostgreSQL does.
 
     The usual one takes ``Plate.csv`` for ``plate.csv``, accents for none, and ignores control

@@ -15,7 +15,7 @@ from servers.tables import MySQLTables, PostgreSQLTables
 
 from data_platform.errors import DatabaseUnavailable, NotDeployed
 from data_platform.settings import settings
-from schemas.binding import Binding, Schemas, bind, unbind
+from schemas.binding import Binding, unbind
 from schemas.embedded import EmbeddedServer
 
 BACKENDS = ("postgresql", "mysql")
@@ -121,18 +121,13 @@ def binding(
             patch.setenv(f"DATA_PLATFORM_DATABASE__{name.upper()}", value)
         patch.setattr("populate.backup.Backup.settings", None)  # a worker in this process leaves its own there
         settings.cache_clear()
-        schemas = _schemas()
+        from populate.pipeline import SCHEMAS, bind_all  # here, so that unit tests do not wait for it
+
         try:
-            bound = bind(schemas=schemas)
+            bound = bind_all()
         except NotDeployed:  # the first test, or one after a test that took a table away
-            bound = bind(deploy=True, schemas=schemas)
+            bound = bind_all(deploy=True)
         yield bound
         unbind()
-        tables.clear({f"{tables.prefix}_{name}" for name, _ in schemas})
+        tables.clear({f"{tables.prefix}_{name}" for name, _ in SCHEMAS})
     settings.cache_clear()
-
-
-def _schemas() -> Schemas:
-    from populate.pipeline import SCHEMAS  # here, so that unit tests do not wait for it
-
-    return SCHEMAS

@@ -128,5 +128,5 @@ class MySQLTables:
 
 
 def holds_data(table: str) -> bool:
-    """Tell whether rows of a table are a test's: those of Lookup tables and of DataJoint's own stay."""
-    return not table.startswith("#") and table != "~lineage"
+    """Tell whether rows of a table are a test's: those of Lookup tables, of versions and DataJoint's own stay."""
+    return not table.startswith("#") and table not in ("release", "~lineage")

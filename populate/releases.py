@@ -1,0 +1,116 @@
+"""Which version the tables in a database have, and the steps from each version to the next.
+
+A database that newer code has changed is refused; one that is older is brought up to date by
+whoever deploys, or at once if it is the embedded one. A step and the row that records it are
+one transaction on PostgreSQL. MySQL commits each change of a table, so there a step that was
+cut short is done again from its beginning: every step has to bear that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from data_platform.errors import SchemaMismatch
+from data_platform.settings import Settings
+from data_platform.version import __version__
+from schemas import declared
+from schemas.binding import Binding, Schemas, bind
+from schemas.engine import dj
+from schemas.restrict import where
+
+schema = dj.Schema()
+RELEASES: Schemas = (("releases", schema),)
+
+
+@schema
+class Release(dj.Manual):
+    definition = """
+    # A version of the tables that came into force here; the highest one is
+    schema_version : int32 # rises by one with each step
+    ---
+    applied_at : datetime(6) # UTC
+    package_version : varchar(32) # of this product
+    """
+
+
+def bind_releases(settings: Settings | None, deploy: bool, schemas: Schemas) -> None:
+    """Bind the table of versions, see that the tables fit this release, and migrate them if they are to be.
+
+    Parameters
+    ----------
+    schemas
+        All of this product's, by name.
+
+    Raises
+    ------
+    SchemaMismatch
+        If the tables are those of a newer release, or of an older one and not to be changed.
+    NotDeployed
+        If there are none.
+    """
+    binding = bind(settings, deploy=deploy, schemas=RELEASES)
+    try:
+        held = _version()
+        if held < len(STEPS):
+            if not (deploy or binding.settings.database.backend == "embedded"):
+                raise SchemaMismatch(
+                    f"The tables have version {held} and this release needs {len(STEPS)}. "
+                    "Their owner has to run `data-platform deploy` of this release."
+                )
+            with binding._deploying():
+                _migrate(binding, schemas)
+        elif held > len(STEPS):
+            newest = where(Release, schema_version=held).fetch1("package_version")
+            raise SchemaMismatch(
+                f"The tables have version {held}, and this release ({__version__}) knows none after {len(STEPS)}. "
+                f"Install release {newest} or newer."
+            )
+    except BaseException:
+        if len(binding._active) == len(RELEASES):  # bound just now, and of no use to anybody
+            binding.close()
+        raise
+
+
+def _version() -> int:
+    """Return the version in force; 0 = from before versions were recorded, or nothing is there yet."""
+    versions = Release.to_arrays("schema_version")
+    return int(max(versions)) if len(versions) else 0
+
+
+def _migrate(binding: Binding, schemas: Schemas) -> None:
+    names = [f"{binding.settings.database.prefix}_{name}" for name, other in schemas if other is not schema]
+    held = _version()  # anew: somebody else may have been faster
+    if not held and not declared._columns(binding.connection, names):
+        held = len(STEPS) - 1  # nothing is there that could be changed: all will be made as this release has it
+        steps: tuple[Step, ...] = (lambda binding, names: None,)
+    else:
+        steps = STEPS[held:]
+    for version, step in enumerate(steps, start=held + 1):
+        with binding.transaction():
+            step(binding, names)
+            now = datetime.now(UTC).replace(tzinfo=None)
+            Release.insert1({"schema_version": version, "applied_at": now, "package_version": __version__})
+
+
+def _tell_texts_apart(binding: Binding, names: list[str]) -> None:
+    """Compare texts byte by byte on MySQL, as PostgreSQL does."""
+    if binding.backend != "mysql":
+        return
+    query, collation = binding.connection.query, declared.collation(binding.connection)
+    tables = query(
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_schema IN %s AND table_collation <> %s ORDER BY 1, 2",
+        (tuple(names), collation),
+    ).fetchall()
+    query("SET foreign_key_checks = 0")  # columns that refer to each other are changed one after the other
+    try:
+        for name, table in tables:
+            query(f"ALTER TABLE `{name}`.`{table}` CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}")
+    finally:
+        query("SET foreign_key_checks = 1")
+
+
+Step = Callable[[Binding, list[str]], None]
+STEPS: tuple[Step, ...] = (_tell_texts_apart,)
+"""Step n leads from version n to n + 1; it gets the names of the schemas. Steps are only ever added."""
