@@ -12,24 +12,18 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.statements import statement
+from dashboard.statements import CONDITIONS, ORDERS, statement
 from schemas.binding import Binding
 from schemas.identity import display_text
 
-STATES = ("backed up", "waiting", "failed")
-SORTS = {
-    "name": "LOWER(file_name)",
-    "owner": "LOWER(owner)",
-    "readers": "readers",
-    "versions": "versions",
-    "size": "size",
-    "last read": "last_read",
-}
+STATES = tuple(state for state in CONDITIONS if state)
+SORTS = tuple(ORDERS)
+COPIES = 200  # shown at most
 
 
 def headline(binding: Binding) -> dict[str, int]:
     """Return the numbers over the pages: reads, people, files, versions, bytes read and kept, edges."""
-    frame = _ask(binding, "headline")
+    frame = _ask(binding, statement("headline"), {})
     return {str(name): int(value or 0) for name, value in frame.iloc[0].items()}
 
 
@@ -52,7 +46,7 @@ def files(
     state
         One of `STATES`, or empty for all.
     sort
-        A key of `SORTS`.
+        One of `SORTS`.
     limit, offset
         The page, in files.
 
@@ -64,66 +58,74 @@ def files(
         ``members`` (files of a folder, 0 = not a folder), ``last_read`` (UTC), ``backup``
         (of `STATES`) and ``reason`` (why the backup failed).
     """
-    direction = "DESC" if descending else "ASC"
     page = _ask(
         binding,
-        "files",
-        {**_filters(search, state), "limit": limit, "offset": offset},
-        order=f"{SORTS[sort]} {direction}, file_id {direction}",
+        statement("page", sort=sort, descending=descending, state=state, searching=bool(search)),
+        {"search": _pattern(search), "limit": limit, "offset": offset},
     )
-    shown = {"ids": tuple(page["file_id"]) or ("",)}
-    readers = _ask(binding, "readers_of_files", shown)
-    failures = _ask(binding, "failures_of_files", shown).groupby("file_id")["reason"].first()
-    people = readers.groupby("file_id")["reader"].agg(list)
-    page["readers"] = [people.get(file_id, []) for file_id in page["file_id"]]
-    page["reason"] = [failures.get(file_id, "") for file_id in page["file_id"]]
-    return page
+    order = list(page["file_id"])
+    shown = _these(*order)
+    found = _ask(binding, statement("files"), shown).set_index("file_id").reindex(order).reset_index()
+    people = _ask(binding, statement("readers_of_files"), shown).groupby("file_id")["reader"].agg(list)
+    failures = _ask(binding, statement("failures_of_files"), shown).groupby("file_id")["reason"].first()
+    found["readers"] = [people.get(file_id, []) for file_id in order]
+    found["reason"] = [failures.get(file_id, "") for file_id in order]
+    return found
 
 
 def count_files(binding: Binding, *, search: str = "", state: str = "") -> int:
     """Return how many files `files` would find on all its pages."""
-    return _number(binding, "count_files", _filters(search, state))
+    return _number(binding, statement("count_files", state=state, searching=bool(search)), {"search": _pattern(search)})
 
 
 def file(binding: Binding, file_id: str) -> dict[str, Any] | None:
     """Return what is known of one file (name, path, owner, source system), or None."""
-    rows = _ask(binding, "file", {"file_id": file_id}).to_dict("records")
+    rows = _ask(binding, statement("file"), _these(file_id)).to_dict("records")
     return {str(name): value for name, value in rows[0].items()} if rows else None
 
 
 def versions(binding: Binding, file_id: str) -> pd.DataFrame:
     """Return a file's versions, latest first: ``first_read, last_read`` (UTC), ``size``, ``sha256``, ``backup``."""
-    return _ask(binding, "versions", {"file_id": file_id})
+    return _ask(binding, statement("versions"), _these(file_id))
 
 
 def readers(binding: Binding, file_id: str) -> pd.DataFrame:
-    """Return who read a file, latest first: ``reader, department, reads, first_read, last_read, entry_point``."""
-    return _ask(binding, "readers", {"file_id": file_id})
+    """Return who read a file, latest first: ``reader, department, read_count, first_read, last_read, entry_point``."""
+    return _ask(binding, statement("readers"), _these(file_id))
 
 
 def copies(binding: Binding, file_id: str) -> pd.DataFrame:
-    """Return other files that hold a content of this one: ``file_name, file_path, owner, size, sha256``."""
-    return _ask(binding, "copies", {"file_id": file_id})
+    """Return other files that hold a content of this one: ``file_name, file_path, owner, size, sha256``.
+
+    At most `COPIES`, the largest first.
+    """
+    holders = _ask(binding, statement("holders"), {**_these(file_id), "limit": COPIES})
+    names = _ask(binding, statement("names"), _these(*holders["file_id"]))
+    return holders.merge(names, on="file_id")[["file_name", "file_path", "owner", "size", "sha256"]]
 
 
 def is_demo(binding: Binding) -> bool:
     """Tell whether the people in this catalogue are those invented for the demo."""
-    return _number(binding, "demo") > 0
+    return _number(binding, statement("demo"), {}) > 0
 
 
-def _filters(search: str, state: str) -> dict[str, object]:
+def _pattern(search: str) -> str:
     for special in "!%_":  # `!` first: it is what escapes the others
         search = search.replace(special, f"!{special}")
-    return {"search": f"%{display_text(search)}%", "state": state}
+    return f"%{display_text(search)}%"
 
 
-def _number(binding: Binding, name: str, values: Mapping[str, object] | None = None) -> int:
-    return int(_ask(binding, name, values).to_numpy()[0, 0])
+def _these(*file_ids: str) -> dict[str, tuple[str, ...]]:
+    return {"ids": file_ids or ("",)}  # SQL knows no empty list
 
 
-def _ask(binding: Binding, name: str, values: Mapping[str, object] | None = None, *, order: str = "") -> pd.DataFrame:
-    """Run a statement of ``statements/`` and return its rows; the columns are there even without rows."""
+def _number(binding: Binding, sql: str, values: Mapping[str, object]) -> int:
+    return int(_ask(binding, sql, values).to_numpy()[0, 0])
+
+
+def _ask(binding: Binding, sql: str, values: Mapping[str, object]) -> pd.DataFrame:
+    """Run a statement and return its rows; the columns are there even without rows."""
     binding.ensure()
-    cursor = binding.connection.query(statement(name, order=order), values or {})
-    columns = [column[0].removesuffix("_") for column in cursor.description]
+    cursor = binding.connection.query(sql, values)
+    columns = [column[0] for column in cursor.description]
     return pd.DataFrame(cursor.fetchall(), columns=columns)

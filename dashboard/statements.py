@@ -1,8 +1,13 @@
 """The SQL of the pages, for PostgreSQL and MySQL alike.
 
+`Access.file_id` is text that may be empty, the key of `File` is not: PostgreSQL finds accesses by index
+only where they are compared with parameters.
+
 ``$Table`` stands for a table's full name, ``$fragment`` for one of `FRAGMENTS`, ``%(name)s`` for a
 parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
-A name that is a reserved word somewhere has an underscore at its end, which `dashboard.queries` takes away.
+
+A page is found in two steps: which files are on it, by what its order and filters need and no
+more, and then everything that is shown of these few.
 """
 
 from __future__ import annotations
@@ -35,87 +40,156 @@ TABLES = (
 )
 
 # Names, owners and departments are dated rows: the latest is in force. Ties within a day go by id.
-NOW = """
+NAMED = """
 named AS (
     SELECT file_id, file_name, file_path,
            ROW_NUMBER() OVER (PARTITION BY file_id ORDER BY named_on DESC, name_id) AS place
-    FROM $FileName
-), owned AS (
+    FROM $FileName $these
+)"""
+OWNED = """
+owned AS (
     SELECT o.file_id, p.full_name AS owner,
            ROW_NUMBER() OVER (PARTITION BY o.file_id ORDER BY o.owner_since DESC, o.account_id) AS place
-    FROM $FileOwner o JOIN $Account a ON a.account_id = o.account_id JOIN $Person p ON p.person_id = a.person_id
-), worked AS (
+    FROM (SELECT * FROM $FileOwner $these) o
+    JOIN $Account a ON a.account_id = o.account_id
+    JOIN $Person p ON p.person_id = a.person_id
+)"""
+WORKED = """
+worked AS (
     SELECT person_id, department,
            ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY member_since DESC) AS place
     FROM $Membership
 )"""
 
-# A version's backup: a placement means that it is kept; a failure, that it is not, unless another attempt waits.
+# Which version of a file was read last.
+MET = """
+met AS (
+    SELECT file_id, version_id, MAX(accessed_at) AS last_read,
+           ROW_NUMBER() OVER (PARTITION BY file_id ORDER BY MAX(accessed_at) DESC) AS place
+    FROM (SELECT * FROM $Access $these) a
+    WHERE outcome = 'ok' AND file_id <> ''
+    GROUP BY file_id, version_id
+)"""
+
+# Members and bytes of versions of folders.
+HELD = """
+held AS (
+    SELECT m.file_id, m.version_id, COUNT(*) AS members, SUM(b.blob_size) AS size
+    FROM (SELECT * FROM $FileSetMember $these) m
+    JOIN $Version v ON v.file_id = m.member_id AND v.version_id = m.member_version
+    JOIN $Blob b ON b.sha256 = v.sha256
+    GROUP BY m.file_id, m.version_id
+)"""
+
+# Versions that have no place in a store. A failure means that it will have none, unless another attempt waits.
+UNPLACED = """
+SELECT v.file_id, v.version_id FROM $Version v
+WHERE NOT EXISTS (SELECT 1 FROM $Placement p WHERE p.sha256 = v.sha256)"""
+FAILED = """
+SELECT u.file_id, u.version_id FROM ($unplaced) u
+WHERE EXISTS (SELECT 1 FROM $BackupFailure f WHERE f.file_id = u.file_id AND f.version_id = u.version_id)
+  AND NOT EXISTS (SELECT 1 FROM $BackupMember m
+                  WHERE m.file_id = u.file_id AND m.version_id = u.version_id
+                    AND NOT EXISTS (SELECT 1 FROM $Backup d WHERE d.batch_id = m.batch_id AND d.part = m.part
+                                                              AND d.attempt = m.attempt))"""
 KEPT = """
 kept AS (
     SELECT v.file_id, v.version_id, v.sha256, b.blob_size,
            CASE WHEN EXISTS (SELECT 1 FROM $Placement p WHERE p.sha256 = v.sha256) THEN 'backed up'
-                WHEN EXISTS (SELECT 1 FROM $BackupMember m
-                             LEFT JOIN $Backup d ON d.batch_id = m.batch_id AND d.part = m.part
-                                                    AND d.attempt = m.attempt
-                             WHERE m.file_id = v.file_id AND m.version_id = v.version_id
-                               AND d.batch_id IS NULL) THEN 'waiting'
-                WHEN EXISTS (SELECT 1 FROM $BackupFailure f
-                             WHERE f.file_id = v.file_id AND f.version_id = v.version_id) THEN 'failed'
-                ELSE 'waiting' END AS backup
-    FROM $Version v JOIN $Blob b ON b.sha256 = v.sha256
+                WHEN EXISTS (SELECT 1 FROM ($failed) x WHERE x.file_id = v.file_id AND x.version_id = v.version_id)
+                THEN 'failed' ELSE 'waiting' END AS backup
+    FROM (SELECT * FROM $Version $these) v JOIN $Blob b ON b.sha256 = v.sha256
 )"""
 
-LISTED = """
-WITH $now, $kept, known AS (
-    SELECT file_id, COUNT(*) AS versions,
-           CASE WHEN SUM(CASE WHEN backup = 'failed' THEN 1 ELSE 0 END) > 0 THEN 'failed'
-                WHEN SUM(CASE WHEN backup = 'waiting' THEN 1 ELSE 0 END) > 0 THEN 'waiting'
-                ELSE 'backed up' END AS backup
-    FROM kept GROUP BY file_id
-), used AS (
+FOUND = """
+FROM named n
+$join
+WHERE n.place = 1
+  AND EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = n.file_id)
+  $matching
+  $condition
+"""
+OWNERS = "LEFT JOIN owned o ON o.file_id = n.file_id AND o.place = 1"
+MATCHING = """
+AND (LOWER(n.file_path) LIKE LOWER(%(search)s) ESCAPE '!'
+     OR LOWER(n.file_name) LIKE LOWER(%(search)s) ESCAPE '!'
+     OR LOWER(o.owner) LIKE LOWER(%(search)s) ESCAPE '!')"""
+
+FRAGMENTS = {
+    "found": FOUND,
+    "named": NAMED,
+    "owned": OWNED,
+    "worked": WORKED,
+    "met": MET,
+    "held": HELD,
+    "kept": KEPT,
+    "failed": FAILED,
+    "unplaced": UNPLACED,
+}
+
+# What a page is ordered by: a value, and what has to be joined for it.
+USED = """LEFT JOIN (
     SELECT a.file_id, COUNT(DISTINCT c.person_id) AS readers, MAX(a.accessed_at) AS last_read
     FROM $Access a JOIN $Account c ON c.account_id = a.account_id
     WHERE a.outcome = 'ok' AND a.file_id <> ''
     GROUP BY a.file_id
-), met AS (
-    SELECT file_id, version_id, ROW_NUMBER() OVER (PARTITION BY file_id ORDER BY MAX(accessed_at) DESC) AS place
-    FROM $Access
-    WHERE outcome = 'ok' AND file_id <> ''
-    GROUP BY file_id, version_id
-), listed AS (
-    SELECT n.file_id, n.file_name, n.file_path, COALESCE(o.owner, '') AS owner,
-           COALESCE(u.readers, 0) AS readers, k.versions,
-           COALESCE((SELECT SUM(b.blob_size) FROM $FileSetMember m
-                     JOIN $Version v ON v.file_id = m.member_id AND v.version_id = m.member_version
-                     JOIN $Blob b ON b.sha256 = v.sha256
-                     WHERE m.file_id = n.file_id AND m.version_id = l.version_id), l.blob_size, 0) AS size,
-           (SELECT COUNT(*) FROM $FileSetMember m
-            WHERE m.file_id = n.file_id AND m.version_id = l.version_id) AS members,
-           u.last_read, k.backup
-    FROM named n
-    JOIN known k ON k.file_id = n.file_id
-    LEFT JOIN owned o ON o.file_id = n.file_id AND o.place = 1
-    LEFT JOIN used u ON u.file_id = n.file_id
-    LEFT JOIN met ON met.file_id = n.file_id AND met.place = 1
-    LEFT JOIN kept l ON l.file_id = met.file_id AND l.version_id = met.version_id
-    WHERE n.place = 1
-)"""
+) u ON u.file_id = n.file_id"""
+ORDERS = {
+    "name": ("LOWER(n.file_name)", ""),
+    "owner": ("LOWER(COALESCE(o.owner, ''))", OWNERS),
+    "readers": ("u.readers", USED),
+    "versions": (
+        "k.versions",
+        "LEFT JOIN (SELECT file_id, COUNT(*) AS versions FROM $Version GROUP BY file_id) k ON k.file_id = n.file_id",
+    ),
+    "size": (
+        "COALESCE(h.size, b.blob_size)",
+        """LEFT JOIN met ON met.file_id = n.file_id AND met.place = 1
+        LEFT JOIN held h ON h.file_id = met.file_id AND h.version_id = met.version_id
+        LEFT JOIN $Version v ON v.file_id = met.file_id AND v.version_id = met.version_id
+        LEFT JOIN $Blob b ON b.sha256 = v.sha256""",
+    ),
+    "last read": ("u.last_read", USED),
+}
 
-FOUND = """
-FROM listed
-WHERE (%(state)s = '' OR backup = %(state)s)
-  AND (LOWER(file_path) LIKE LOWER(%(search)s) ESCAPE '!'
-       OR LOWER(file_name) LIKE LOWER(%(search)s) ESCAPE '!'
-       OR LOWER(owner) LIKE LOWER(%(search)s) ESCAPE '!')
-"""
-FRAGMENTS = {"listed": LISTED, "found": FOUND, "now": NOW, "kept": KEPT}
+# A file with a version that failed has failed; else with one that waits, it waits.
+CONDITIONS = {
+    "": "",
+    "backed up": "AND NOT EXISTS (SELECT 1 FROM ($unplaced) w WHERE w.file_id = n.file_id)",
+    "failed": "AND EXISTS (SELECT 1 FROM ($failed) x WHERE x.file_id = n.file_id)",
+    "waiting": """AND EXISTS (SELECT 1 FROM ($unplaced) w WHERE w.file_id = n.file_id)
+        AND NOT EXISTS (SELECT 1 FROM ($failed) x WHERE x.file_id = n.file_id)""",
+}
 
 STATEMENTS = {
-    "files": "$listed SELECT * $found ORDER BY $order LIMIT %(limit)s OFFSET %(offset)s",
-    "count_files": "$listed SELECT COUNT(*) $found",
+    "page": """
+        WITH $named, $owned, $met, $held
+        SELECT n.file_id $found
+        ORDER BY $order $direction, n.file_id $direction
+        LIMIT %(limit)s OFFSET %(offset)s
+    """,
+    "count_files": "WITH $named, $owned SELECT COUNT(*) $found",
+    "files": """
+        WITH $named, $owned, $met, $held, $kept, known AS (
+            SELECT file_id, COUNT(*) AS versions,
+                   CASE WHEN SUM(CASE WHEN backup = 'failed' THEN 1 ELSE 0 END) > 0 THEN 'failed'
+                        WHEN SUM(CASE WHEN backup = 'waiting' THEN 1 ELSE 0 END) > 0 THEN 'waiting'
+                        ELSE 'backed up' END AS backup
+            FROM kept GROUP BY file_id
+        )
+        SELECT n.file_id, n.file_name, n.file_path, COALESCE(o.owner, '') AS owner, k.versions,
+               COALESCE(h.size, l.blob_size, 0) AS size, COALESCE(h.members, 0) AS members, met.last_read,
+               k.backup
+        FROM named n
+        JOIN known k ON k.file_id = n.file_id
+        LEFT JOIN owned o ON o.file_id = n.file_id AND o.place = 1
+        LEFT JOIN met ON met.file_id = n.file_id AND met.place = 1
+        LEFT JOIN kept l ON l.file_id = met.file_id AND l.version_id = met.version_id
+        LEFT JOIN held h ON h.file_id = met.file_id AND h.version_id = met.version_id
+        WHERE n.place = 1
+    """,
     "headline": """
-        SELECT (SELECT COUNT(*) FROM $Access) AS reads_,
+        SELECT (SELECT COUNT(*) FROM $Access) AS read_count,
                (SELECT COUNT(*) FROM $Person) AS people,
                (SELECT COUNT(*) FROM $File) AS files,
                (SELECT COUNT(*) FROM $Version) AS versions,
@@ -142,55 +216,73 @@ STATEMENTS = {
         ORDER BY f.attempt DESC
     """,
     "file": """
-        WITH $now
+        WITH $named, $owned
         SELECT n.file_name, n.file_path, COALESCE(o.owner, '') AS owner, f.source_system
         FROM $File f
         JOIN named n ON n.file_id = f.file_id AND n.place = 1
         LEFT JOIN owned o ON o.file_id = f.file_id AND o.place = 1
-        WHERE f.file_id = %(file_id)s
     """,
     "versions": """
         WITH $kept
         SELECT MIN(a.accessed_at) AS first_read, MAX(a.accessed_at) AS last_read,
                k.blob_size AS size, k.sha256, k.backup
         FROM kept k
-        LEFT JOIN $Access a ON a.file_id = k.file_id AND a.version_id = k.version_id AND a.outcome = 'ok'
-        WHERE k.file_id = %(file_id)s
+        LEFT JOIN $Access a ON a.file_id IN %(ids)s AND a.version_id = k.version_id AND a.outcome = 'ok'
         GROUP BY k.version_id, k.sha256, k.blob_size, k.backup
         ORDER BY first_read DESC
     """,
     "readers": """
-        WITH $now
-        SELECT p.full_name AS reader, COALESCE(w.department, '') AS department, COUNT(*) AS reads_,
+        WITH $worked
+        SELECT p.full_name AS reader, COALESCE(w.department, '') AS department, COUNT(*) AS read_count,
                MIN(a.accessed_at) AS first_read, MAX(a.accessed_at) AS last_read, MAX(e.entry_point) AS entry_point
         FROM $Access a
         JOIN $Account c ON c.account_id = a.account_id
         JOIN $Person p ON p.person_id = c.person_id
         LEFT JOIN worked w ON w.person_id = p.person_id AND w.place = 1
         LEFT JOIN $Execution e ON e.execution_id = a.execution_id
-        WHERE a.outcome = 'ok' AND a.file_id = %(file_id)s
+        WHERE a.outcome = 'ok' AND a.file_id IN %(ids)s
         GROUP BY p.person_id, p.full_name, w.department
         ORDER BY last_read DESC, p.full_name
     """,
-    "copies": """
-        WITH $now
-        SELECT DISTINCT n.file_name, n.file_path, COALESCE(o.owner, '') AS owner, b.blob_size AS size, v.sha256
+    "holders": """
+        SELECT DISTINCT v.file_id, v.sha256, b.blob_size AS size
         FROM $Version mine
         JOIN $Version v ON v.sha256 = mine.sha256 AND v.file_id <> mine.file_id
         JOIN $Blob b ON b.sha256 = v.sha256
-        JOIN named n ON n.file_id = v.file_id AND n.place = 1
-        LEFT JOIN owned o ON o.file_id = v.file_id AND o.place = 1
-        WHERE mine.file_id = %(file_id)s
-        ORDER BY size DESC, n.file_path
+        WHERE mine.file_id IN %(ids)s
+        ORDER BY size DESC, v.file_id
+        LIMIT %(limit)s
+    """,
+    "names": """
+        WITH $named, $owned
+        SELECT n.file_id, n.file_name, n.file_path, COALESCE(o.owner, '') AS owner
+        FROM named n LEFT JOIN owned o ON o.file_id = n.file_id AND o.place = 1
+        WHERE n.place = 1
     """,
     "demo": "SELECT COUNT(*) FROM $Account WHERE realm = 'demo'",
 }
 
+WHOLE = {"page", "count_files"}
+"""Statements that go through all files; the others are about those in the parameter ``ids``."""
 
-def statement(name: str, *, order: str = "") -> str:
-    """Return a statement with the names of the bound tables; `order` is a constant of the caller's."""
+
+def statement(
+    name: str, *, sort: str = "name", descending: bool = False, state: str = "", searching: bool = False
+) -> str:
+    """Return a statement with the names of the bound tables; `sort` and `state` are keys of the dicts above."""
+    order, join = ORDERS[sort] if name == "page" else ("", "")
+    # Owners are looked up only if needed: the planner would otherwise go through all of them for each file.
+    owners = OWNERS if searching and sort != "owner" else ""
+    words = {
+        **FRAGMENTS,
+        "these": "" if name in WHOLE else "WHERE file_id IN %(ids)s",
+        "order": order,
+        "direction": "DESC" if descending else "ASC",
+        "join": f"{owners} {join}",
+        "matching": MATCHING if searching else "",
+        "condition": CONDITIONS[state],
+    }
     text = STATEMENTS[name]
-    for _ in FRAGMENTS:  # fragments contain fragments
-        text = Template(text).safe_substitute(FRAGMENTS)
-    names = {table.__name__: table().full_table_name for table in TABLES}
-    return Template(text).substitute(names, order=order)
+    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
+        text = expanded
+    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})

@@ -38,7 +38,7 @@ def _headline(known: Catalogue) -> None:
     numbers = known.ask(queries.headline)
     saved = numbers["bytes_in"] - numbers["bytes_distinct"]
     columns = st.columns(6)
-    columns[0].metric("Reads", f"{numbers['reads']:,}", border=True)
+    columns[0].metric("Reads", f"{numbers['read_count']:,}", border=True)
     columns[1].metric("People", f"{numbers['people']:,}", border=True)
     columns[2].metric("Files", f"{numbers['files']:,}", border=True)
     columns[3].metric("Versions", f"{numbers['versions']:,}", border=True)
@@ -186,13 +186,13 @@ def _versions(frame: pd.DataFrame) -> None:
 
 def _readers(frame: pd.DataFrame) -> None:
     st.dataframe(
-        frame[["reader", "department", "reads", "first_read", "last_read", "entry_point"]],
+        frame[["reader", "department", "read_count", "first_read", "last_read", "entry_point"]],
         hide_index=True,
         width="stretch",
         column_config={
             "reader": "Reader",
             "department": "Department",
-            "reads": "Reads",
+            "read_count": "Reads",
             "first_read": st.column_config.DatetimeColumn("First", format="D MMM YYYY, HH:mm:ss", help="UTC"),
             "last_read": st.column_config.DatetimeColumn("Last", format="D MMM YYYY, HH:mm:ss", help="UTC"),
             "entry_point": "With",

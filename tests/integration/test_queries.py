@@ -70,7 +70,7 @@ def test_files_with_owner_readers_versions_size_and_backup(binding: Binding, col
 
 def test_numbers_at_the_top(binding: Binding, colleagues: Colleagues) -> None:
     numbers = queries.headline(binding)
-    assert numbers["reads"] == 6
+    assert numbers["read_count"] == 6
     assert numbers["versions"] == 4
     assert numbers["bytes_in"] == 2 * len(b"first") + len(b"second, longer")
     assert numbers["bytes_kept"] == numbers["bytes_distinct"] == len(b"first") + len(b"second, longer")
@@ -122,7 +122,7 @@ def test_details_of_a_file(binding: Binding, colleagues: Colleagues) -> None:
     assert (versions["first_read"] <= versions["last_read"]).all()
     readers = queries.readers(binding, identity).set_index("reader")
     assert readers.loc["Aiko Tanaka"]["department"] == "Biostatistics"
-    assert readers.loc["Aiko Tanaka"]["reads"] == 2
+    assert readers.loc["Aiko Tanaka"]["read_count"] == 2
     assert readers.loc["maria"]["department"] == ""
     copies = queries.copies(binding, identity)
     assert list(copies["file_name"]) == ["Copy of trial.csv"]
