@@ -141,7 +141,7 @@ def test_a_large_delivery_is_backed_up_in_parts(binding: Binding) -> None:
     assert [parts.count(part) for part in range(2)] == [MEMBERS, 5]
 
 
-BATCHES = [some_reads(seed, 200, files=150) for seed in range(9)]
+BATCHES = [some_reads(seed, 200, files=150) for seed in range(6)]
 
 WORK = """
 from populate.ingest import Ingest
