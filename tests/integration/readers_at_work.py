@@ -19,6 +19,7 @@ from readers.backlog import Backlog
 from readers.event import access_record, consumer
 from readers.outbox import Outbox
 from readers.run import run_record
+from readers.segment import HEADER, alive, records
 from schemas.locks import is_locked
 from schemas.sharing import Access, AccessBatch, AccessRun
 
@@ -89,10 +90,15 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def noted(folder: Path | None = None) -> list[str]:
-    """Return the ids of the accesses that wait in the outbox, in no certain order."""
+    """Return the ids of the accesses that wait in the outbox, those of a segment in their order."""
     backlog = Backlog(folder or settings().outbox_folder)
-    cursor = backlog._load()
-    return [json.loads(event.payload)["event_id"] for event in backlog._next(cursor.delivered, 10**9).events]
+    done = backlog._load().delivered
+    return [
+        json.loads(record.payload)["event_id"]
+        for path in backlog.segments()
+        for record in records(path, done.get(path.name, HEADER), complete=not alive(path))
+        if record.payload is not None and record.start != HEADER
+    ]
 
 
 def delivered() -> list[str]:
