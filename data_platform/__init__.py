@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from data_platform.face import read_http as read_http
     from data_platform.face import read_s3 as read_s3
     from data_platform.face import restore as restore
+    from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
     from data_platform.face import worker as worker
     from readers.autolog import autolog as autolog
@@ -47,6 +48,7 @@ __all__ = [
     "read_s3",
     "restore",
     "settings",
+    "snapshot",
     "status",
     "worker",
 ]

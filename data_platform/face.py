@@ -6,7 +6,7 @@ Streamlit before a function that needs one is called.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,3 +167,25 @@ def deploy() -> list[str]:
 
     bind_all(settings(), deploy=True)
     return [f"{settings().database.prefix}_{name}" for name, _ in SCHEMAS]
+
+
+def snapshot(day: date | None = None) -> int:
+    """Fix what is known now, measure silos from it, and return the snapshot's number.
+
+    Parameters
+    ----------
+    day
+        Last day that the figures look at, UTC; today unless given.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If no connection can be had.
+    """
+    from populate.pipeline import bind_all
+    from populate.silo import SiloMetric
+    from populate.snapshot import take_snapshot
+
+    number = take_snapshot(bind_all(settings()), day)
+    SiloMetric.populate({"snapshot_no": number})
+    return number

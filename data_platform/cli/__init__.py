@@ -10,6 +10,7 @@ import click
 
 from data_platform.cli.catalogue import check, restore, status, worker
 from data_platform.cli.failure import Sentences
+from data_platform.cli.insight import snapshot
 from data_platform.cli.operate import deploy, doctor
 from data_platform.cli.reading import flush, read
 from data_platform.cli.serving import dashboard, demo, demo_story
@@ -28,5 +29,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _verb in (read, flush, worker, status, restore, check, deploy, doctor, dashboard, demo, demo_story):
+for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doctor, dashboard, demo, demo_story):
     main.add_command(_verb)
