@@ -12,6 +12,9 @@ batches are full. It ends
   accesses stay, and the next read or flush delivers them;
 - at once if the outbox was deleted or retrying cannot help.
 
+A batch system that kills all processes of a job kills the shipper too: what is left is
+delivered by the next read of the same user anywhere, or by ``data-platform flush``.
+
 Before it ends it lets go of its lock and looks once more, so an access that was appended
 while it made up its mind is never left behind. Killed at any point it loses and doubles
 nothing: see `readers.backlog` and `readers.delivery`.
@@ -32,19 +35,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from data_platform.errors import (
-    DatabaseUnavailable,
-    DataPlatformError,
-    MissingExtra,
-    OutboxError,
-    Permanent,
-    SchemaMismatch,
-    SettingsError,
-)
+from data_platform.errors import DataPlatformError, MissingExtra, Permanent, SchemaMismatch, SettingsError
 from data_platform.redact import RedactingFilter
 from data_platform.settings import Settings, load
 from data_platform.settings import settings as settings_in_force
-from readers.backlog import Backlog, Noted, prepare
+from readers.backlog import Backlog, prepare
+from readers.flush import Step, deliver_next, flush
 from readers.launch import start_shipper
 
 __all__ = ["Limits", "Shipper", "ensure_shipper", "flush", "main"]
@@ -70,73 +66,6 @@ class Limits:
 def ensure_shipper(settings: Settings) -> bool:
     """Start the shipper unless one runs or it is switched off; True if it was started."""
     return settings.outbox.ship and start_shipper(settings)
-
-
-def flush(settings: Settings | None = None) -> int:
-    """Deliver everything that waits, now and in this process; return how many accesses that were.
-
-    Safe beside a running shipper: whoever comes first delivers a batch.
-
-    Raises
-    ------
-    DatabaseUnavailable
-        If the database does not answer. Nothing is lost.
-    NotDeployed
-        If the database has no tables yet.
-    """
-    wanted = settings or settings_in_force()
-    backlog = Backlog(wanted.outbox_folder)
-    ends = backlog.ends()  # what is appended from now on is not waited for
-    delivered, moved = 0, True
-    while moved and not backlog.reached(ends):
-        try:
-            step = deliver_next(wanted, backlog)
-        except DatabaseUnavailable as error:
-            raise DatabaseUnavailable(
-                f"{backlog.pending():,} accesses wait in {backlog.folder}; nothing is lost. {error} "
-                "Run `data-platform flush` when the database answers again."
-            ) from error
-        except OSError as error:
-            raise OutboxError(f"The outbox cannot be worked on: {error}. Make room, or mend its folder.") from error
-        delivered += step.delivered
-        moved = step.moved
-    return delivered
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a round did: whether it got on at all, accesses that it took, and those of them that were new."""
-
-    moved: bool
-    taken: int
-    delivered: int
-
-
-def deliver_next(settings: Settings, backlog: Backlog) -> Step:
-    """Deliver the next batch and sweep up what is finished.
-
-    Raises
-    ------
-    DatabaseUnavailable
-        If the database failed in whatever way; the batch waits.
-    """
-    with backlog.exclusively():
-        batch = backlog.take(settings.outbox.batch_events)
-        delivered = _deliver(settings, backlog, batch.events) if batch.events else 0
-        if batch.spans:
-            backlog.done(batch)
-        backlog.sweep()
-    return Step(bool(batch.spans), len(batch.events), delivered)
-
-
-def _deliver(settings: Settings, backlog: Backlog, events: list[Noted]) -> int:
-    # Only now: a process that has nothing to deliver starts no database and loads no driver.
-    from readers.delivery import deliver
-    from schemas.binding import bind
-
-    binding = bind(settings)
-    binding.ensure()
-    return deliver(binding, events, backlog.set_aside)
 
 
 class Shipper:

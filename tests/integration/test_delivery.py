@@ -164,6 +164,9 @@ def test_flush_delivers_what_waits_and_leaves_no_segment(binding: Binding) -> No
     assert flush() == 50
     assert sorted(delivered()) == sorted(ids)
     assert len(Backlog(box.folder).segments()) == 1  # the one that is open
+    box.close()
+    assert flush() == 0
+    assert Backlog(box.folder).segments() == []
     ids += note(box, 3)
     box.close()
     assert flush() == 3

@@ -28,6 +28,7 @@ from readers_at_work import (
 
 from data_platform.errors import DatabaseUnavailable, SettingsError
 from data_platform.settings import Settings, load, settings
+from readers import flush as flushing
 from readers import launch, shipper
 from readers.backlog import Backlog, prepare
 from readers.launch import ShipperWatch
@@ -278,7 +279,7 @@ def test_it_waits_for_the_database_as_long_as_somebody_reads(
 ) -> None:
     ids = note(box := an_outbox(), 3)
     attempts = []
-    original = shipper._deliver
+    original = flushing._deliver
 
     def away_at_first(*arguments: Any) -> int:
         attempts.append(1)
@@ -287,7 +288,7 @@ def test_it_waits_for_the_database_as_long_as_somebody_reads(
         box.close()
         return original(*arguments)
 
-    monkeypatch.setattr(shipper, "_deliver", away_at_first)
+    monkeypatch.setattr(flushing, "_deliver", away_at_first)
     a_shipper(Limits(idle=0.0, give_up=0.0, poll=0.01, longest_delay=0.01)).run()
     assert len(attempts) == 10
     assert sorted(delivered()) == sorted(ids)
@@ -300,7 +301,7 @@ def test_it_ends_at_once_when_retrying_cannot_help(
         raise SettingsError("The port is wrong. Set it.")
 
     note(box := an_outbox(), 1)
-    monkeypatch.setattr(shipper, "_deliver", wrong)
+    monkeypatch.setattr(flushing, "_deliver", wrong)
     a_shipper(Limits(idle=600, linger=600, give_up=600, poll=600)).run()
     assert "The port is wrong. Set it." in caplog.text
     assert pending(box.folder) == 1
