@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -270,19 +270,19 @@ class TestFaults:
     """A proxy spoils requests to a real server; each test sees that it did."""
 
     @pytest.fixture
-    def proxied(self, any_s3: S3Server) -> Any:
+    def proxied(self, any_s3: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
         with FaultProxy(any_s3.endpoint) as proxy:
             store = BucketStore(settings_for(any_s3, unused_url(), endpoint=proxy.endpoint))
             put(store, b"so that bucket and probe are done")
             yield proxy, store
 
-    @pytest.mark.parametrize("size", [1000, AT_ONCE + 1000])
-    def test_a_reply_lost_after_the_put(self, proxied: tuple[FaultProxy, BucketStore], size: int) -> None:
+    @pytest.mark.parametrize(("size", "times"), [(1000, 1), (1000, 1000), (AT_ONCE + 1000, 1)])
+    def test_replies_lost_after_the_put(self, proxied: tuple[FaultProxy, BucketStore], size: int, times: int) -> None:
         proxy, store = proxied
-        fault = proxy.spoil("lose reply", "PUT")
+        fault = proxy.spoil("lose reply", "PUT", times)
         content = content_of_size(size)
         assert get(store, put(store, content)) == content
-        assert fault.fired == 1
+        assert fault.fired >= 1
         assert unfinished(store) == []
 
     def test_a_reply_lost_after_the_last_request_of_an_upload(self, proxied: tuple[FaultProxy, BucketStore]) -> None:
@@ -357,3 +357,35 @@ def test_bytes_altered_on_their_way_are_refused_by_the_server(ceph: Ceph, size: 
             put(store, content)
         assert fault.fired >= 1
         assert store.size(object_name_of(sha256_of(content))) is None
+
+
+class TestShortUploads:
+    """moto keeps whatever arrives, so only reading back tells that it is not all."""
+
+    @pytest.fixture
+    def proxied(self, s3_server: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
+        with FaultProxy(s3_server.endpoint) as proxy:
+            store = BucketStore(settings_for(s3_server, unused_url(), endpoint=proxy.endpoint))
+            put(store, b"so that bucket and probe are done")
+            yield proxy, store
+
+    def test_one_is_sent_again(self, proxied: tuple[FaultProxy, BucketStore]) -> None:
+        proxy, store = proxied
+        fault = proxy.spoil("cut request", "PUT")
+        content = content_of_size(1000)
+        assert get(store, put(store, content)) == content
+        assert fault.fired == 1
+
+    @pytest.mark.parametrize("size", [1000, 3 * AT_ONCE])
+    def test_one_that_stays_short_is_no_backup_and_healed_later(
+        self, proxied: tuple[FaultProxy, BucketStore], size: int
+    ) -> None:
+        proxy, store = proxied
+        # Half a part is too small for the server unless it is the last one.
+        fault = proxy.spoil("cut request", "PUT", times=1000, target="partNumber=3" if size > AT_ONCE else "/objects/")
+        content = content_of_size(size)
+        with pytest.raises(StoreUnavailable, match=f"accepted {size} bytes"):
+            put(store, content)
+        assert fault.fired >= 1
+        proxy.faults.clear()
+        assert get(store, put(store, content)) == content

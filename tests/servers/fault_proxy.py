@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-Action = Literal["lose reply", "refuse", "cut reply", "alter request", "alter reply"]
+Action = Literal["lose reply", "refuse", "cut reply", "alter request", "cut request", "alter reply"]
 REFUSAL = b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"
 
 
@@ -21,7 +21,8 @@ class Fault:
 
     lose reply: the server does it, and the connection closes without an answer. refuse: it is
     answered with 503 and never reaches the server. cut reply: half of the answer's body, then
-    the connection closes. alter: one bit of the body is flipped.
+    the connection closes. alter: one bit of the body is flipped. cut request: half of the body
+    reaches the server, as if that were all.
     """
 
     action: Action
@@ -90,7 +91,11 @@ class _Handler(BaseHTTPRequestHandler):
         if action == "refuse":
             self._answer(503, [("Content-Type", "application/xml")], REFUSAL)
             return
-        status, headers, body = self._forward(_flipped(content) if action == "alter request" else content)
+        if action == "alter request":
+            content = _flipped(content)
+        elif action == "cut request":
+            content = content[: len(content) // 2]
+        status, headers, body = self._forward(content)
         if action == "lose reply":
             self.close_connection = True
         elif action == "cut reply":
@@ -107,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() not in ("expect", "connection"):
-                    connection.putheader(name, value)
+                    connection.putheader(name, str(len(content)) if name.lower() == "content-length" else value)
             connection.endheaders(content or None)
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
