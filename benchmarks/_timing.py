@@ -5,11 +5,39 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import resource
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
-Times = list[float]
-"""Seconds, sorted."""
+
+@dataclass(frozen=True)
+class Times:
+    """How long the calls of a function took, in milliseconds, sorted.
+
+    Attributes
+    ----------
+    every
+        All calls.
+    calm
+        Those during which the kernel did not hand the core to another process or thread:
+        what the calls would take on a machine that has nothing else to do.
+    """
+
+    every: list[float]
+    calm: list[float]
+
+    @property
+    def median(self) -> float:
+        return _quantile(self.every, 0.5)
+
+    @property
+    def p99(self) -> float:
+        return _quantile(self.every, 0.99)
+
+    @property
+    def calm_p99(self) -> float:
+        return _quantile(self.calm, 0.99)
 
 
 def interleaved(work: Mapping[str, Callable[[int], object]], rounds: int, warm_up: int = 0) -> dict[str, Times]:
@@ -18,30 +46,30 @@ def interleaved(work: Mapping[str, Callable[[int], object]], rounds: int, warm_u
     Each function gets the number of the round. Who comes first changes from round to round.
     """
     names = list(work)
-    taken: dict[str, Times] = {name: [] for name in names}
+    taken: dict[str, list[tuple[float, bool]]] = {name: [] for name in names}
     gc.collect()
     for number in range(-warm_up, rounds):
         for name in names if number % 2 else reversed(names):
-            function = work[name]
+            function, before = work[name], _preemptions()
             start = perf_counter()
             function(number)
             seconds = perf_counter() - start
             if number >= 0:
-                taken[name].append(seconds)
-    return {name: sorted(times) for name, times in taken.items()}
+                taken[name].append((1000 * seconds, _preemptions() == before))
+    return {name: _sorted(calls) for name, calls in taken.items()}
 
 
-def quantile(times: Times, share: float) -> float:
-    """Return the time in milliseconds that `share` of the sorted `times` do not exceed."""
-    return 1000 * times[min(len(times) - 1, int(len(times) * share))]
+def _preemptions() -> int:
+    """Return how often the kernel took the core from this thread."""
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nivcsw
 
 
-def median(times: Times) -> float:
-    return quantile(times, 0.5)
+def _sorted(calls: list[tuple[float, bool]]) -> Times:
+    return Times(sorted(time for time, _ in calls), sorted(time for time, calm in calls if calm))
 
 
-def p99(times: Times) -> float:
-    return quantile(times, 0.99)
+def _quantile(times: list[float], share: float) -> float:
+    return times[min(len(times) - 1, int(len(times) * share))] if times else float("nan")
 
 
 def show(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
