@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVE ?= 1
+# Three at a time: the tests wait for servers and processes more than they compute.
+PYTEST_ARGS ?= -n 3 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-unit lint bench docs lock clean
+.PHONY: help demo dashboard test test-unit lower-bounds lint bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +39,14 @@ test: $(VENV)/.development lint ## lint, types, import direction and all tests
 
 test-unit: $(VENV)/.development ## only the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
+
+lower-bounds: ## the unit tests with the oldest versions that pyproject.toml admits (needs uv)
+	@rm -rf $(VENV)-lowest && uv venv -q --python $(PYTHON) $(VENV)-lowest
+	@uv pip compile -q --resolution lowest-direct --extra demo --extra s3 --group test --group build \
+		pyproject.toml -o $(VENV)-lowest/requirements.txt
+	@uv pip install -q --python $(VENV)-lowest -r $(VENV)-lowest/requirements.txt
+	@PATH="$(abspath $(VENV)-lowest/bin):$$PATH" uv pip install -q --python $(VENV)-lowest --no-deps --no-build-isolation -e .
+	@$(VENV)-lowest/bin/python -m pytest -q -p no:cacheprovider tests/unit
 
 lint: $(VENV)/.development ## ruff, mypy, import direction
 	@$(BIN)/ruff check .
