@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +20,10 @@ from schemas.binding import Binding, unbind
 from schemas.embedded import EmbeddedServer
 
 BACKENDS = ("postgresql", "mysql")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs the tests in the background has Ctrl-C ignored, and processes inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 PATIENCE_SECONDS = 120.0
 
 # Nothing that depends on the speed of the machine or on chance may decide whether a test passes.
