@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from schemas.embedded import EmbeddedServer
 
 
 class OwnServer:
-    """A server of its own below `home`, and settings that lead there.
+    """A server of its own, and settings that lead there.
 
     Attributes
     ----------
@@ -24,8 +26,10 @@ class OwnServer:
         Of the schemas, as the settings say.
     """
 
-    def __init__(self, home: Path, patch: pytest.MonkeyPatch) -> None:
-        self._server = EmbeddedServer(home / "own", fsync=False)
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        # Not below `home`, which may be too long for a socket: then each start takes another folder for it.
+        self._folder = Path(tempfile.mkdtemp(prefix="own-"))
+        self._server = EmbeddedServer(self._folder / "home", fsync=False)
         self._patch = patch
         self.prefix = f"o{secrets.token_hex(6)}"
         address = self._server.start()
@@ -72,3 +76,4 @@ class OwnServer:
 
     def remove(self) -> None:
         self._server.remove()
+        shutil.rmtree(self._folder)

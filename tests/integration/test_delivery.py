@@ -234,7 +234,7 @@ def test_what_makes_no_sense_is_kept_aside_and_never_tried_again(
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
     """A server with the tables, and an account that may only insert into the inbox."""
-    server = OwnServer(home, monkeypatch)
+    server = OwnServer(monkeypatch)
     bind(deploy=True)
     unbind()
     schemas = (f'"{server.prefix}_{name}"' for name, _ in CORE)

@@ -36,7 +36,7 @@ def _no_shipper(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
-    server = OwnServer(home, monkeypatch)
+    server = OwnServer(monkeypatch)
     bind(deploy=True)
     yield server
     unbind()
