@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -36,6 +39,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("same everywhere")
 
 
+@pytest.fixture(autouse=True)
+def _same_main_module() -> Iterator[None]:
+    """Put ``__main__`` back: Streamlit makes a page that it runs that module, and new processes would run it too."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests that ask for nothing away from the catalogue of whoever runs them."""
@@ -66,15 +77,30 @@ def remove_database(home: Path) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a home that does not exist yet, in force for this process and those it starts."""
-    folder = tmp_path / "home"
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a home that does not exist yet, in force for this process and those it starts.
+
+    Not below `tmp_path`, which may be too long for a socket: then each start of the database
+    takes another folder for it, and a test that restarts it would keep an address of the past.
+    """
+    outer = Path(tempfile.mkdtemp(prefix="h-"))
+    folder = outer / "home"
     with monkeypatch.context() as patch:
         _set_home(patch, folder)
         yield folder
         unbind()
     settings.cache_clear()
     remove_database(folder)
+    _delete(outer)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder, read-only files and folders within it included."""
+    for inner, folders, _ in os.walk(folder):
+        for name in folders:
+            if not (place := Path(inner, name)).is_symlink():
+                place.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
