@@ -55,8 +55,9 @@ _QUOTED = re.compile(_TEXT, re.DOTALL)
 _WRAPPED = re.compile(
     rf"(?P<value>(?:[A-Za-z]\w*+\(|[bBrRuUfF]{{1,2}}+){_TEXT.replace('value', 'inner')}\)?)", re.DOTALL
 )
-# Up to a blank, the next `&name=`, or closing punctuation at the end of a word.
-_BARE = re.compile(r"(?P<value>(?:(?![&;]\s*+[\w.-]++=)(?![;,)\]}]{1,8}+(?:\s|\Z))(?:[^\s\"'<>]|[\"'](?=\w)))++)")
+# Up to a blank, the next `&name=`, or closing punctuation at the end of a word. Nothing follows it, so nothing
+# is gained by a possessive group, which Python before 3.11.5 gets wrong (python/cpython#106052).
+_BARE = re.compile(r"(?P<value>(?:(?![&;]\s*+[\w.-]++=)(?![;,)\]}]{1,8}+(?:\s|\Z))(?:[^\s\"'<>]|[\"'](?=\w)))+)")
 _CONSTANT = re.compile(r"(?i:none|null|true|false|undefined|\*+|)\Z")
 _BEGINNING = 128
 _NUMBER = re.compile(r"[-+]?(?:\d{1,5}|\d{0,5}\.\d{1,20})(?:[eE][-+]?\d{1,3})?%?\Z")
@@ -74,7 +75,7 @@ _TOKENS = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}?PRIVATE KEY.*?(?:-----END [A-Z0-9 ]{0,40}?PRIVATE KEY(?: BLOCK)?-----|\Z)"
     r"|\b(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[A-Z0-9]{16}\b|\bgh[pousr]_\w{20,}+|\bgithub_pat_\w{20,}+"
     r"|(?<![\w-])(?:glpat-[\w-]{16,}+|xox[abeoprs]-[\w-]{10,}+|AIza[\w-]{30,}+|hf_[A-Za-z0-9]{30,}+"
-    r"|sk-(?:[a-z]{2,8}-)?[A-Za-z0-9]{20,}+|pypi-[\w-]{40,}+|eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)*+)",
+    r"|sk-(?:[a-z]{2,8}-)?[A-Za-z0-9]{20,}+|pypi-[\w-]{40,}+|eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)*)",
     re.DOTALL,
 )
 # Text without any of these holds no secret: most of it is let through at the cost of a few searches.
