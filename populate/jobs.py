@@ -14,6 +14,7 @@ from typing import Any
 from populate.backup import Backup
 from populate.ingest import Ingest
 from populate.silo import SiloMetric
+from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
 
 DELAYS = (5, 60, 300, 1800, 7200)
@@ -36,12 +37,16 @@ INTERRUPTED = (
     "OperationalError: (1205,%",  # MySQL: waited too long for a lock
 )
 
-# The session that reserved the job is gone. Numbers of sessions are used again, so one that
-# began after the reservation is another.
+# The session that reserved the job is gone. Numbers of sessions are used again: on MySQL after a
+# restart only (see `UPTIME`), on PostgreSQL at any time, so one that began later is another.
 HOLDER_GONE = {
     "postgresql": "NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = {jobs}.connection_id"
     " AND COALESCE(a.backend_start <= {jobs}.reserved_time + INTERVAL '1 second', TRUE))",
-    "mysql": "NOT EXISTS (SELECT 1 FROM information_schema.processlist AS a WHERE a.id = {jobs}.connection_id)",
+    "mysql": f"IS_USED_LOCK({SESSION_LOCK.format(number='{jobs}.connection_id')}) IS NULL",
+}
+UPTIME = {  # seconds since the server started: no session is older
+    "postgresql": "SELECT 'Uptime', EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())",
+    "mysql": "SHOW GLOBAL STATUS LIKE 'Uptime'",
 }
 
 
@@ -70,7 +75,7 @@ class Queue:
     def clean(self) -> None:
         """Free jobs whose holder is gone or was interrupted, and failed ones that have waited enough."""
         gone = HOLDER_GONE[self._connection.adapter.backend].format(jobs=self._jobs.full_table_name)
-        self._free(f"status = 'reserved' AND ({gone} OR {self._older('reserved_time', HELD_AT_MOST)})")
+        self._free(f"status = 'reserved' AND ({gone} OR {self._older('reserved_time', self._held_at_most())})")
         if not self.failed():
             return
         likeness = " OR ".join(["error_message LIKE %s"] * len(INTERRUPTED))
@@ -82,8 +87,6 @@ class Queue:
 
     def run(self, calls: int) -> int:
         """Work off up to `calls` jobs; return how many were tried, 0 only if none waits."""
-        # A reservation names the session that holds it, and the session may be a new one.
-        self._connection.connection_id = self._connection.adapter.get_connection_id(self._connection._conn)
         done = self.table.populate(reserve_jobs=True, refresh=False, max_calls=calls, suppress_errors=True)
         # None of them, while others wait: workers beside this one were quicker each time.
         return int(done["success_count"]) + len(done["error_list"]) or min(1, self._waiting())
@@ -114,6 +117,11 @@ class Queue:
 
     def _waiting(self) -> int:
         return len(self._jobs.pending & "scheduled_time <= CURRENT_TIMESTAMP(3)")
+
+    def _held_at_most(self) -> int:
+        """Return the seconds after which a job cannot be in hand any more."""
+        uptime = self._connection.query(UPTIME[self._connection.adapter.backend]).fetchone()[1]
+        return min(HELD_AT_MOST, int(uptime) + 1)
 
     def _older(self, column: str, seconds: int) -> str:
         return f"{column} < CURRENT_TIMESTAMP(3) - {self._connection.adapter.interval_expr(seconds, 'second')}"

@@ -51,6 +51,7 @@ class Connection(dj.Connection):
         self.conn_info.update(host=found.host, port=found.port, user=found.user, passwd="", ssl=None)
         try:
             self._conn = self._mended.open(found)
+            self.connection_id = self._mended.get_connection_id(self._conn)  # reservations of jobs name it
         except (self._mended.errors, OSError) as error:  # OSError: no such file of certificates
             raise DatabaseUnavailable(
                 f"No connection to the {self._mended.backend} server {found.host}:{found.port} as {found.user}: "

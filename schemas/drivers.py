@@ -5,6 +5,7 @@
 - TLS checks the server's certificate and name; DataJoint knows no way to say so on PostgreSQL
   and does not switch it on on MySQL.
 - Each connection speaks UTC and has the memory that antijoins need, after a reconnect too.
+- Others can see whether a session lives, on MySQL too.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ _SESSION = (
     "SELECT set_config('work_mem', '64MB', false) "
     "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"
 )
+# A login sees no other login's sessions on MySQL, but everybody may ask whether somebody holds a
+# lock. So each session holds one with its number, and gives it back whichever way it ends.
+SESSION_LOCK = "CONCAT('data_platform_session_', {number})"
+_SESSION_MYSQL = f"SET time_zone = '+00:00', @held = GET_LOCK({SESSION_LOCK.format(number='CONNECTION_ID()')}, 0)"
 # cannot connect now, crash or administrator's shutdown, session idle for too long, connection exceptions
 _LOST_POSTGRESQL = ("57P", "25P03", "08")
 # shutdown, killed (MariaDB), gone, lost, idle for too long
@@ -151,7 +156,7 @@ class MySQL(MySQLAdapter):
             charset="utf8mb4",
             sql_mode="NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
             "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY",  # as DataJoint has it
-            init_command="SET time_zone = '+00:00'",
+            init_command=_SESSION_MYSQL,
             connect_timeout=CONNECT_SECONDS,
             autocommit=True,
             **checks,

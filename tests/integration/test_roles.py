@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ import pytest
 from deliveries import hand_in, item, read
 from readers_at_work import an_access, delivered
 from servers.mysql import MySQLServer
+from servers.sessions import another_session
 from servers.sites import Site, hire, mysql_site, postgresql_site
 
 from dashboard import queries
 from data_platform.errors import DatabaseError
 from populate.backup import Backup
 from populate.ingest import Ingest
+from populate.jobs import Queue
 from populate.pipeline import SCHEMAS, bind_all
 from populate.roles import ROLES, deploy_roles
 from populate.worker import run_worker
@@ -52,6 +55,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         unbind()
         for role in ROLES:
             hire(made, role, mysql)
+        hire(made, "worker", mysql, "worker_2")
         yield made
         unbind()
 
@@ -179,6 +183,27 @@ def test_a_worker_works_off_what_was_delivered_and_deletes_nothing(site: Site, t
     for table in (Backup, Ingest, Access):
         with pytest.raises(dj.errors.AccessError):
             table().delete_quick()
+
+
+def test_workers_with_logins_of_their_own_tell_the_living_from_the_dead(site: Site) -> None:
+    binding = bind_all(site.settings("worker"))
+    hand_in(binding, [read(item("/mine.csv"))], run="of two logins")
+    queue = Queue(Ingest())
+    assert queue.refresh() == 1
+    other = another_session(site.settings("worker_2"))
+    binding.connection.query(
+        f"UPDATE {queue.table.jobs.full_table_name} SET status = 'reserved', connection_id = %s,"
+        " reserved_time = CURRENT_TIMESTAMP",
+        (binding.connection.adapter.get_connection_id(other),),
+    )
+    queue.clean()
+    assert len(queue.table.jobs.reserved) == 1
+    other.close()
+    deadline = time.monotonic() + 120
+    while len(queue.table.jobs.reserved):
+        assert time.monotonic() < deadline, "the job is not freed"
+        queue.clean()
+    assert queue.run(1) == 1
 
 
 def test_the_dashboard_shows_and_writes_nothing(site: Site) -> None:

@@ -227,6 +227,20 @@ def test_jobs_of_the_living_are_theirs_and_those_of_the_dead_are_free(binding: B
 
 
 @on_both
+def test_jobs_from_before_the_server_started_are_free_whoever_has_their_number_now(binding: Binding) -> None:
+    hand_in(binding, [read(item("/a.csv"))])
+    queue = Queue(Ingest())
+    assert queue.refresh() == 1
+    binding.connection.query(
+        f"UPDATE {queue.table.jobs.full_table_name} SET status = 'reserved', connection_id = %s,"
+        " reserved_time = CURRENT_TIMESTAMP - INTERVAL '12' HOUR",  # no server of tests runs as long
+        (binding.connection.connection_id,),
+    )
+    queue.clean()
+    assert statuses(queue) == ["pending"]
+
+
+@on_both
 @pytest.mark.parametrize(
     ("message", "seconds", "failures", "state"),
     [

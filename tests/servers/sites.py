@@ -88,9 +88,10 @@ def mysql_site(server: MySQLServer, folder: Path) -> Iterator[Site]:
     yield Site("mysql", folder / "home", database, {"owner": password})
 
 
-def hire(site: Site, role: str, server: MySQLServer | None) -> None:
-    """Make a login and give it a role, as docs/how-to/deploy.md says."""
-    login, password = f"{site.prefix}_login_{role}", secrets.token_hex(16)
+def hire(site: Site, role: str, server: MySQLServer | None, name: str = "") -> None:
+    """Make a login (called as the role unless named) and give it a role, as docs/how-to/deploy.md says."""
+    name = name or role
+    login, password = f"{site.prefix}_login_{name}", secrets.token_hex(16)
     if server is None:
         site.execute(f"CREATE ROLE {login} LOGIN PASSWORD '{password}' IN ROLE {site.prefix}_{role}")
     else:
@@ -99,4 +100,4 @@ def hire(site: Site, role: str, server: MySQLServer | None) -> None:
             f"GRANT {site.prefix}_{role} TO {login}",
             f"SET DEFAULT ROLE {site.prefix}_{role} TO {login}",
         )
-    site.logins[role] = password
+    site.logins[name] = password
