@@ -1,11 +1,12 @@
-"""Serves the dashboard: on this machine only, without telemetry, until it is told to stop."""
+"""Serves the dashboard: on this machine only unless told otherwise, without telemetry, until it is told to stop."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,37 +41,56 @@ OPTIONS: dict[str, object] = {
 }
 
 
-def serve(port: int = 0) -> None:
-    """Serve the dashboard on 127.0.0.1 and print its address; return after SIGTERM or Ctrl-C.
+def serve(port: int = 0, address: str = ADDRESS, names: Sequence[str] = (), without_sign_in: bool = False) -> None:
+    """Serve the dashboard and print its address; return after SIGTERM or Ctrl-C.
 
     Parameters
     ----------
     port
         0 = the first free one from 8501 on.
+    address
+        IPv4 address to listen at.
+    names
+        Names of hosts, besides loopback's, that browsers may reach it under.
+    without_sign_in
+        Listen beyond loopback although the dashboard asks nobody who they are.
 
     Raises
     ------
     MissingExtra
         If Streamlit is not installed.
     SettingsError
-        If the port is taken.
+        If the port is taken, or the address is not loopback's and nobody vouched for it.
     """
     if find_spec("streamlit") is None:
         raise MissingExtra("The dashboard needs Streamlit. Install it with `pip install 'data-platform[platform]'`.")
+    if not (without_sign_in or _is_loopback(address)):
+        raise SettingsError(
+            f"The dashboard shows all to everybody who reaches {address}: it asks nobody to sign in. Serve it on "
+            f"{ADDRESS}, or see to it that only those get there who may see all, and add --without-sign-in."
+        )
     if port:
-        refuse_taken(port)
-    _run({**OPTIONS, "server.port": port} if port else OPTIONS)
+        refuse_taken(port, address)
+    options = {**OPTIONS, "server.address": address, "server.allowedHosts": [ADDRESS, "localhost", *names]}
+    _run({**options, "server.port": port} if port else options)
 
 
-def refuse_taken(port: int) -> None:
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address).is_loopback
+    except ValueError as error:
+        raise SettingsError(f"{address} is not an IPv4 address. Name one, as {ADDRESS}, with --address.") from error
+
+
+def refuse_taken(port: int, address: str = ADDRESS) -> None:
     """Raise `SettingsError` if something listens on this port."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
+            probe.bind((address, port))
         except OSError as error:
             raise SettingsError(
-                f"Port {port} of {ADDRESS} is taken. Name another with --port, or none for the first free one."
+                f"Port {port} of {address} is taken. Name another with --port, or none for the first free one."
             ) from error
 
 
@@ -84,15 +104,15 @@ def _run(options: Mapping[str, object]) -> None:
     known = getattr(config, "_config_options_template", options)  # asking in public would parse the files twice
     flags = {name.replace(".", "_"): value for name, value in options.items() if name in known}
     bootstrap.load_config_options(flags)
-    threading.Thread(target=_announce, daemon=True).start()
+    threading.Thread(target=_announce, args=(options["server.address"],), daemon=True).start()
     bootstrap.run(str(app), False, [], flags)
 
 
-def _announce() -> None:
+def _announce(address: object) -> None:
     """Print the address as soon as Streamlit notes which port it got; it passes over those that are taken."""
     from streamlit import config
     from streamlit.config_option import ConfigOption
 
     while config.get_where_defined("server.port") != ConfigOption.STREAMLIT_DEFINITION:
         time.sleep(0.05)
-    click.echo(f"Dashboard: http://{ADDRESS}:{config.get_option('server.port')}  (Ctrl-C stops it)")
+    click.echo(f"Dashboard: http://{address}:{config.get_option('server.port')}  (Ctrl-C stops it)")

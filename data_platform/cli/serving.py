@@ -9,16 +9,25 @@ import click
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 = the first free one from 8501 on.")
-def dashboard(port: int) -> None:
+@click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="A name that browsers may reach it under.")
+@click.option(
+    "--without-sign-in", is_flag=True, help="Listen beyond loopback: whoever gets there sees all, and is not asked."
+)
+def dashboard(port: int, address: str, names: tuple[str, ...], without_sign_in: bool) -> None:
     """Serve the dashboard on this machine (127.0.0.1 only) until Ctrl-C, and print its address.
+
+    It does not ask people to sign in. So it listens elsewhere only with --without-sign-in, which
+    is for containers whose port is published on loopback, and for proxies that ask.
 
     \b
     Example:
         data-platform dashboard --port 8600
+        data-platform dashboard --address 0.0.0.0 --name catalogue.example.org --without-sign-in
     """
     from data_platform.serve import serve
 
-    serve(port)
+    serve(port, address, names, without_sign_in)
 
 
 @click.command()

@@ -178,6 +178,18 @@ def test_a_port_that_is_taken_is_refused() -> None:
             serve(number)
 
 
+@pytest.mark.parametrize("beyond", ["0.0.0.0", "192.0.2.1"])
+def test_nobody_is_let_in_unasked_from_elsewhere_by_mistake(beyond: str) -> None:
+    with pytest.raises(SettingsError, match=f"everybody who reaches {beyond}.*--without-sign-in"):
+        serve(address=beyond)
+
+
+@pytest.mark.parametrize("address", ["::", "localhost", "dashboard.example.org", ""])
+def test_an_address_that_may_be_anything_is_refused(address: str) -> None:
+    with pytest.raises(SettingsError, match="not an IPv4 address"):
+        serve(address=address)
+
+
 @pytest.fixture
 def address(people: Colleagues) -> Iterator[str]:
     """Serve the dashboard as its user does, and stop it as its user does."""
