@@ -16,11 +16,10 @@ from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.redact import redact_logging
 from data_platform.settings import Settings
 from populate.backup import Backup
-from populate.jobs import Queue, queues
+from populate.jobs import queues, work
 from populate.pipeline import bind_all
 from populate.stopping import Stop, repeat
 
-CALLS = {"Ingest": 20, "Backup": 2}  # jobs before the next queue has its turn, else one; a backup may take minutes
 IDLE_SECONDS = 0.5  # between two looks of a process for jobs
 LOOK_SECONDS = 0.2  # between two looks at the processes
 PATIENCE = 5  # processes in a row that end with an error before the worker gives up
@@ -32,11 +31,11 @@ class Alone:
 
     def __init__(self, settings: Settings) -> None:
         Backup.settings = settings
-        self._queues: tuple[Queue, ...] = queues()
+        self._queues = queues()
 
     def step(self) -> int:
-        """Work off some jobs of each queue; return how many."""
-        return sum(queue.run(CALLS.get(queue.name, 1)) for queue in self._queues)
+        """Work off some jobs of the most urgent queues that have any; return how many."""
+        return work(self._queues)
 
     def end(self) -> None:
         """Give back the job that was in hand; if the database is away, it is free once our session is gone."""
@@ -91,12 +90,12 @@ class Crew:
     def _start(self) -> BaseProcess:
         # spawn: a forked child would share the connection, and the settings (with their
         # secrets) reach the child through a pipe, not through arguments or the environment.
-        hand = multiprocessing.get_context("spawn").Process(target=work, args=(self._settings,), daemon=True)
+        hand = multiprocessing.get_context("spawn").Process(target=be_a_hand, args=(self._settings,), daemon=True)
         hand.start()
         return hand
 
 
-def work(settings: Settings) -> None:
+def be_a_hand(settings: Settings) -> None:
     """Be one of a crew: work until told to stop, or until the process that keeps the queues is gone."""
     logging.basicConfig(format="worker: %(message)s")
     redact_logging()

@@ -4,23 +4,42 @@ DataJoint reserves jobs; it does not notice a worker that died, never tries a fa
 again, and fills its queues with a commit a row. So here queues are filled in bulk; a job
 whose holder's database session is gone is free again; one that was interrupted is taken up
 at once; one that failed waits a little longer each time (its `priority` counts the
-failures: what failed often is also the least urgent) and is never forgotten.
+failures: what failed often is also the least urgent), and after the last of `DELAYS` it
+waits for a person, who sees it in `data-platform status` and says `data-platform retry`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, NamedTuple
 
 from populate.backup import Backup
 from populate.ingest import Ingest
+from populate.observing import Observer, watch
+from populate.retries import PATIENT
 from populate.silo import SiloMetric
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
 
 DELAYS = (5, 60, 300, 1800, 7200)
-"""Seconds that a job waits after its first, second … failure; after the last of these it waits that long each time."""
+"""Seconds that a job waits after its first, second … failure; after one more it waits for a person."""
 
-PRIORITY = 5  # of a job that never failed
+
+class Urgency(IntEnum):
+    """What is worked off first: the lower number. Failures are counted above it; the column ends at 127."""
+
+    FRESH = 5
+    """What people have read."""
+    BACK_FILL = 45
+    """What was there before anybody read it."""
+    INSIGHT = 85
+    """Figures, computed from what is there."""
+
+
+PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric,)
+"""Computed tables with rows for each `Snapshot`: one that is named here is computed for every day's."""
+
 HELD_AT_MOST = 24 * 3600  # seconds, for servers that do not notice a dead connection
 MANY = 5000
 
@@ -37,6 +56,20 @@ INTERRUPTED = (
     "OperationalError: (1205,%",  # MySQL: waited too long for a lock
 )
 
+# Nor is this: it is tried for as long as it takes.
+OUTAGES = tuple(f"{name}%" for name in PATIENT)
+
+_OLDEST = "MIN(CASE WHEN status = 'pending' THEN created_time END)"
+_AGE = {  # of the oldest job that waits, in seconds
+    "postgresql": f"EXTRACT(EPOCH FROM CURRENT_TIMESTAMP(3) - {_OLDEST})",
+    "mysql": f"TIMESTAMPDIFF(MICROSECOND, {_OLDEST}, CURRENT_TIMESTAMP(6)) / 1000000",
+}
+_STATE = (
+    "SELECT COUNT(CASE WHEN status = 'pending' THEN 1 END), COUNT(CASE WHEN status = 'reserved' THEN 1 END),"
+    " COUNT(CASE WHEN status = 'error' THEN 1 END), COUNT(CASE WHEN {stuck} THEN 1 END), COALESCE({age}, 0)"
+    " FROM {jobs}"
+)
+
 # The session that reserved the job is gone. Numbers of sessions are used again: on MySQL after a
 # restart only (see `UPTIME`), on PostgreSQL at any time, so one that began later is another.
 HOLDER_GONE = {
@@ -50,6 +83,27 @@ UPTIME = {  # seconds since the server started: no session is older
 }
 
 
+class State(NamedTuple):
+    """A queue in numbers: jobs that wait, are in hand, failed, and of these need a person; seconds the oldest waits."""
+
+    table: str
+    waiting: int
+    in_hand: int
+    failed: int
+    stuck: int
+    oldest_seconds: float
+
+
+class Stuck(NamedTuple):
+    """A job that needs a person: its table and key, why it failed, how often, and since when (UTC)."""
+
+    table: str
+    key: dict[str, Any]
+    reason: str
+    failures: int
+    since: datetime
+
+
 class Queue:
     """The jobs of a computed table.
 
@@ -57,18 +111,30 @@ class Queue:
     ----------
     table
         An instance, because DataJoint looks its jobs table up anew for each.
+    urgency
+        Whose turn comes first.
+    calls
+        Jobs that a worker takes before it looks whether something more urgent has come.
+    observer
+        Is told of each job that this process makes.
     """
 
-    def __init__(self, table: Any) -> None:
+    def __init__(
+        self, table: Any, urgency: Urgency = Urgency.FRESH, calls: int = 1, observer: Observer | None = None
+    ) -> None:
         self.table = table
+        self.urgency = urgency
+        self.calls = calls
         self.name: str = type(table).__name__
+        if observer is not None:
+            watch(table, observer)
         self._jobs = table.jobs
         self._connection = table.connection
 
     def refresh(self) -> int:
         """Add a job for every key that has neither a row nor a job yet; return their number."""
         keys = self._open().restrict(dj.Not(self._jobs), semantic_check=False).proj().keys()
-        jobs = ({**key, "status": "pending", "priority": PRIORITY} for key in keys)
+        jobs = ({**key, "status": "pending", "priority": int(self.urgency)} for key in keys)
         self._jobs.insert(jobs, skip_duplicates=True, chunk_size=MANY)
         return len(keys)
 
@@ -78,16 +144,17 @@ class Queue:
         self._free(f"status = 'reserved' AND ({gone} OR {self._older('reserved_time', self._held_at_most())})")
         if not self.failed():
             return
-        likeness = " OR ".join(["error_message LIKE %s"] * len(INTERRUPTED))
-        self._free(f"status = 'error' AND ({likeness})", *INTERRUPTED)
+        self._free(f"status = 'error' AND {_like(INTERRUPTED)}", *INTERRUPTED)
         for failures, delay in enumerate(DELAYS):
-            comparison = ">=" if delay == DELAYS[-1] else "="
-            waited = f"priority {comparison} {PRIORITY + failures} AND {self._older('completed_time', delay)}"
-            self._free(f"status = 'error' AND {waited}", urgent=comparison == ">=")
+            waited = f"priority = {self.urgency + failures} AND {self._older('completed_time', delay)}"
+            self._free(f"status = 'error' AND {waited}", failed=True)
+        often = f"priority >= {self._limit} AND {self._older('completed_time', DELAYS[-1])}"
+        self._free(f"status = 'error' AND {often} AND {_like(OUTAGES)}", *OUTAGES)
 
-    def run(self, calls: int) -> int:
-        """Work off up to `calls` jobs; return how many were tried, 0 only if none waits."""
-        done = self.table.populate(reserve_jobs=True, refresh=False, max_calls=calls, suppress_errors=True)
+    def run(self, calls: int | None = None) -> int:
+        """Work off up to `calls` jobs, the queue's unless given; return how many were tried, 0 only if none waits."""
+        most = calls or self.calls
+        done = self.table.populate(reserve_jobs=True, refresh=False, max_calls=most, suppress_errors=True)
         # None of them, while others wait: workers beside this one were quicker each time.
         return int(done["success_count"]) + len(done["error_list"]) or min(1, self._waiting())
 
@@ -105,8 +172,43 @@ class Queue:
         return len(self._jobs & "status IN ('pending', 'reserved')")
 
     def failed(self) -> int:
-        """Return the number of jobs that failed and wait for their next try."""
+        """Return the number of jobs that failed and wait for their next try, or for a person."""
         return len(self._jobs & "status = 'error'")
+
+    def stuck(self) -> list[Stuck]:
+        """Return the jobs that need a person, those that failed first first."""
+        key = self.table.primary_key
+        columns = ", ".join(map(self._connection.adapter.quote_identifier, key))
+        rows = self._query(
+            "SELECT {columns}, error_message, priority, completed_time FROM {jobs} WHERE {stuck}"
+            " ORDER BY completed_time, {columns}",
+            *INTERRUPTED,
+            *OUTAGES,
+            columns=columns,
+        )
+        return [
+            Stuck(self.name, dict(zip(key, row, strict=False)), row[-3], row[-2] - self.urgency + 1, row[-1])
+            for row in rows.fetchall()
+        ]
+
+    def set_going(self) -> int:
+        """Have everything that failed tried again at once, as if it had never failed; return the number of jobs."""
+        change = "UPDATE {jobs} SET status = 'pending', priority = %s WHERE status = 'error'"
+        return int(self._query(change, int(self.urgency)).rowcount)
+
+    def state(self) -> State:
+        """Return the queue in numbers."""
+        statement, arguments = self.state_query()
+        return self.state_of(self._connection.query(statement, args=arguments).fetchone())
+
+    def state_query(self) -> tuple[str, tuple[str, ...]]:
+        """Return the statement of `state` and its arguments, for whoever has a connection of their own."""
+        return self._statement(_STATE), (*INTERRUPTED, *OUTAGES)
+
+    def state_of(self, row: tuple[Any, ...]) -> State:
+        """Return the state from the row that `state_query` finds."""
+        waiting, in_hand, failed, stuck, oldest = row
+        return State(self.name, int(waiting), int(in_hand), int(failed), int(stuck), max(0.0, float(oldest)))
 
     def progress(self) -> tuple[int, int]:
         """Return the number of keys that have a row, and of all keys."""
@@ -126,13 +228,41 @@ class Queue:
     def _older(self, column: str, seconds: int) -> str:
         return f"{column} < CURRENT_TIMESTAMP(3) - {self._connection.adapter.interval_expr(seconds, 'second')}"
 
-    def _free(self, condition: str, *values: object, urgent: bool = True) -> None:
+    @property
+    def _limit(self) -> int:
+        return self.urgency + len(DELAYS)
+
+    def _free(self, condition: str, *values: object, failed: bool = False) -> None:
         """Let anybody take the jobs under `condition`; the queue is no data, so it is updated in place."""
-        name = self._jobs.full_table_name
-        change = "status = 'pending'" if urgent else "status = 'pending', priority = priority + 1"
-        self._connection.query(f"UPDATE {name} SET {change} WHERE {condition}", args=values)  # noqa: S608
+        change = "status = 'pending', priority = priority + 1" if failed else "status = 'pending'"
+        self._query("UPDATE {jobs} SET {change} WHERE {condition}", *values, change=change, condition=condition)
+
+    def _query(self, template: str, *values: object, **names: str) -> Any:
+        return self._connection.query(self._statement(template, **names), args=values)
+
+    def _statement(self, template: str, **names: str) -> str:
+        """Fill in the table of jobs and the condition for those that need a person, with its arguments left open."""
+        stuck = f"status = 'error' AND priority >= {self._limit} AND NOT {_like((*INTERRUPTED, *OUTAGES))}"
+        age = _AGE[self._connection.adapter.backend]
+        return template.format(jobs=self._jobs.full_table_name, stuck=stuck, age=age, **names)
 
 
-def queues() -> tuple[Queue, ...]:
-    """Return the queues in the order in which one feeds the next."""
-    return Queue(Ingest()), Queue(Backup()), Queue(SiloMetric())
+def _like(patterns: tuple[str, ...]) -> str:
+    return f"({' OR '.join(['error_message LIKE %s'] * len(patterns))})"
+
+
+def queues(observer: Observer | None = None) -> tuple[Queue, ...]:
+    """Return the queues in the order in which one feeds the next. A further table is a further line here."""
+    return (
+        Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
+        Queue(Backup(), Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
+        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
+    )
+
+
+def work(queues: tuple[Queue, ...]) -> int:
+    """Work off some jobs of the most urgent queues that have any; return how many were tried."""
+    for urgency in Urgency:
+        if done := sum(queue.run() for queue in queues if queue.urgency == urgency):
+            return done
+    return 0
