@@ -32,6 +32,11 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── StoreFull (OSError)                no space left
     │   └── StoreUnavailable (ConnectionError) the store does not answer
     ├── DemoFailed (RuntimeError)              a script of the demo failed
+    ├── MailError                              a mail was not sent
+    │   ├── MailRefused (ValueError)           the server does not take this one
+    │   └── MailUnavailable (ConnectionError)  the server does not answer, or refuses us
+    ├── AnswerRefused (ValueError)             an answer to a question is not accepted P
+    │   └── LinkRefused (PermissionError)      its link is forged, expired or somebody else's P
     └── DatabaseError
         ├── DatabaseUnavailable (ConnectionError) no connection
         ├── NotDeployed (LookupError)          the tables are not there yet
@@ -154,6 +159,29 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 class DemoFailed(DataPlatformError, RuntimeError):
     """A script of the demo failed."""
+
+
+class MailError(DataPlatformError):
+    """A mail was not sent."""
+
+
+class MailRefused(MailError, ValueError):
+    """The mail server does not take this mail, or not to this address."""
+
+    permanent = True
+    """False if it may take it another time."""
+
+
+class MailUnavailable(MailError, ConnectionError):
+    """The mail server does not answer, or does not let us send."""
+
+
+class AnswerRefused(Permanent, DataPlatformError, ValueError):
+    """An answer to a question is not accepted."""
+
+
+class LinkRefused(AnswerRefused, PermissionError):
+    """The link that an answer came with is forged, has expired or is somebody else's."""
 
 
 class DatabaseError(DataPlatformError):

@@ -119,6 +119,56 @@ class S3Settings(_Section):
     max_bytes: int = Field(1024 * GIB, ge=0, description="larger objects are refused")
 
 
+class MailSettings(_Section):
+    """The server that mail is handed to."""
+
+    host: str = Field("", description="SMTP server; empty = no mail is sent")
+    port: int = Field(0, ge=0, le=65535, description="0 = 587 with starttls, 465 with tls, 25 with none")
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="how the connection is encrypted; none only to a server on this machine"
+    )
+    ca: Path | None = Field(None, description="certificate authority that signed the server's certificate")
+    user: str = Field("", description="login at the server; empty = none is needed")
+    password: SecretStr = Field(SecretStr(""), description="of that login")
+    sender: str = Field("", description="address that mail comes from")
+    domains: tuple[str, ...] = Field(
+        (), description="mail goes to addresses of these only, and logins that are such addresses need no other"
+    )
+    timeout_seconds: float = Field(30.0, gt=0, description="per step of the conversation with the server")
+
+
+class QuestionSettings(_Section):
+    """Questions to the owners of duplicates, and the links that answer them."""
+
+    url: str = Field("http://127.0.0.1:8501", description="address of the dashboard, which links lead to")
+    key: SecretStr = Field(
+        SecretStr(""), description="signs links; with the embedded database empty = a file in HOME that only you read"
+    )
+    link_days: int = Field(30, ge=1, le=365, description="a link is refused after this long")
+    reminder_days: tuple[int, ...] = Field(
+        (7, 21), description="days from one mail about a question to the next; there are no more than these"
+    )
+    mails_per_day: int = Field(1, ge=1, description="to one person in 24 hours, at most")
+    min_bytes: int = Field(10 * MIB, ge=1, description="nobody is asked about copies that take less together")
+    teams: bool = Field(False, description="mails offer to open a chat with the owner of the original in Teams")
+    user: str = Field("", description="login at the database that adds answers; empty = `database.user`")
+    password: SecretStr = Field(SecretStr(""), description="of that login")
+
+    @field_validator("key", mode="after")
+    @classmethod
+    def _long(cls, key: SecretStr) -> SecretStr:
+        if 0 < len(key.get_secret_value()) < 32:
+            raise ValueError("a key has at least 32 characters")
+        return key
+
+    @field_validator("reminder_days", mode="after")
+    @classmethod
+    def _growing(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if any(day < 1 for day in days) or list(days) != sorted(set(days)):
+            raise ValueError("each reminder has to come later after the one before than that did")
+        return days
+
+
 class Settings(BaseSettings):
     """Everything that can be configured. See the module's docstring for precedence."""
 
@@ -147,6 +197,8 @@ class Settings(BaseSettings):
     file: FileSettings = FileSettings()
     http: HttpSettings = HttpSettings()
     s3: S3Settings = S3Settings()
+    mail: MailSettings = MailSettings()
+    questions: QuestionSettings = QuestionSettings()
 
     @field_validator("home", mode="after")
     @classmethod
