@@ -169,6 +169,25 @@ class QuestionSettings(_Section):
         return days
 
 
+class LogSettings(_Section):
+    """What commands and services write to standard error."""
+
+    format: Literal["text", "json"] = Field("text", description="json: one object a line, for those who collect logs")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="info: a line for each job that a worker makes"
+    )
+
+
+class MonitorSettings(_Section):
+    """Metrics and health of worker and scheduler, over HTTP."""
+
+    host: str = Field("127.0.0.1", description="address to serve on; 0.0.0.0 in a container")
+    port: int = Field(0, ge=0, le=65535, description="serves /metrics, /healthz and /readyz; 0 = nothing is served")
+    stale_seconds: float = Field(
+        900.0, gt=0, description="a service whose last round of work ended longer ago is not ready"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be configured. See the module's docstring for precedence."""
 
@@ -197,6 +216,8 @@ class Settings(BaseSettings):
     file: FileSettings = FileSettings()
     http: HttpSettings = HttpSettings()
     s3: S3Settings = S3Settings()
+    log: LogSettings = LogSettings()
+    monitor: MonitorSettings = MonitorSettings()
     mail: MailSettings = MailSettings()
     questions: QuestionSettings = QuestionSettings()
 
