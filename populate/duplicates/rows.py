@@ -1,0 +1,106 @@
+"""What duplicates are judged by, fetched from the catalogue: copies, owners, names, readings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from populate.duplicates.origin import Reading
+from populate.duplicates.statements import NOW, statement
+from populate.lookup import lookup
+from schemas.connection import Connection
+from schemas.identity import account_id
+from schemas.people import Account
+
+MANY = 5000  # values in a statement
+_account_id = lru_cache(maxsize=10_000)(account_id)  # the same few people all the time
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom the source named last as a file's owner; all empty if nobody was named."""
+
+    account_id: str = ""
+    realm: str = ""
+    login: str = ""
+    person_id: str = ""
+    full_name: str = ""
+    department: str = ""
+
+
+class Held(NamedTuple):
+    """A file that holds a content which another file holds, too."""
+
+    sha256: str
+    size: int
+    file_id: str
+    version_id: str
+    revision: str
+    first_seen: datetime | None
+    source_system: str
+    source_kind: str
+
+    @property
+    def modified(self) -> datetime | None:
+        """When it was last changed, UTC, where the revision's token tells: for files and shares."""
+        parts = self.revision.split("-")
+        if self.source_kind != "file" or len(parts) != 4:
+            return None
+        try:
+            return datetime.fromtimestamp(int(parts[1], 16) // 10**9, UTC).replace(tzinfo=None)
+        except (ValueError, OverflowError, OSError):  # a time beyond the years 1 to 9999
+            return None
+
+
+def copies_of(connection: Connection, scope: str = NOW, **values: Any) -> dict[str, list[Held]]:
+    """Return for each content that several files hold these files, by `file_id`."""
+    sets: defaultdict[str, list[Held]] = defaultdict(list)
+    for row in connection.query(statement("copies", scope), values).fetchall():
+        sets[row[0]].append(Held(*row))
+    return {sha256: sorted(held, key=lambda one: one.file_id) for sha256, held in sets.items()}
+
+
+def owners_of(connection: Connection, file_ids: Collection[str]) -> dict[str, Owner]:
+    """Return the present owners of those of the files that have one."""
+    return {row[0]: Owner(*row[1:]) for row in _in_parts(connection, "owners", file_ids)}
+
+
+def names_of(connection: Connection, file_ids: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return the present name and path of the files."""
+    return {row[0]: (row[1], row[2]) for row in _in_parts(connection, "names", file_ids)}
+
+
+def readings_of(
+    connection: Connection, contents: Collection[str], scope: str = NOW, **values: Any
+) -> Mapping[str, list[Reading]]:
+    """Return for each content which persons read it from which files, and when first."""
+    rows = list(_in_parts(connection, "reads", contents, scope, **values))
+    readers = {(realm, login, behalf): _account_id(realm, behalf or login) for _, _, realm, login, behalf, _ in rows}
+    person_of: dict[str, str] = dict(_persons(set(readers.values())))
+    found: defaultdict[str, list[Reading]] = defaultdict(list)
+    for file_id, sha256, realm, login, behalf, read_at in rows:
+        account = readers[realm, login, behalf]
+        found[sha256].append(Reading(file_id, person_of.get(account, account), read_at))
+    return found
+
+
+def _persons(accounts: Collection[str]) -> Iterator[tuple[Any, ...]]:
+    for part in _parts(accounts):
+        yield from lookup(Account, "account_id", "person_id", account_id=part)
+
+
+def _in_parts(
+    connection: Connection, name: str, among: Collection[str], scope: str = NOW, **values: Any
+) -> Iterator[tuple[Any, ...]]:
+    for part in _parts(among):
+        yield from connection.query(statement(name, scope), {**values, "among": part}).fetchall()
+
+
+def _parts(values: Collection[str]) -> Iterator[tuple[str, ...]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), MANY):
+        yield tuple(ordered[start : start + MANY])

@@ -1,0 +1,156 @@
+"""The SQL behind duplicates, for PostgreSQL and MySQL alike.
+
+``$Table`` stands for a table's full name, ``$fragment`` for one of the fragments below and
+``%(name)s`` for a parameter of the driver's. There is one set of statements for what is known
+now and for what was known at a snapshot: they differ in the accesses that count.
+
+Of all files only those are looked at that ever had a content in common with another one, so
+what a question costs depends on how much is duplicated, not on how much there is.
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from populate.snapshot import SnapshotBatch
+from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
+from schemas.people import Account, Membership, Person
+from schemas.sharing import Access
+
+TABLES = (
+    *(Access, Account, Blob, File, FileGone, FileName, FileOwner, FileSet, Membership, Person),
+    *(SnapshotBatch, SourceSystem, Version),
+)
+
+NOW = "now"
+SNAPSHOT = "snapshot"
+
+# Which accesses count, what a version is known by, and how else a file is known to be gone.
+SCOPES = {
+    NOW: {"accesses": "$Access a", "until": "", "join": "LEFT JOIN"},
+    SNAPSHOT: {
+        "accesses": "$Access a JOIN $SnapshotBatch b ON b.batch_id = a.batch_id",
+        "until": "AND b.snapshot_no <= %(snapshot_no)s AND a.accessed_at < %(until)s",
+        "join": "JOIN",
+    },
+}
+TOLD = {
+    NOW: """AND NOT EXISTS (SELECT 1 FROM $FileGone t
+        WHERE t.file_id = k.file_id AND t.gone_on > CAST(k.last_seen AS DATE))""",
+    SNAPSHOT: "",
+}
+
+# Contents that more than one file has or had.
+SHARED = """
+shared AS (
+    SELECT v.sha256 FROM $Version v JOIN $Blob c ON c.sha256 = v.sha256
+    WHERE c.blob_size >= %(min_bytes)s
+    GROUP BY v.sha256 HAVING COUNT(DISTINCT v.file_id) > 1
+)"""
+# Their files, but for file sets, whose content is a list of their members.
+INVOLVED = """
+involved AS (
+    SELECT DISTINCT v.file_id FROM $Version v JOIN shared s ON s.sha256 = v.sha256
+    WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = v.file_id)
+)"""
+# When each version of them was met first and last. A version that was never read comes last.
+KNOWN = """
+seen AS (
+    SELECT a.file_id, a.version_id, MIN(a.accessed_at) AS first_seen, MAX(a.accessed_at) AS last_seen
+    FROM $accesses
+    WHERE a.outcome = 'ok' AND a.file_id <> '' AND a.version_id <> '' $until
+    GROUP BY a.file_id, a.version_id
+),
+gone AS (
+    SELECT a.file_id, MAX(a.accessed_at) AS gone_at FROM $accesses
+    WHERE a.outcome = 'SourceNotFound' AND a.file_id <> '' $until
+    GROUP BY a.file_id
+),
+known AS (
+    SELECT v.file_id, v.version_id, v.sha256, v.revision, s.first_seen, s.last_seen,
+           ROW_NUMBER() OVER (
+               PARTITION BY v.file_id
+               ORDER BY CASE WHEN s.last_seen IS NULL THEN 1 ELSE 0 END, s.last_seen DESC, v.version_id
+           ) AS place
+    FROM involved i
+    JOIN $Version v ON v.file_id = i.file_id
+    $join seen s ON s.file_id = v.file_id AND s.version_id = v.version_id
+)"""
+# The version that each file has now, unless the file is gone.
+HELD = """
+held AS (
+    SELECT k.* FROM known k LEFT JOIN gone g ON g.file_id = k.file_id
+    WHERE k.place = 1 AND (g.gone_at IS NULL OR k.last_seen IS NULL OR g.gone_at < k.last_seen) $told
+)"""
+DOUBLE = """
+counted AS (SELECT h.*, COUNT(*) OVER (PARTITION BY h.sha256) AS copies FROM held h),
+double_held AS (
+    SELECT c.file_id, c.version_id, c.sha256, c.revision, c.first_seen FROM counted c
+    JOIN shared s ON s.sha256 = c.sha256
+    WHERE c.copies > 1
+)"""
+
+STATEMENTS = {
+    "sets": """
+        WITH $SHARED, $INVOLVED, $KNOWN, $HELD, $DOUBLE
+        SELECT d.sha256, d.file_id FROM double_held d ORDER BY d.sha256, d.file_id
+    """,
+    "copies": """
+        WITH $SHARED, $INVOLVED, $KNOWN, $HELD, $DOUBLE
+        SELECT d.sha256, c.blob_size, d.file_id, d.version_id, d.revision, d.first_seen,
+               f.source_system, y.source_kind
+        FROM double_held d
+        JOIN $Blob c ON c.sha256 = d.sha256
+        JOIN $File f ON f.file_id = d.file_id
+        JOIN $SourceSystem y ON y.source_system = f.source_system
+    """,
+    # Everybody who read a content that is held twice, from which file, and when first.
+    "reads": """
+        SELECT a.file_id, a.sha256, a.account_realm, a.account_login, a.on_behalf_of, MIN(a.accessed_at) AS read_at
+        FROM $accesses
+        WHERE a.outcome = 'ok' AND a.file_id <> '' AND a.version_id <> '' $until
+          AND a.sha256 IN %(among)s
+        GROUP BY a.file_id, a.sha256, a.account_realm, a.account_login, a.on_behalf_of
+    """,
+    "history": """
+        WITH $SHARED, $INVOLVED, $KNOWN, $HELD
+        SELECT k.file_id, k.version_id, k.sha256, c.blob_size, k.first_seen,
+               CASE WHEN h.file_id IS NULL THEN 0 ELSE 1 END AS present
+        FROM known k JOIN $Blob c ON c.sha256 = k.sha256
+        LEFT JOIN held h ON h.file_id = k.file_id AND h.version_id = k.version_id
+        WHERE k.file_id IN (SELECT file_id FROM held)
+    """,
+    # Dated rows: of those up to a day the last is in force; ties within a day go by id.
+    "names": """
+        SELECT n.file_id, n.file_name, n.file_path FROM (
+            SELECT x.*, ROW_NUMBER() OVER (PARTITION BY x.file_id ORDER BY x.named_on DESC, x.name_id) AS place
+            FROM $FileName x WHERE x.file_id IN %(among)s
+        ) n WHERE n.place = 1
+    """,
+    "owners": """
+        SELECT o.file_id, o.account_id, a.realm, a.login, p.person_id, p.full_name, COALESCE(w.department, '')
+        FROM (
+            SELECT x.*, ROW_NUMBER() OVER (PARTITION BY x.file_id ORDER BY x.owner_since DESC, x.account_id) AS place
+            FROM $FileOwner x WHERE x.file_id IN %(among)s
+        ) o
+        JOIN $Account a ON a.account_id = o.account_id
+        JOIN $Person p ON p.person_id = a.person_id
+        LEFT JOIN (
+            SELECT m.person_id, m.department,
+                   ROW_NUMBER() OVER (PARTITION BY m.person_id ORDER BY m.member_since DESC) AS place
+            FROM $Membership m
+        ) w ON w.person_id = p.person_id AND w.place = 1
+        WHERE o.place = 1
+    """,
+}
+
+_FRAGMENTS = {"SHARED": SHARED, "INVOLVED": INVOLVED, "KNOWN": KNOWN, "HELD": HELD, "DOUBLE": DOUBLE}
+
+
+def statement(name: str, scope: str = NOW) -> str:
+    """Return a statement with the names of the bound tables; `scope` is `NOW` or `SNAPSHOT`."""
+    words = {**_FRAGMENTS, **SCOPES[scope], "told": TOLD[scope]}
+    text = STATEMENTS[name]
+    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
+        text = expanded
+    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})

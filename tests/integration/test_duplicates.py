@@ -1,0 +1,123 @@
+"""Exact duplicates over the catalogue's rows: what counts as one, whose it is, and what it costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from deliveries import MORNING, Record, hand_in, item, read, sha256
+
+from populate.duplicates.live import Copy, exact_duplicates, exact_sets, totals
+from populate.ingest import Ingest
+from readers.source import Item
+from schemas.binding import Binding
+from schemas.catalogue import FileGone
+from schemas.identity import account_id, file_id, version_id
+from schemas.people import Account, Department, Membership, Person
+
+A, B, COPY = item("/brendan/plate.csv"), item("/brendan/other.csv"), item("/amy/copy of plate.csv", "amy")
+PLATE = b"well,value\nA1,3\n"
+
+
+def catalogue(binding: Binding, *records: Record, run: str = "run") -> None:
+    hand_in(binding, records, run)
+    Ingest.populate()
+
+
+def sets(binding: Binding, **options: int) -> list[set[str]]:
+    return [set(files) for files in exact_sets(binding, **options).values()]
+
+
+def ids(*items: Item) -> set[str]:
+    return {file_id(one.source_system, one.item_id) for one in items}
+
+
+def test_who_holds_copies_and_which_is_the_origin(binding: Binding) -> None:
+    person = account_id("acme", "amy")
+    Department.insert1({"department": "Screening"})
+    Person.insert1({"person_id": person, "full_name": "Amy Adams", "person_kind": "person"})
+    Account.insert1({"account_id": person, "realm": "acme", "login": "amy", "person_id": person})
+    Membership.insert1({"person_id": person, "member_since": "2024-01-01", "department": "Screening"})
+    s3 = Item("s3/store/bucket", "k", "plate.csv", "s3://bucket/k", "s3://bucket/k")
+    catalogue(
+        binding,
+        read(A, "amy", PLATE),
+        read(A, "carol", PLATE, day=1),
+        read(COPY, "amy", PLATE, day=2),
+        read(s3, "carol", PLATE, day=3, kind="s3"),
+    )
+    origin, copy, other = exact_duplicates(binding)
+    assert (origin.path, origin.is_origin, origin.evidence) == ("/brendan/plate.csv", True, "read")
+    assert (copy.path, copy.is_origin, copy.evidence) == ("/amy/copy of plate.csv", False, "read")
+    assert (other.source, other.owner.login, other.evidence) == ("s3/store/bucket", "", "seen")
+    assert (origin.sha256, origin.size, copy.name) == (sha256(PLATE), len(PLATE), "copy of plate.csv")
+    assert copy.first_seen == MORNING + timedelta(days=2)
+    assert (copy.owner.full_name, copy.owner.department, copy.owner.person_id) == ("Amy Adams", "Screening", person)
+    assert (origin.owner.realm, origin.owner.login) == ("acme", "brendan")
+    assert totals([origin, copy, other]) == (1, 3, 3 * len(PLATE), 0, 2 * len(PLATE))
+
+
+def test_one_file_that_many_read_is_no_duplicate(binding: Binding) -> None:
+    renamed = Item("file/lab", A.item_id, "new name.csv", "/brendan/new name.csv", A.url, owner=A.owner)
+    catalogue(binding, read(A, "amy"), read(A, "carol", day=1), read(renamed, "dora", day=2), read(A, revision="r2"))
+    assert exact_duplicates(binding) == []
+
+
+def test_only_present_versions_of_files_that_are_there_count(binding: Binding) -> None:
+    gone, back, told = item("/gone.csv"), item("/back.csv"), item("/told.csv")
+    missing = {"error": FileNotFoundError("gone")}
+    catalogue(
+        binding,
+        read(A, data=PLATE),
+        read(COPY, data=PLATE),
+        read(B, data=PLATE),
+        read(B, data=b"newer", day=1, revision="r2"),
+        read(gone, data=PLATE),
+        read(gone, day=1, **missing) | {"outcome": "SourceNotFound"},
+        read(back, data=PLATE),
+        read(back, day=1, **missing) | {"outcome": "SourceNotFound"},
+        read(back, data=PLATE, day=2),
+        read(told, data=PLATE),
+    )
+    assert sets(binding) == [ids(A, COPY, back, told)]
+    FileGone.insert1({"file_id": file_id("file/lab", "/told.csv"), "gone_on": (MORNING + timedelta(days=3)).date()})
+    assert sets(binding) == [ids(A, COPY, back)]
+    catalogue(binding, read(B, data=PLATE, day=4, revision="r3"), run="restored")
+    assert sets(binding) == [ids(A, B, COPY, back)]
+
+
+def test_empty_files_and_file_sets_are_no_duplicates(binding: Binding) -> None:
+    whole, other = item("/data"), item("/copy of data")
+    manifest = b"x" * 64
+    members = [
+        read(
+            item(f"{folder.path}/a.csv"),
+            data=PLATE,
+            part_of=(*ids(folder), version_id("r1", sha256(manifest)), "a.csv"),
+        )
+        for folder in (whole, other)
+    ]
+    catalogue(binding, read(whole, data=manifest), read(other, data=manifest), *members)
+    catalogue(binding, read(item("/0.csv"), data=b""), read(item("/1.csv"), data=b""), run="empty")
+    assert sets(binding) == [ids(item("/data/a.csv"), item("/copy of data/a.csv"))]
+    assert sets(binding, min_bytes=len(PLATE) + 1) == []
+
+
+def test_the_largest_waste_comes_first_and_questions_can_be_narrowed(binding: Binding) -> None:
+    big = b"y" * 1000
+    catalogue(
+        binding,
+        read(A, data=PLATE),
+        read(COPY, data=PLATE),
+        read(item("/x"), data=big),
+        read(item("/y", "zoe"), data=big),
+    )
+    found = exact_duplicates(binding)
+    assert [copy.size for copy in found] == [1000, 1000, len(PLATE), len(PLATE)]
+    assert _contents(exact_duplicates(binding, limit=1)) == {sha256(big)}
+    assert _contents(exact_duplicates(binding, file_id=min(ids(A)))) == {sha256(PLATE)}
+    assert _contents(exact_duplicates(binding, person_id=account_id("acme", "zoe"))) == {sha256(big)}
+    assert _contents(exact_duplicates(binding, min_bytes=500)) == {sha256(big)}
+
+
+def _contents(copies: list[Copy]) -> set[str]:
+    return {copy.sha256 for copy in copies}
