@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
@@ -65,8 +65,8 @@ class Backup(dj.Imported):
     backed_up_at : datetime(6) # UTC, by the clock of the worker
     """
 
-    settings: ClassVar[Settings | None] = None
-    """The worker's; None stands for those of the process."""
+    settings: Settings | None = None
+    """Of an instance, whose worker sets them; None stands for those of the process."""
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
         """Return an array for each of `COLUMNS`, a member of the batch an element."""
@@ -87,12 +87,12 @@ class Backup(dj.Imported):
         try:
             return store.name, fetcher.store_all(wanted)
         except BaseException:  # told to stop: the next attempt need not fetch again what is there already
-            _record_places(store.name, fetcher.outcome.places)
+            record_places(store.name, fetcher.outcome.places)
             raise
 
     def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome) -> None:
         """Record where contents are and which versions failed."""
-        _record_places(store_name, outcome.places)
+        record_places(store_name, outcome.places)
         BackupFailure.insert(_failures(key, outcome.failures.items()), skip_duplicates=True)
         # A worker that lost its connection may meet its own row, written by the one that took over.
         self.insert1({**key, "backed_up_at": datetime.now(UTC).replace(tzinfo=None)}, skip_duplicates=True)
@@ -110,7 +110,8 @@ class BackupFailure(dj.Manual):
     """
 
 
-def _record_places(store_name: str, found: Mapping[str, Place]) -> None:
+def record_places(store_name: str, found: Mapping[str, Place]) -> None:
+    """Note down where contents are kept, by SHA-256."""
     store_id = identity("store", store_name)
     if not lookup(ContentStore, "store_id", store_id=(store_id,)):
         ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from populate import facts
 from populate.facts import Rows
-from populate.lookup import add, lookup
+from populate.lookup import add, lookup, unknown
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj
 from schemas.people import Account, Person
@@ -106,33 +106,21 @@ def _rows(batch_id: str, accesses: Rows, runs: Rows, sets: Rows) -> Iterable[tup
     known_sets = {(a["file_id"], a["version_id"]) for a in sets}
     members = [a for a in accesses if (a["set_file_id"], a["set_version_id"]) in known_sets]
     things = accesses + sets
-    accounts = _unknown(Account, facts.accounts(accesses, runs), "account_id")
-    yield SourceSystem, _unknown(SourceSystem, facts.source_systems(things), "source_system")
+    accounts = unknown(Account, facts.accounts(accesses, runs), "account_id")
+    yield SourceSystem, unknown(SourceSystem, facts.source_systems(things), "source_system")
     yield Person, facts.persons(accounts)
     yield Account, accounts
-    yield File, _unknown(File, facts.files(things), "file_id")
+    yield File, unknown(File, facts.files(things), "file_id")
     yield FileName, facts.file_names(accesses)
     yield FileOwner, facts.file_owners(accesses)
     yield FileGone, facts.files_gone(accesses)
-    yield Blob, _unknown(Blob, facts.blobs(things), "sha256")
-    yield Version, _unknown(Version, facts.versions(things), "file_id", "version_id")
+    yield Blob, unknown(Blob, facts.blobs(things), "sha256")
+    yield Version, unknown(Version, facts.versions(things), "file_id", "version_id")
     yield FileSet, facts.file_sets(members)
     yield FileSetMember, facts.file_set_members(members)
-    yield Execution, _unknown(Execution, facts.executions(runs), "execution_id")
+    yield Execution, unknown(Execution, facts.executions(runs), "execution_id")
     yield ShareEdge, facts.share_edges(accesses)
     sizes = {row["sha256"]: row["blob_size"] for row in facts.blobs(accesses)}
     backups = facts.backup_members(batch_id, facts.versions(accesses), sizes)
     yield BackupBatch, facts.backup_batches(backups)
     yield BackupMember, backups
-
-
-def _unknown(table: Any, rows: Rows, *columns: str) -> Rows:
-    """Return those of `rows` that `table` does not hold yet.
-
-    Most of what is read is known already, and asking is cheaper than inserting in vain: it
-    takes no lock (on MySQL every vain insert takes one, so that workers would queue for
-    the one row of a busy source system).
-    """
-    key = table().primary_key
-    known = set(lookup(table, *key, **{name: {row[name] for row in rows} for name in columns}))
-    return [row for row in rows if tuple(row[name] for name in key) not in known]

@@ -55,6 +55,18 @@ def add(table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     query.connection.query(statement, args=[row[name] for row in rows for name in names])
 
 
+def unknown(table: Any, rows: Sequence[dict[str, Any]], *columns: str) -> list[dict[str, Any]]:
+    """Return those of `rows` that `table` does not hold yet.
+
+    Most of what is read is known already, and asking is cheaper than inserting in vain: it
+    takes no lock (on MySQL every vain insert takes one, so that workers would queue for
+    the one row of a busy source system).
+    """
+    key = table().primary_key
+    known = set(lookup(table, *key, **{name: {row[name] for row in rows} for name in columns}))
+    return [row for row in rows if tuple(row[name] for name in key) not in known]
+
+
 def _checked(table: Any, names: Collection[str]) -> Any:
     query = table()
     if unknown := [name for name in names if name not in query.heading.names]:

@@ -22,6 +22,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from data_platform.errors import (
     SourceChanged,
+    SourceError,
     SourceNotFound,
     SourceUnavailable,
     TooLarge,
@@ -32,7 +33,7 @@ from data_platform.errors import (
 from data_platform.settings import Settings
 from readers.file_access import entries_of, file_error, look_up, opened, settled, state_of, stream
 from readers.mounts import Mount, mount_table
-from readers.source import Item, Login, Revision, Sink, Source
+from readers.source import Item, Login, Refused, Revision, Sink, Source
 from schemas.identity import display_text
 
 _WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -103,16 +104,30 @@ class FileSource(Source):
         pipes and devices. What may not be read is an error: a set must not silently be a
         part of itself.
         """
+        return self.walk(folder, _raise)
+
+    def walk(self, folder: Item, refused: Refused) -> Iterator[tuple[str, Item]]:
         root = self._path(folder)
         left_out: Counter[str] = Counter()
         pending = [""]
         while pending:
             inside = pending.pop()
             deeper = []
-            for name, state in entries_of(f"{root}/{inside}"):
+            try:
+                entries = entries_of(f"{root}/{inside}")
+            except SourceError as error:
+                refused(inside, error)
+                continue
+            for name, state in entries:
                 if stat.S_ISDIR(state.st_mode):
                     deeper.append(f"{inside}{name}/")
-                elif (member := self._member(root, f"{inside}{name}", state, left_out)) is not None:
+                    continue
+                try:
+                    member = self._member(root, f"{inside}{name}", state, left_out)
+                except SourceError as error:
+                    refused(f"{inside}{name}", error)
+                    continue
+                if member is not None:
                     yield f"{inside}{name}", member
             pending.extend(reversed(deeper))
         if left_out:
@@ -218,6 +233,10 @@ class FileSource(Source):
         else:
             return self._item(target, target_state)
         return None
+
+
+def _raise(path: str, error: SourceError) -> None:
+    raise error
 
 
 def local_path(url: str) -> str:

@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from data_platform.errors import SourceError
 from data_platform.settings import Settings
 
 Sink = Callable[[bytes], object]
 """Takes the next piece of the bytes, in order."""
+
+
+Refused = Callable[[str, SourceError], object]
+"""Takes the path within a folder of what cannot be listed, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,14 @@ class Source(ABC):
     def list(self, folder: Item) -> Iterator[tuple[str, Item]]:
         """Yield path within the folder (with ``/``) and item of every file below `folder`."""
         raise NotImplementedError(f"{self.kind} has no folders")
+
+    def walk(self, folder: Item, refused: Refused) -> Iterator[tuple[str, Item]]:
+        """Yield the same as `list`, but tell `refused` of what cannot be listed, and go on.
+
+        The path of the folder itself is empty. A source whose lists come whole or not at all
+        need not override this.
+        """
+        return self.list(folder)
 
     def reopen(self, source_system: str, item_id: str) -> Item:
         """Return the item that the catalogue knows by these, with the worker's credentials."""

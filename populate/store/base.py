@@ -62,13 +62,19 @@ def checked_object_name(object_name: str) -> str:
 class Writer(ABC):
     """Takes the bytes of one content, in order; a context manager that aborts unless committed."""
 
-    def __init__(self, sha256: str, size: int | None) -> None:
-        self.object_name = object_name_of(sha256)
-        self.sha256 = sha256
+    def __init__(self, sha256: str | None, size: int | None) -> None:
+        if sha256 is not None:
+            object_name_of(sha256)  # refuses what is no hash
+        self.sha256 = sha256 or ""
         self.size = size
         self.received = 0
         self._digest = hashlib.sha256()
         self._ended = False
+
+    @property
+    def object_name(self) -> str:
+        """The object's name; not known before `commit` where the hash was not announced."""
+        return object_name_of(self.sha256)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes.
@@ -85,7 +91,7 @@ class Writer(ABC):
         self.received += len(view)
         if self.size is not None and self.received > self.size:
             self.abort()
-            raise BlobDamaged(f"More than the announced {self.size} bytes came for {self.sha256}. Read the item again.")
+            raise BlobDamaged(f"More than the announced {self.size} bytes came for {self._called}. Read it again.")
         self._digest.update(view)
         try:
             self._append(view)
@@ -130,15 +136,22 @@ class Writer(ABC):
     def _check_open(self) -> None:
         if self._ended:
             raise StoreError(
-                f"The writer of {self.sha256} was committed or aborted before. Ask the store for a new one."
+                f"The writer of {self._called} was committed or aborted before. Ask the store for a new one."
             )
 
     def _check_content(self) -> None:
         digest = self._digest.hexdigest()
         if self.size is not None and self.received != self.size:
-            raise BlobDamaged(f"{self.received} of the announced {self.size} bytes came for {self.sha256}. Read again.")
+            raise BlobDamaged(
+                f"{self.received} of the announced {self.size} bytes came for {self._called}. Read again."
+            )
+        self.sha256, self.size = self.sha256 or digest, self.received
         if digest != self.sha256:
             raise BlobDamaged(f"The bytes have the SHA-256 {digest} and not {self.sha256}. Read the item again.")
+
+    @property
+    def _called(self) -> str:
+        return self.sha256 or "a content without announced hash"
 
     @abstractmethod
     def _append(self, chunk: memoryview) -> None:
@@ -164,8 +177,8 @@ class Store(ABC):
     """Stable identity without secrets, at most 255 characters, as ``folder:/data/store``."""
 
     @abstractmethod
-    def writer(self, sha256: str, size: int | None) -> Writer:
-        """Return a writer for the content `sha256` of `size` bytes (None = not known yet)."""
+    def writer(self, sha256: str | None, size: int | None) -> Writer:
+        """Return a writer for the content `sha256` of `size` bytes (None = not known yet, for either)."""
 
     @abstractmethod
     def read(self, place: Place) -> Iterator[bytes]:

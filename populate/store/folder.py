@@ -55,7 +55,7 @@ class FolderStore(Store):
         except OSError as error:
             raise translated(error, self.root) from error
 
-    def writer(self, sha256: str, size: int | None) -> FolderWriter:
+    def writer(self, sha256: str | None, size: int | None) -> FolderWriter:
         return FolderWriter(self, sha256, size)
 
     def read(self, place: Place) -> Iterator[bytes]:
@@ -109,10 +109,9 @@ class FolderStore(Store):
 class FolderWriter(Writer):
     """Writes one content to a file in ``incoming`` and links it to its name."""
 
-    def __init__(self, store: FolderStore, sha256: str, size: int | None) -> None:
+    def __init__(self, store: FolderStore, sha256: str | None, size: int | None) -> None:
         super().__init__(sha256, size)
         self._store = store
-        self._target = store.root / self.object_name
         try:
             self._descriptor, self._path = create_locked(store.incoming)
         except OSError as error:
@@ -140,9 +139,10 @@ class FolderWriter(Writer):
         self._discard()
 
     def _link(self) -> None:
-        if not link_new(self._path, self._target) and self._store.size(self.object_name) != self.received:
+        target = self._store.root / self.object_name
+        if not link_new(self._path, target) and self._store.size(self.object_name) != self.received:
             # What is there has the wrong size, so it cannot be the content: damaged, and healed here.
-            self._path.replace(self._target)
+            self._path.replace(target)
 
     def _discard(self) -> None:
         with suppress(OSError):

@@ -12,10 +12,10 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
-from tempfile import gettempdir
-from typing import Any
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import obstore
@@ -87,7 +87,7 @@ class BucketStore(Store):
         self._enforced: Enforced | None = None
         self._lock = threading.Lock()
 
-    def writer(self, sha256: str, size: int | None) -> BucketWriter:
+    def writer(self, sha256: str | None, size: int | None) -> BucketWriter:
         return BucketWriter(self, sha256, size)
 
     def read(self, place: Place) -> Iterator[bytes]:
@@ -223,31 +223,42 @@ class BucketStore(Store):
 
 
 class BucketWriter(Writer):
-    """Keeps a small content in memory until its hash is known; sends a large one in parts."""
+    """Keeps a small content in memory until its hash is known; sends a large one in parts.
 
-    def __init__(self, store: BucketStore, sha256: str, size: int | None) -> None:
+    A large one whose hash is not known yet waits in a temporary file: an object cannot be renamed.
+    """
+
+    def __init__(self, store: BucketStore, sha256: str | None, size: int | None) -> None:
         super().__init__(sha256, size)
         self._store = store
         self._buffer = bytearray()
+        self._waiting: IO[bytes] | None = None
         self._upload: Multipart | None = None
         self._present = False
 
     def _append(self, chunk: memoryview) -> None:
         if self._present:
             return
-        if self._upload is None and len(self._buffer) + len(chunk) <= AT_ONCE:
+        if self._upload is None and self._waiting is None and len(self._buffer) + len(chunk) <= AT_ONCE:
             self._buffer += chunk
             return
-        try:
-            self._send(chunk)
-        except FAILURES as error:
-            raise refusal(error).error(self._store.name) from None
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreFull(
-                f"A part of an upload cannot be kept here ({error.strerror}). Make room in {gettempdir()}."
-            ) from error
+        with _translating(self._store.name):
+            if self.sha256:
+                self._send(chunk)
+            else:
+                self._keep(chunk)
+
+    def _keep(self, chunk: memoryview) -> None:
+        if self._waiting is None:
+            self._waiting = TemporaryFile()  # noqa: SIM115 - `_discard` closes it
+            self._waiting.write(self._buffer)
+            self._buffer = bytearray()
+        self._waiting.write(chunk)
+
+    def _send_kept(self, kept: IO[bytes]) -> None:
+        kept.seek(0)
+        while not self._present and (piece := kept.read(CHUNK)):
+            self._send(memoryview(piece))
 
     def _send(self, chunk: memoryview) -> None:
         if self._upload is None:
@@ -260,11 +271,14 @@ class BucketWriter(Writer):
         self._upload.write(chunk)
 
     def _publish(self) -> None:
+        if self._waiting is not None:
+            with _translating(self._store.name):
+                self._send_kept(self._waiting)
         if self._upload is not None:
             self._complete(self._upload)
         elif not self._present:
             self._store.put(self.object_name, bytes(self._buffer))
-            self._buffer = bytearray()
+        self._discard_kept()
 
     def _complete(self, upload: Multipart) -> None:
         found = self._store.size(self.object_name)
@@ -278,9 +292,30 @@ class BucketWriter(Writer):
         self._store.check_size(self.object_name, self.received)
 
     def _discard(self) -> None:
-        self._buffer = bytearray()
+        self._discard_kept()
         if self._upload is not None:
             self._upload.abort()
+
+    def _discard_kept(self) -> None:
+        self._buffer = bytearray()
+        if self._waiting is not None:
+            with suppress(OSError):  # what was not written yet does not matter
+                self._waiting.close()
+
+
+@contextmanager
+def _translating(name: str) -> Iterator[None]:
+    """Raise the errors of ours for what happens while parts of an upload are kept and sent."""
+    try:
+        yield
+    except FAILURES as error:
+        raise refusal(error).error(name) from None
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreFull(
+            f"A part of an upload cannot be kept here ({error.strerror}). Make room in {gettempdir()}."
+        ) from error
 
 
 def _parts_of(url: str) -> tuple[str, str]:

@@ -71,6 +71,28 @@ class StoreContract(ABC):
             assert get(store, place) == content
         assert self.leftovers(store) == []
 
+    def test_a_content_without_announced_hash_is_named_by_its_own(self, store: Store) -> None:
+        for size in (0, 1000, AT_ONCE + MIB):
+            content = content_of_size(size, seed=3)
+            for announced in (None, size):
+                with store.writer(None, announced) as writer:
+                    for start in range(0, size, MIB - 1):
+                        writer.write(content[start : start + MIB - 1])
+                    place = writer.commit()
+                assert (writer.sha256, place) == (
+                    sha256_of(content),
+                    Place(object_name_of(sha256_of(content)), 0, size),
+                )
+                assert get(store, place) == content
+        with store.writer(None, None) as writer:
+            writer.write(content)
+        with store.writer(None, 3) as writer:
+            writer.write(b"ab")
+            with pytest.raises(BlobDamaged):
+                writer.commit()
+        assert len(list(store.objects())) == 3
+        assert self.leftovers(store) == []
+
     def test_a_place_may_be_a_piece_of_an_object(self, store: Store) -> None:
         size = AT_ONCE + MIB
         content = content_of_size(size)
