@@ -22,25 +22,33 @@ from data_platform.version import __version__
 if TYPE_CHECKING:
     from data_platform import errors as errors
     from data_platform import settings as settings
+    from data_platform.face import asked as asked
     from data_platform.face import check as check
+    from data_platform.face import collaborators as collaborators
     from data_platform.face import deploy as deploy
+    from data_platform.face import findable as findable
     from data_platform.face import flush as flush
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
     from data_platform.face import read_http as read_http
     from data_platform.face import read_s3 as read_s3
     from data_platform.face import restore as restore
+    from data_platform.face import similar_analyses as similar_analyses
     from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
+    from data_platform.face import who as who
     from data_platform.face import worker as worker
     from readers.autolog import autolog as autolog
 
 __all__ = [
     "__version__",
+    "asked",
     "autolog",
     "check",
+    "collaborators",
     "deploy",
     "errors",
+    "findable",
     "flush",
     "read",
     "read_file",
@@ -48,8 +56,10 @@ __all__ = [
     "read_s3",
     "restore",
     "settings",
+    "similar_analyses",
     "snapshot",
     "status",
+    "who",
     "worker",
 ]
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from populate.check import Problem
+    from populate.who.analyses import Analysis
+    from populate.who.asker import Asker
+    from populate.who.together import Collaborator
+    from populate.who.whom import Suggestion
 
 Link = str | PathLike[str]
 
@@ -189,3 +193,128 @@ def snapshot(day: date | None = None) -> int:
     number = take_snapshot(bind_all(settings()), day)
     SiloMetric.populate({"snapshot_no": number})
     return number
+
+
+def who(about: Link, *, limit: int = 5) -> list[Suggestion]:
+    """Return whom to ask about a file or a kind of data: ranked, each with the reason and the way to them.
+
+    Parameters
+    ----------
+    about
+        A link or path, or words: of names of files, of people and departments, of scripts.
+    limit
+        People to return, at most.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If no connection can be had.
+
+    Notes
+    -----
+    Only files that the caller may know count, and those whose owner lets them be found; of the latter
+    no name is told, only how many there are. Whoever left or chose not to be named is not.
+    """
+    from os import fspath
+
+    from populate.who.link import is_link, item_of, last_part
+    from populate.who.whom import about_item, about_text
+
+    question, here = fspath(about), _asker()
+    if not is_link(question):
+        return about_text(here, question, limit)
+    item = item_of(here, question, settings())
+    known = about_item(here, item, limit) if item is not None else []
+    return known or about_text(here, last_part(question), limit)
+
+
+def collaborators(person: str = "", *, new: bool = False, limit: int = 10) -> list[Collaborator]:
+    """Return who works on the same data as a person: ranked, each with the reason.
+
+    Parameters
+    ----------
+    person
+        Login or full name; the caller unless given.
+    new
+        Leave out those who exchange files with the person already.
+
+    Raises
+    ------
+    RestrictionError
+        If nobody is called so, or several people are.
+    """
+    from populate.who.asker import find_colleague, oneself
+    from populate.who.together import collaborators_of
+
+    here = _asker()
+    return collaborators_of(here, find_colleague(here, person) if person else oneself(here), limit, new)
+
+
+def similar_analyses(execution: str, *, limit: int = 10) -> list[Analysis]:
+    """Return the runs that read most of what a run read: ranked, each with the reason.
+
+    Parameters
+    ----------
+    execution
+        ``execution_id`` of a run of one's own, or of another that one may know.
+
+    Raises
+    ------
+    RestrictionError
+        If there is no such run, or it may not be known.
+    """
+    from populate.who.analyses import similar_to
+
+    return similar_to(_asker(), execution, limit)
+
+
+def asked(person: str, outcome: str = "") -> str:
+    """Record that the caller asked a colleague, or what came of it, and return the id of the ask.
+
+    Parameters
+    ----------
+    person
+        Login or full name.
+    outcome
+        Empty when asking; afterwards ``answered``, ``redirected`` (they named somebody better) or ``silent``.
+
+    Raises
+    ------
+    RestrictionError
+        If nobody is called so, there is no such outcome, or nobody was asked.
+    """
+    from populate.who.asker import find_colleague
+    from populate.who.asks import record_ask, record_outcome
+
+    here = _asker()
+    colleague = find_colleague(here, person)
+    return record_outcome(here, colleague, outcome) if outcome else record_ask(here, colleague)
+
+
+def findable(choice: str = "") -> str:
+    """Return how far colleagues are pointed to the caller, having changed it if `choice` is given.
+
+    Parameters
+    ----------
+    choice
+        ``closed``: never; ``known``: by files that the colleague may see; ``open``: by how many others fit,
+        too, without their names, and by scripts.
+
+    Raises
+    ------
+    RestrictionError
+        If there is no such choice.
+    """
+    from populate.who.asker import choose, chosen
+
+    here = _asker()
+    if choice:
+        choose(here, choice)
+    return choice or chosen(here)
+
+
+def _asker() -> Asker:
+    from populate.pipeline import bind_all
+    from populate.who.asker import asker
+
+    return asker(bind_all(settings()), settings())

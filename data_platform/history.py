@@ -13,7 +13,6 @@ import os
 import re
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +38,7 @@ from readers.event import access_record, consumer
 from readers.fileset import members_of
 from readers.outbox import outbox
 from readers.registry import source_for
+from readers.seeing import see
 from readers.shipper import flush
 from readers.source import Item, Source
 from schemas.catalogue import FileSet
@@ -251,26 +251,3 @@ def bring_from_store(cache: Cache, store: Store, sha256: str) -> None:
         if incoming.sha256 != sha256:
             raise BlobDamaged(f"The backup of sha256:{sha256} is damaged. Run `data-platform check --verify-data`.")
         incoming.commit()
-
-
-class _Seen(Exception):
-    """The first bytes have arrived; the rest is not wanted."""
-
-
-def see(source: Source, item: Item) -> None:
-    """Have the source open an item, so that it can refuse; nothing is kept.
-
-    Raises
-    ------
-    SourceError
-        If the source does not let this account read the item.
-    """
-    if item.is_folder:
-        next(iter(source.list(item)), None)
-        return
-    with suppress(_Seen):
-        source.download(item, source.revision(item), _stop)
-
-
-def _stop(piece: bytes) -> None:
-    raise _Seen

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 
 from data_platform.settings import Settings
 from populate import backup, ingest, releases, silo, snapshot
+from schemas import asking
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
     *releases.RELEASES,
     *CORE,
+    ("asking", asking.schema),
     ("ingest", ingest.schema),
     ("backup", backup.schema),
     ("snapshot", snapshot.schema),

@@ -3,7 +3,7 @@
 ============ ===========================================================================
 reader       adds to the inbox of accesses, and sees and changes nothing, not even its own
 worker       reads all; adds results and accesses; keeps the queues; deletes nothing
-dashboard    reads all
+dashboard    reads all; adds what people tell through it
 steward      reads all; keeps people, departments and accounts; has backups tried again
 ============ ===========================================================================
 
@@ -23,7 +23,7 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, SnapshotBatch
-from schemas import catalogue, declared, people, sharing
+from schemas import asking, catalogue, declared, people, sharing
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
@@ -42,6 +42,10 @@ INGESTED = (
 )
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
 REQUESTED = (BackupBatch, BackupMember, Snapshot, SnapshotBatch, SiloParameter)
+# What people tell through the dashboard, which acts for them.
+TOLD = (asking.Ask, asking.AskOutcome, asking.PersonAskChoice)
+# What a steward decides for all who have not.
+DECIDED = (asking.CompanyAskChoice, asking.PersonAskChoice)
 
 
 class Grant(NamedTuple):
@@ -132,13 +136,13 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
     return {
         "reader": _each(INBOX, "INSERT"),
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
-        "dashboard": {},
-        "steward": {**_each(PEOPLE, "INSERT", "UPDATE", "DELETE"), **_each(REQUESTED, "INSERT")},
+        "dashboard": _each(TOLD, "INSERT"),
+        "steward": {**_each(PEOPLE, "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED), "INSERT")},
     }
 
 
 def _results() -> list[Any]:
-    others = {id(schema) for _, schema in (*CORE, *RELEASES)}
+    others = {id(schema) for _, schema in (*CORE, *RELEASES)} | {id(asking.schema)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]
 

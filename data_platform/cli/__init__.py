@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from data_platform.cli.catalogue import check, restore, status, worker
+from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.failure import Sentences
 from data_platform.cli.insight import snapshot
 from data_platform.cli.operate import deploy, doctor
@@ -30,4 +31,6 @@ def main(debug: bool) -> None:
 
 
 for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doctor, dashboard, demo, demo_story):
+    main.add_command(_verb)
+for _verb in (who, collaborators, asked, findable):
     main.add_command(_verb)

@@ -41,6 +41,8 @@ INGESTED = {
     *("file_set", "file_set_member", "execution", "share_edge"),
 }
 CORE = {"people", "catalogue", "sharing"}
+TOLD = {"ask", "ask_outcome", "person_ask_choice"}
+DECIDED = {"company_ask_choice", "person_ask_choice"}
 REQUESTED = {"backup_batch", "backup_member", "snapshot", "snapshot_batch"}
 REFUSALS = {1044, 1142, 1143, 1227}
 
@@ -84,11 +86,13 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     verbs = {"SELECT"}
     if role == "worker" and table.startswith("~~"):
         return set(VERBS)
-    if role == "worker" and data and (schema not in CORE | {"releases"} or table in INGESTED | INBOX):
+    if role == "worker" and data and (schema not in CORE | {"releases", "asking"} or table in INGESTED | INBOX):
         verbs.add("INSERT")
     if role == "steward" and schema == "people" and table in PEOPLE:
         return set(VERBS)
-    if role == "steward" and (name in REQUESTED or table == "#silo_parameter"):
+    if role == "dashboard" and table in TOLD:
+        verbs.add("INSERT")
+    if role == "steward" and (name in REQUESTED | DECIDED or table == "#silo_parameter"):
         verbs.add("INSERT")
     return verbs
 

@@ -1,0 +1,269 @@
+"""The SQL of whom to ask, for PostgreSQL and MySQL alike.
+
+Everything that is ranked, counted or followed goes through the fragment ``seen``: the files
+that the asker may know, and those whose owner lets them be found. What is in neither does not
+exist for any of these statements, so no answer can depend on it.
+
+``$Table`` stands for a table's full name, ``$fragment`` for one of `FRAGMENTS`, ``%(name)s`` for a
+parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from schemas.asking import PersonAskChoice
+from schemas.catalogue import FileName, FileOwner
+from schemas.people import Account, Departure, Membership, Person
+from schemas.sharing import Access, Execution, Permission, PermissionEnded, ShareEdge
+
+TABLES = (
+    Access,
+    Account,
+    Departure,
+    Execution,
+    FileName,
+    FileOwner,
+    Membership,
+    Permission,
+    PermissionEnded,
+    Person,
+    PersonAskChoice,
+    ShareEdge,
+)
+
+CHOSEN = """
+chosen AS (
+    SELECT person_id, ask_choice FROM (
+        SELECT person_id, ask_choice,
+               ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY chosen_at DESC) AS place
+        FROM $PersonAskChoice WHERE chosen_at <= %(now)s
+    ) c WHERE place = 1
+)"""
+OWNED = """
+owned AS (
+    SELECT file_id, account_id FROM (
+        SELECT file_id, account_id,
+               ROW_NUMBER() OVER (PARTITION BY file_id ORDER BY owner_since DESC, account_id) AS place
+        FROM $FileOwner
+    ) o WHERE place = 1
+)"""
+
+# What the asker may know, each with the last day on which they could see what it is called: whoever
+# only read a file does not learn what it was called later.
+KNOWN = """
+known AS (
+    SELECT file_id, MAX(until) AS until FROM (
+        SELECT file_id, CAST(MAX(accessed_at) AS DATE) AS until FROM $Access
+        WHERE account_id IN %(mine)s AND outcome = 'ok' AND file_id <> '' GROUP BY file_id
+        UNION ALL
+        SELECT file_id, MAX(shared_on) AS until FROM $ShareEdge
+        WHERE consumer_id IN %(mine)s AND channel = 'read' GROUP BY file_id
+        UNION ALL
+        SELECT file_id, CAST(%(forever)s AS DATE) AS until FROM owned WHERE account_id IN %(mine)s
+        UNION ALL
+        SELECT p.file_id, CAST(%(forever)s AS DATE) AS until FROM $Permission p
+        WHERE p.grantee_id IN %(mine)s AND p.grantee_kind = 'account'
+          AND NOT EXISTS (SELECT 1 FROM $PermissionEnded e
+                          WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id
+                            AND e.granted_since = p.granted_since)
+    ) k GROUP BY file_id
+)"""
+SEEN = """
+seen AS (
+    SELECT file_id, MAX(until) AS until, MAX(known) AS known FROM (
+        SELECT file_id, until, 1 AS known FROM known
+        UNION ALL
+        SELECT o.file_id, CAST(%(forever)s AS DATE) AS until, 0 AS known FROM owned o
+        JOIN $Account a ON a.account_id = o.account_id
+        LEFT JOIN chosen c ON c.person_id = a.person_id
+        WHERE COALESCE(c.ask_choice, %(default)s) = 'open'
+    ) s GROUP BY file_id
+)"""
+WORKED = """
+worked AS (
+    SELECT person_id, department, title FROM (
+        SELECT person_id, department, title,
+               ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY member_since DESC) AS place
+        FROM $Membership WHERE member_since <= %(today)s
+    ) m WHERE place = 1
+)"""
+
+# Runs whose script the asker may be told of: their own, those of a repository that they run from
+# too, and those of people who are open.
+RUNS = """
+runs AS (
+    SELECT e.execution_id, e.account_id, a.person_id, e.entry_point, e.repository, e.started_at
+    FROM $Execution e
+    JOIN $Account a ON a.account_id = e.account_id
+    LEFT JOIN chosen c ON c.person_id = a.person_id
+    WHERE e.account_id IN %(mine)s OR COALESCE(c.ask_choice, %(default)s) = 'open'
+       OR (e.repository <> '' AND e.repository IN (
+              SELECT m.repository FROM $Execution m WHERE m.account_id IN %(mine)s))
+)"""
+NAMEABLE = """
+nameable AS (
+    SELECT p.person_id, p.full_name, p.person_kind, COALESCE(w.department, '') AS department,
+           COALESCE(w.title, '') AS title
+    FROM $Person p
+    LEFT JOIN chosen c ON c.person_id = p.person_id
+    LEFT JOIN worked w ON w.person_id = p.person_id
+    WHERE p.person_kind <> 'service' AND COALESCE(c.ask_choice, %(default)s) <> 'closed'
+      AND NOT EXISTS (SELECT 1 FROM $Departure d
+                      WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s)
+)"""
+SIGHT = "$chosen, $owned, $known, $seen"
+
+FRAGMENTS = {
+    "chosen": CHOSEN,
+    "owned": OWNED,
+    "known": KNOWN,
+    "seen": SEEN,
+    "worked": WORKED,
+    "runs": RUNS,
+    "nameable": NAMEABLE,
+    "sight": SIGHT,
+}
+
+STATEMENTS = {
+    "people": "WITH $chosen, $worked, $nameable SELECT * FROM nameable WHERE person_id IN %(people)s",
+    "departments": "WITH $worked SELECT person_id, department FROM worked WHERE person_id IN %(people)s",
+    "directory": """
+        WITH $chosen, $worked, $nameable
+        SELECT person_id, full_name, department, title FROM nameable
+        WHERE person_kind <> 'unknown' AND person_id <> %(me)s AND ($match)
+    """,
+    "directory_size": "WITH $chosen, $worked, $nameable SELECT COUNT(*) FROM nameable WHERE person_kind <> 'unknown'",
+    "names": """
+        WITH $sight, named AS (
+            SELECT n.file_id, n.file_name, n.file_path, s.known,
+                   ROW_NUMBER() OVER (PARTITION BY n.file_id ORDER BY n.named_on DESC, n.name_id) AS place
+            FROM $FileName n JOIN seen s ON s.file_id = n.file_id AND n.named_on <= s.until
+        )
+        SELECT file_id, file_name, file_path, known FROM named n WHERE place = 1 AND ($match)
+    """,
+    "names_of": """
+        WITH $sight, named AS (
+            SELECT n.file_id, n.file_name, s.known,
+                   ROW_NUMBER() OVER (PARTITION BY n.file_id ORDER BY n.named_on DESC, n.name_id) AS place
+            FROM $FileName n JOIN seen s ON s.file_id = n.file_id AND n.named_on <= s.until
+            WHERE n.file_id IN %(files)s
+        )
+        SELECT file_id, file_name, known FROM named WHERE place = 1
+    """,
+    "files_size": "WITH $sight SELECT COUNT(*) FROM seen",
+    "scripts": """
+        WITH $chosen, $worked, $nameable, $runs
+        SELECT r.person_id, r.entry_point, r.repository, MAX(r.started_at) AS last_run
+        FROM runs r JOIN nameable n ON n.person_id = r.person_id
+        WHERE r.person_id <> %(me)s AND ($match)
+        GROUP BY r.person_id, r.entry_point, r.repository
+    """,
+    "scripts_size": """
+        WITH $chosen, $worked, $nameable, $runs
+        SELECT COUNT(*) FROM (SELECT DISTINCT r.person_id, r.entry_point, r.repository
+                              FROM runs r JOIN nameable n ON n.person_id = r.person_id
+                              WHERE r.person_id <> %(me)s) s
+    """,
+    "owners": """
+        SELECT f.file_id, a.person_id, f.owner_since, f.account_id
+        FROM $FileOwner f JOIN $Account a ON a.account_id = f.account_id
+        WHERE f.file_id IN %(files)s
+    """,
+    "reads": """
+        SELECT file_id, account_realm, account_login, on_behalf_of, CAST(accessed_at AS DATE) AS day
+        FROM $Access WHERE file_id IN %(files)s AND outcome = 'ok'
+        GROUP BY file_id, account_realm, account_login, on_behalf_of, CAST(accessed_at AS DATE)
+    """,
+    "touched": """
+        WITH $sight
+        SELECT person_id, COUNT(DISTINCT file_id) FROM (
+            SELECT a.person_id, x.file_id FROM $Access x
+            JOIN $Account a ON a.account_id = x.account_id JOIN seen s ON s.file_id = x.file_id
+            WHERE a.person_id IN %(people)s AND x.outcome = 'ok'
+            UNION
+            SELECT a.person_id, x.file_id FROM $ShareEdge x
+            JOIN $Account a ON a.account_id = x.consumer_id JOIN seen s ON s.file_id = x.file_id
+            WHERE a.person_id IN %(people)s
+            UNION
+            SELECT a.person_id, o.file_id FROM owned o
+            JOIN $Account a ON a.account_id = o.account_id JOIN seen s ON s.file_id = o.file_id
+            WHERE a.person_id IN %(people)s
+        ) t GROUP BY person_id
+    """,
+    "exchanged": """
+        WITH $sight
+        SELECT p.person_id AS producer, c.person_id AS consumer, COUNT(DISTINCT e.file_id) AS files
+        FROM $ShareEdge e
+        JOIN seen s ON s.file_id = e.file_id
+        JOIN $Account p ON p.account_id = e.producer_id
+        JOIN $Account c ON c.account_id = e.consumer_id
+        WHERE p.person_id <> c.person_id AND (p.person_id IN %(people)s OR c.person_id IN %(people)s)
+        GROUP BY p.person_id, c.person_id
+    """,
+    "used": """
+        WITH $sight, used AS (
+            SELECT a.person_id, x.file_id FROM $Access x
+            JOIN $Account a ON a.account_id = x.account_id JOIN seen s ON s.file_id = x.file_id
+            WHERE x.outcome = 'ok'
+            UNION
+            SELECT a.person_id, x.file_id FROM $ShareEdge x
+            JOIN $Account a ON a.account_id = x.consumer_id JOIN seen s ON s.file_id = x.file_id
+            UNION
+            SELECT a.person_id, o.file_id FROM owned o
+            JOIN $Account a ON a.account_id = o.account_id JOIN seen s ON s.file_id = o.file_id
+        ), crowd AS (SELECT file_id, COUNT(*) AS people FROM used GROUP BY file_id)
+        SELECT u.person_id, u.file_id, k.people, (SELECT COUNT(DISTINCT person_id) FROM used) AS everybody
+        FROM used mine
+        JOIN crowd k ON k.file_id = mine.file_id
+        JOIN used u ON u.file_id = mine.file_id
+        WHERE mine.person_id = %(person)s AND u.person_id <> %(person)s AND k.people <= %(crowd)s
+    """,
+    "run": """
+        WITH $sight, $runs
+        SELECT e.execution_id, a.person_id, e.entry_point, e.repository, e.started_at
+        FROM $Execution e JOIN $Account a ON a.account_id = e.account_id
+        WHERE e.execution_id IN %(runs)s
+          AND (EXISTS (SELECT 1 FROM runs r WHERE r.execution_id = e.execution_id)
+               OR EXISTS (SELECT 1 FROM $Access x JOIN owned o ON o.file_id = x.file_id
+                          WHERE x.execution_id = e.execution_id AND x.outcome = 'ok'
+                            AND o.account_id IN %(mine)s))
+    """,
+    "inputs": """
+        WITH $sight
+        SELECT DISTINCT x.file_id FROM $Access x JOIN seen s ON s.file_id = x.file_id
+        WHERE x.execution_id IN %(runs)s AND x.outcome = 'ok'
+    """,
+    "runs_of_inputs": """
+        WITH $chosen, $runs
+        SELECT x.execution_id, x.file_id, a.person_id, e.entry_point, e.repository, e.started_at,
+               CASE WHEN EXISTS (SELECT 1 FROM runs r WHERE r.execution_id = e.execution_id)
+                    THEN 1 ELSE 0 END AS told
+        FROM (SELECT DISTINCT execution_id, file_id FROM $Access
+              WHERE file_id IN %(files)s AND outcome = 'ok') x
+        JOIN $Execution e ON e.execution_id = x.execution_id
+        JOIN $Account a ON a.account_id = e.account_id
+    """,
+    "runs_size": """
+        WITH $sight
+        SELECT COUNT(DISTINCT x.execution_id) FROM $Access x JOIN seen s ON s.file_id = x.file_id
+        WHERE x.outcome = 'ok'
+    """,
+}
+
+
+def statement(name: str, columns: tuple[str, ...] = (), terms: int = 0) -> str:
+    """Return a statement with the names of the bound tables.
+
+    Parameters
+    ----------
+    columns, terms
+        Columns that have to contain one of the parameters ``term0``, ``term1`` …, of which
+        there are `terms`; only for statements that match text.
+    """
+    match = " OR ".join(f"LOWER({column}) LIKE %(term{n})s" for column in columns for n in range(terms)) or "1 = 1"
+    text = STATEMENTS[name]
+    words = {**FRAGMENTS, "match": match}
+    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
+        text = expanded
+    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
