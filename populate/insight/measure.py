@@ -12,9 +12,10 @@ Miller 2011 (two-way clustering), Benjamini & Hochberg 1995.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -88,7 +89,9 @@ def measure(people: pd.DataFrame, ties: pd.DataFrame, parameters: SiloParameters
     ValueError
         If a column is missing or a person is listed twice.
     """
-    _check(people, ties)
+    require_columns(people.columns, {"person", "department"})
+    require_columns(ties.columns, {"producer", "consumer", "weight"})
+    listed_once(people["person"])
     codes = pd.Index(people["person"])
     departments = pd.Categorical(people["department"].astype(str))
     with duckdb.connect(config={"threads": 2, "memory_limit": "1200MB"}) as connection:
@@ -128,11 +131,15 @@ def sql(name: str) -> str:
     return files("populate.insight").joinpath("sql", f"{name}.sql").read_text()
 
 
-def _check(people: pd.DataFrame, ties: pd.DataFrame) -> None:
-    for frame, columns in ((people, {"person", "department"}), (ties, {"producer", "consumer", "weight"})):
-        if missing := columns - set(frame.columns):
-            raise ValueError(f"missing columns: {', '.join(sorted(missing))}")
-    if people["person"].duplicated().any():
+def require_columns(present: Iterable[str], needed: set[str]) -> None:
+    """Raise ValueError unless a table has all these columns."""
+    if missing := needed - set(present):
+        raise ValueError(f"missing columns: {', '.join(sorted(missing))}")
+
+
+def listed_once(persons: pd.Series[Any]) -> None:
+    """Raise ValueError if a person is listed twice."""
+    if persons.duplicated().any():
         raise ValueError("a person is listed twice; use one row per person and department, as ann@A")
 
 

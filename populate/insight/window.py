@@ -103,13 +103,16 @@ def tie_up(engine: duckdb.DuckDBPyConnection, stints: pd.DataFrame, first: date,
     engine.execute(f"CREATE TABLE attributed AS {sql('attributed')}")
     ties = engine.execute(sql("ties")).df()
     left_out = engine.execute(sql("left_out")).fetchall()
+    return Window(nodes(stints, first, last), _named(ties), {reason: int(rows) for reason, rows, _ in left_out})
+
+
+def nodes(stints: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
+    """Return person (``id@department``) and department of everybody who was there between two days, these included."""
     begin, end = (first - MONDAY).days, (last - MONDAY).days
     present = stints[~stints["service"] & (stints["since_day"] <= end) & (stints["until_day"] > begin)]
-    nodes = present["person"] + "@" + present["department"]
-    people = pd.DataFrame({"person": nodes, "department": present["department"]}).drop_duplicates(
-        "person", ignore_index=True
-    )
-    return Window(people, _named(ties), {reason: int(rows) for reason, rows, _ in left_out})
+    named = present["person"] + "@" + present["department"]
+    frame = pd.DataFrame({"person": named, "department": present["department"]})
+    return frame.drop_duplicates("person", ignore_index=True)
 
 
 def _named(ties: pd.DataFrame) -> pd.DataFrame:

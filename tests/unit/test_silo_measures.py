@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from offices import DATA, EXPECTED, INVS13, OUR_NAMES, TOY, invs13, toy_edges, toy_stints
 
 from populate.insight.indices import coleman_index, gini, permutation_sd, quasi_independence
 from populate.insight.measure import SiloParameters, SiloReport, measure
-from populate.insight.window import FOREVER, MONDAY, tie_up
+from populate.insight.window import MONDAY, tie_up
 
-DATA = Path(__file__).parents[1] / "data" / "silos"
-EXPECTED: dict[str, Any] = json.loads((DATA / "expected.json").read_text())
-INVS13 = EXPECTED["datasets"]["invs13"]
-OUR_NAMES = {
-    "segregation": "silo_index",
-    "permutation_sd_cross_share": "permutation_sd",
-    "permutation_z_cross_share": "permutation_z",
-    "jackknife_se_cross_share": "cross_share_se",
-}
 NOT_BUILT = {  # expert figures that are no headline
     "assortativity", "modularity_departments", "gini_received", "pairs_connected", "pairs_connected_3",
     "reach2_people", "reach2_pairs",
 }  # fmt: skip
-
-
-def invs13() -> tuple[pd.DataFrame, pd.DataFrame]:
-    contacts = pd.read_csv(DATA / "invs13_contacts.csv.gz")
-    both = [contacts.rename(columns={"a": p, "b": c}) for p, c in (("producer", "consumer"), ("consumer", "producer"))]
-    ties = pd.concat(both).groupby(["producer", "consumer"]).size().rename("weight").reset_index()
-    return pd.read_csv(DATA / "invs13_people.csv"), ties
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +50,7 @@ def test_its_pairs(office: SiloReport) -> None:
 
 
 def test_its_bridges(office: SiloReport) -> None:
-    top = [[int(row.person), int(row.cross_neighbours)] for row in office.bridges.head(10).itertuples()]
+    top = [[int(str(row.person)), int(str(row.cross_neighbours))] for row in office.bridges.head(10).itertuples()]
     assert top == INVS13["brokers_top10_by_cross_neighbours"]
     for name in ("cross_neighbours", "other_departments"):
         assert office.bridges[name].sum() == INVS13["brokers_sums"][name]
@@ -80,21 +63,11 @@ def test_published_coleman_values(check: dict[str, Any]) -> None:
 
 
 def test_a_mover_a_leaver_a_bot_and_a_self_event_by_hand() -> None:
-    toy = EXPECTED["toy"]
-    stints = pd.DataFrame(
-        [
-            (p["person"], department, since, FOREVER if until is None else until, p["kind"] == "service")
-            for p in toy["people"]
-            for department, since, until in p["stints"]
-        ],
-        columns=["person", "department", "since_day", "until_day", "service"],
-    )
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE edges (producer VARCHAR, consumer VARCHAR, day INTEGER, events BIGINT)")
-        rows = [(producer, consumer, day, events) for producer, consumer, _, day, events in toy["events"]]
-        connection.executemany("INSERT INTO edges VALUES (?, ?, ?, ?)", rows)
-        window = tie_up(connection, stints, MONDAY, MONDAY + timedelta(days=99))
-    expected = toy["expected"]
+        edges = toy_edges()  # noqa: F841
+        connection.execute("CREATE TABLE edges AS SELECT * FROM edges")
+        window = tie_up(connection, toy_stints(), MONDAY, MONDAY + timedelta(days=99))
+    expected = TOY["expected"]
     assert window.left_out == expected["dropped"]
     ties = window.ties.sort_values(["producer", "consumer"])
     assert ties[["producer", "consumer", "weight"]].to_numpy().tolist() == sorted(expected["ties"])
