@@ -11,14 +11,18 @@ import multiprocessing
 import time
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from data_platform.errors import DatabaseUnavailable, DataPlatformError
-from data_platform.redact import redact_logging
+from data_platform.logs import log_to_stderr
 from data_platform.settings import Settings
-from populate.backup import Backup
 from populate.jobs import queues, work
+from populate.lease import Presence
+from populate.observing import Observer
 from populate.pipeline import bind_all
+from populate.service import observer_of_hand
 from populate.stopping import Stop, repeat
+from schemas.binding import Binding
 
 IDLE_SECONDS = 0.5  # between two looks of a process for jobs
 LOOK_SECONDS = 0.2  # between two looks at the processes
@@ -29,12 +33,13 @@ STOP_SECONDS = 20.0  # before a process that does not stop is killed
 class Alone:
     """This process works."""
 
-    def __init__(self, settings: Settings) -> None:
-        Backup.settings = settings
-        self._queues = queues()
+    def __init__(self, settings: Settings, binding: Binding, observer: Observer) -> None:
+        self._queues = queues(settings, observer)
+        self._presence = Presence(binding)
 
     def step(self) -> int:
         """Work off some jobs of the most urgent queues that have any; return how many."""
+        self._presence.show()
         return work(self._queues)
 
     def end(self) -> None:
@@ -42,15 +47,15 @@ class Alone:
         with suppress(DatabaseUnavailable):
             for queue in self._queues:
                 queue.let_go()
-                queue.clean()
-        Backup.settings = None
+            self._presence.end()
 
 
 class Crew:
     """Several processes work; those that die are replaced."""
 
-    def __init__(self, settings: Settings, processes: int) -> None:
+    def __init__(self, settings: Settings, processes: int, folder: Path | None = None) -> None:
         self._settings = settings
+        self._folder = folder
         self._queues = queues()
         self._errors = 0
         self._hands = [self._start() for _ in range(processes)]
@@ -90,26 +95,33 @@ class Crew:
     def _start(self) -> BaseProcess:
         # spawn: a forked child would share the connection, and the settings (with their
         # secrets) reach the child through a pipe, not through arguments or the environment.
-        hand = multiprocessing.get_context("spawn").Process(target=be_a_hand, args=(self._settings,), daemon=True)
+        hand = multiprocessing.get_context("spawn").Process(
+            target=be_a_hand, args=(self._settings, self._folder), daemon=True
+        )
         hand.start()
         return hand
 
 
-def be_a_hand(settings: Settings) -> None:
-    """Be one of a crew: work until told to stop, or until the process that keeps the queues is gone."""
-    logging.basicConfig(format="worker: %(message)s")
-    redact_logging()
+def be_a_hand(settings: Settings, folder: Path | None = None) -> None:
+    """Be one of a crew: work until told to stop, or until the process that watches over it is gone.
+
+    Parameters
+    ----------
+    folder
+        Where to keep counts for that process to serve.
+    """
+    log_to_stderr(settings.log, "worker")
     try:
-        _work(settings)
+        _work(settings, observer_of_hand(folder))
     except DataPlatformError as error:
         logging.getLogger(__name__).error("%s", error)
         raise SystemExit(1) from None
 
 
-def _work(settings: Settings) -> None:
+def _work(settings: Settings, observer: Observer) -> None:
     with Stop.on_signals() as stop:
         binding = bind_all(settings)
-        alone = Alone(settings)
+        alone = Alone(settings, binding, observer)
         parent = multiprocessing.parent_process()
 
         def prepare() -> None:

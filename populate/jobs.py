@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from data_platform.settings import Settings
 from populate.backup import Backup
 from populate.ingest import Ingest
 from populate.observing import Observer, watch
@@ -159,8 +160,10 @@ class Queue:
         return int(done["success_count"]) + len(done["error_list"]) or min(1, self._waiting())
 
     def let_go(self) -> None:
-        """Free what this process holds, when it was stopped between two steps of a job."""
-        self._free("status = 'reserved' AND connection_id = %s", self._connection.connection_id)
+        """Free what this session holds, and what it was interrupted in."""
+        interrupted = f"status = 'error' AND {_like(INTERRUPTED)}"
+        condition = f"connection_id = %s AND (status = 'reserved' OR {interrupted})"
+        self._free(condition, self._connection.connection_id, *INTERRUPTED)
 
     def unfinished(self) -> int:
         """Return the number of keys that have no row and whose job has not failed."""
@@ -251,11 +254,21 @@ def _like(patterns: tuple[str, ...]) -> str:
     return f"({' OR '.join(['error_message LIKE %s'] * len(patterns))})"
 
 
-def queues(observer: Observer | None = None) -> tuple[Queue, ...]:
-    """Return the queues in the order in which one feeds the next. A further table is a further line here."""
+def queues(settings: Settings | None = None, observer: Observer | None = None) -> tuple[Queue, ...]:
+    """Return the queues in the order in which one feeds the next. A further table is a further line here.
+
+    Parameters
+    ----------
+    settings
+        What backups go by; those of the process unless given.
+    observer
+        Is told of each job that this process makes.
+    """
+    backup = Backup()
+    backup.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
-        Queue(Backup(), Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
+        Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -52,8 +53,8 @@ class Bars:
 class Lines:
     """A plain line, whenever something has changed and the last one is a few seconds old."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
         self._told: dict[str, tuple[int, int]] = {}
         self._next = 0.0
 
@@ -69,10 +70,12 @@ class Lines:
             return
         self._told, self._next = dict(counts), time.monotonic() + SECONDS
         text = ", ".join(f"{name} {done} of {total} batches" for name, (done, total) in counts.items())
-        print(f"worker: {text}", file=self._stream, flush=True)
+        self._say(text)
 
 
-def progress_on(stream: TextIO | None = None) -> Progress:
-    """Return what suits `stream`, standard error unless given."""
+def progress_on(stream: TextIO | None = None, *, logged: bool = False) -> Progress:
+    """Return what suits `stream`, standard error unless given; or what logs, where lines are for programs."""
+    if logged:
+        return Lines(lambda text: logging.getLogger(__name__).info("%s", text))
     stream = stream or sys.stderr
-    return Bars(stream) if stream.isatty() else Lines(stream)
+    return Bars(stream) if stream.isatty() else Lines(lambda text: print(f"worker: {text}", file=stream, flush=True))

@@ -50,9 +50,14 @@ class Unresolved(NamedTuple):
     latest: int
 
 
+def needs_person(failed: Unresolved) -> bool:
+    """Tell whether a version is not tried again by itself any more."""
+    return failed.permanent or (failed.attempt >= ATTEMPTS and failed.failure not in PATIENT)
+
+
 def is_due(failed: Unresolved, now: datetime) -> bool:
     """Tell whether a version is to be tried again by itself at `now` (UTC)."""
-    if failed.permanent or (failed.attempt >= ATTEMPTS and failed.failure not in PATIENT):
+    if needs_person(failed):
         return False
     return now >= failed.tried_at + DELAYS[min(failed.attempt, len(DELAYS)) - 1]
 

@@ -14,9 +14,12 @@ from datajoint.errors import DuplicateError
 from populate.ingest import Ingest
 from schemas.binding import Binding
 from schemas.engine import dj
-from schemas.sharing import AccessBatch  # noqa: F401  (foreign key)
+from schemas.sharing import AccessBatch
 
 schema = dj.Schema()
+
+BACK_FILL_DAYS = 31
+"""Days that snapshots are taken of by themselves, once there has been nobody who took them."""
 
 _TRIES = 5
 
@@ -73,9 +76,21 @@ def _take(binding: Binding, day: date) -> int:
     return number
 
 
-def take_daily(binding: Binding) -> int | None:
-    """Take a snapshot of yesterday unless there is one; return its number, or None."""
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    if Snapshot() & {"snapshot_day": yesterday}:
-        return None
-    return take_snapshot(binding, yesterday)
+def take_daily(binding: Binding) -> list[int]:
+    """Take the snapshots that are missing of past days, oldest first; return their numbers.
+
+    There is to be one of every day that is over, from the first delivery on, but not further
+    back than `BACK_FILL_DAYS`: each is to be computed, and a person can have older ones taken.
+    """
+    return [take_snapshot(binding, day) for day in missing_days(binding, datetime.now(UTC).date())]
+
+
+def missing_days(binding: Binding, today: date) -> list[date]:
+    """Return the days before `today` (UTC) that a snapshot is to be taken of, oldest first."""
+    first = binding.connection.query(f"SELECT MIN(delivered_at) FROM {AccessBatch().full_table_name}").fetchone()[0]  # noqa: S608
+    if first is None:
+        return []
+    start = max(first.date(), today - timedelta(days=BACK_FILL_DAYS))
+    taken = set(Snapshot().to_arrays("snapshot_day").tolist())
+    days = (start + timedelta(days=number) for number in range((today - start).days))
+    return [day for day in days if day not in taken]

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.backup import Backup, BackupFailure, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.jobs import queues
+from populate.jobs import State, queues
+from populate.lease import living
+from populate.lookup import lookup
+from populate.retries import Unresolved, needs_person, retry_failed, unresolved
 from readers.outbox import pending
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, Version
@@ -28,6 +35,8 @@ _TABLES = (
     ShareEdge,
     Version,
 )
+
+_FAILURE = ("batch_id", "part", "attempt", "file_id", "version_id", "failure_message")
 
 _WAITING = """
     SELECT m.file_id, m.version_id
@@ -62,6 +71,37 @@ _NUMBERS = {
 }
 
 
+class Need(NamedTuple):
+    """Something that fails for as long as nobody does anything about it.
+
+    Attributes
+    ----------
+    what
+        Name of the table, of a version that cannot be backed up ``BackupFailure``.
+    key
+        Of the job, or of the version.
+    reason
+        Name and text of the error, without secrets.
+    tries
+        How often it was tried.
+    since
+        When it failed last, UTC.
+    """
+
+    what: str
+    key: dict[str, Any]
+    reason: str
+    tries: int
+    since: datetime
+
+
+def statements() -> dict[str, str]:
+    """Return the statement behind each number of `status` that is asked of the database, by its name."""
+    tables = {table.__name__: table().full_table_name for table in _TABLES}
+    names = tables | {"waiting": _WAITING.format(**tables), "no_place": _NO_PLACE.format(**tables)}
+    return {name: query.format(**names) for name, query in _NUMBERS.items()}
+
+
 def status(binding: Binding, settings: Settings) -> dict[str, int]:
     """Return what the catalogue holds and what is still to be done.
 
@@ -73,14 +113,54 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         ``share_edges``, ``executions``, ``blobs_backed_up``; ``backups_failed`` (versions
         without a place whose last attempt failed), ``backups_pending`` (versions without a
         place that an attempt is under way for), ``batches_pending`` (deliveries to ingest),
-        ``jobs_failed`` (batches that wait for their next try) and ``outbox_pending``
-        (accesses on this machine that are not delivered yet).
+        ``jobs_failed`` (batches that wait for their next try, or for a person),
+        ``needs_person`` (jobs and versions that nothing happens to any more until a person has
+        them tried again), ``workers`` (processes of workers that live), ``schedulers`` (at
+        work: 0 or 1) and ``outbox_pending`` (accesses on this machine that are not delivered
+        yet).
     """
-    tables = {table.__name__: table().full_table_name for table in _TABLES}
-    names = tables | {"waiting": _WAITING.format(**tables), "no_place": _NO_PLACE.format(**tables)}
-    numbers = {
-        name: int(binding.connection.query(query.format(**names)).fetchone()[0]) for name, query in _NUMBERS.items()
-    }
+    numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in statements().items()}
     numbers["jobs_failed"] = sum(queue.failed() for queue in queues())
+    numbers["needs_person"] = len(_stuck_jobs()) + len(_stuck_versions(binding))
+    numbers["workers"], numbers["schedulers"] = living(binding)
     numbers["outbox_pending"] = pending(settings.outbox_folder)
     return numbers
+
+
+def queue_states() -> list[State]:
+    """Return how much waits in each queue, and for how long."""
+    return [queue.state() for queue in queues()]
+
+
+def needs(binding: Binding) -> list[Need]:
+    """Return everything that needs a person, what failed first first."""
+    versions = _stuck_versions(binding)
+    messages = {
+        tuple(row[:5]): row[5] for row in lookup(BackupFailure, *_FAILURE, batch_id={one.batch_id for one in versions})
+    }
+    found = _stuck_jobs()
+    for one in versions:
+        key = {"file_id": one.file_id, "version_id": one.version_id}
+        message = messages.get((one.batch_id, one.part, one.attempt, one.file_id, one.version_id), "")
+        found.append(Need("BackupFailure", key, f"{one.failure}: {message}", one.attempt, one.tried_at))
+    return sorted(found, key=lambda need: need.since)
+
+
+def try_again(binding: Binding) -> dict[str, int]:
+    """Have everything that failed tried again, now: for when the cause has been mended.
+
+    Returns
+    -------
+    dict
+        ``jobs`` and ``versions``: how many are tried again.
+    """
+    return {"jobs": sum(queue.set_going() for queue in queues()), "versions": retry_failed(binding)}
+
+
+def _stuck_jobs() -> list[Need]:
+    stuck = (job for queue in queues() for job in queue.stuck())
+    return [Need(job.table, job.key, redact_text(job.reason), job.failures, job.since) for job in stuck]
+
+
+def _stuck_versions(binding: Binding) -> list[Unresolved]:
+    return [failed for failed in unresolved(binding) if needs_person(failed)]

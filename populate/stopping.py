@@ -75,6 +75,7 @@ def repeat(
     pause: float,
     longest: float = 8.0,
     patience: int | None = None,
+    name: str = "worker",
 ) -> None:
     """Repeat `prepare` and `step` until `stop` or, when there was nothing to do, `finished`.
 
@@ -90,6 +91,8 @@ def repeat(
         looking for work costs the database more, the more was done before.
     patience
         Failures in a row to bear; None for all.
+    name
+        What messages call it.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def repeat(
             failures += 1
             if patience is not None and failures > patience:
                 raise _as_ours(error) from error
-            _log.warning("The worker starts again after %s", redact_text(f"{type(error).__name__}: {error}"))
+            _log.warning("The %s starts again after %s", name, redact_text(f"{type(error).__name__}: {error}"))
             stop.wait(min(0.1 * 2.0**failures, LONGEST_PAUSE))
             continue
         idle = 0 if done else idle + 1

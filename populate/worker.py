@@ -1,33 +1,39 @@
 """The process that works off what was delivered: ingest, then backup, until told to stop.
 
-Everything that it does can be done twice, so it may be killed at any moment: the job that
-it held is free as soon as its database session is gone.
+It reserves jobs and makes them. Where no scheduler keeps the queues it also does that, between
+two jobs; a scheduler that comes takes it over at once. Everything that it does can be done
+twice, so it may be killed at any moment: the job that it held is free as soon as its database
+session is gone.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from data_platform.errors import DatabaseUnavailable, DataPlatformError
-from data_platform.redact import redact_logging
+from data_platform.logs import log_to_stderr
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.crew import Alone, Crew
 from populate.jobs import queues
+from populate.lease import scheduler_lease
 from populate.pipeline import bind_all
 from populate.progress import Counts, Progress, progress_on
-from populate.retries import retry_due
+from populate.scheduler import Keeper
+from populate.service import monitored
 from populate.stopping import Stop, repeat
 from readers.shipper import flush
 from schemas.binding import Binding
 
 POLL_SECONDS = 1.0  # between two looks at queues that were empty
-TEND_SECONDS = 1.0  # between two rounds of the janitor
-RETRY_SECONDS = 20.0  # between two looks for versions to try again
+SHOW_SECONDS = 1.0  # between two looks at how far it is
 PATIENCE = 8  # failures in a row, about a minute, before `once` gives up
 
 _log = logging.getLogger(__name__)
@@ -42,7 +48,7 @@ class Result:
     stopped
         It was told to stop before everything was worked off.
     failed_jobs
-        Batches whose job failed and waits for its next try.
+        Batches whose job failed and waits for its next try, or for a person.
     """
 
     stopped: bool
@@ -74,20 +80,36 @@ def run_worker(
         If the tables are missing.
     """
     settings = settings or settings_of_process()
-    with Stop.on_signals() as stop:
+    with Stop.on_signals() as stop, ExitStack() as stack:
         _deliver(settings, strict=once)
-        keeper = _Keeper(bind_all(settings), progress or progress_on())
-        hands = Alone(settings) if processes <= 1 else Crew(settings, processes)
+        binding = bind_all(settings)
+        folder = _folder_of_counts(stack) if processes > 1 and settings.monitor.port else None
+        stale = settings.monitor.stale_seconds
+        service = stack.enter_context(monitored(settings, binding, stale_seconds=stale, store=True, folder=folder))
+        progress = progress or progress_on(logged=settings.log.format == "json")
+        overseer = _Overseer(binding, progress, service.beat, snapshots=not once)
+        alone = processes <= 1
+        hands = Alone(settings, binding, service.observer) if alone else Crew(settings, processes, folder)
         try:
             if once:
                 repeat(
-                    stop, keeper.tend, hands.step, keeper.finished, pause=0.2, longest=POLL_SECONDS, patience=PATIENCE
+                    stop,
+                    overseer.tend,
+                    hands.step,
+                    overseer.finished,
+                    pause=0.2,
+                    longest=POLL_SECONDS,
+                    patience=PATIENCE,
                 )
             else:
-                repeat(stop, keeper.tend, hands.step, lambda: False, pause=POLL_SECONDS)
+                repeat(stop, overseer.tend, hands.step, lambda: False, pause=POLL_SECONDS)
         finally:
             hands.end()
-        return keeper.close(stop.requested)
+        return overseer.close(stop.requested)
+
+
+def _folder_of_counts(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="data-platform-counts-")))
 
 
 def _deliver(settings: Settings, strict: bool) -> None:
@@ -100,35 +122,38 @@ def _deliver(settings: Settings, strict: bool) -> None:
         _log.warning("The outbox could not be delivered: %s", error)
 
 
-class _Keeper:
-    """Keeps the queues: fills them, tidies them up, knows when they are worked off."""
+class _Overseer:
+    """Keeps the queues where no scheduler does, shows how far the work is, and knows when it is done."""
 
-    def __init__(self, binding: Binding, progress: Progress) -> None:
+    def __init__(self, binding: Binding, progress: Progress, beat: Callable[[], None], snapshots: bool) -> None:
         self._binding = binding
+        self._lease = scheduler_lease(binding)
+        self._keeper = Keeper(binding, snapshots)
         self._queues = queues()
         self._progress = progress
-        self._next_tending = self._next_retry = 0.0
+        self._beat = beat
+        self._next = 0.0
 
     def tend(self) -> None:
-        """Fill the queues; now and then also free jobs and bring back what failed."""
+        """Do what a scheduler does, unless there is one."""
+        self._beat()
         self._binding.ensure()
-        now = time.monotonic()
-        if now >= self._next_retry:
-            self._next_retry = now + RETRY_SECONDS
-            retry_due(self._binding)
-        if now >= self._next_tending:
-            self._next_tending = now + TEND_SECONDS
-            self._clean()
+        # For this round only, so that a scheduler need not wait for this process to end.
+        with self._lease.held() as ours:
+            if ours:
+                self._keeper.tend()
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + SHOW_SECONDS
             self._progress.show(self._counts)
-        for queue in self._queues:
-            queue.refresh()
 
     def finished(self) -> bool:
         """Tell whether nothing is left but what failed.
 
         Judged by the tables, ingest first: once it is done no backup can be missing.
         """
-        self._clean()
+        with self._lease.held() as ours:
+            if ours:
+                self._keeper.clean()
         return not any(queue.unfinished() for queue in self._queues)
 
     def close(self, stopped: bool) -> Result:
@@ -141,10 +166,6 @@ class _Keeper:
                 raise
             return Result(stopped, 0)
 
-    def _clean(self) -> None:
-        for queue in self._queues:
-            queue.clean()
-
     def _counts(self) -> Counts:
         return {queue.name.lower(): queue.progress() for queue in self._queues}
 
@@ -155,8 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="end when everything is worked off")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="worker: %(message)s")
-    redact_logging()
+    log_to_stderr(settings_of_process().log, "worker")
     result = run_worker(once=options.once, processes=options.processes)
     return 1 if result.failed_jobs else 0
 

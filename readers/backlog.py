@@ -95,6 +95,13 @@ class Backlog:
             _is_access(record) for path in self.segments() for record in _records(path, _offset(path, delivered))
         )
 
+    def oldest(self) -> float | None:
+        """Return when the access was read that waits longest, in seconds since the epoch; None if none waits."""
+        delivered = self._load().delivered
+        first = (next(filter(_is_access, _records(p, _offset(p, delivered))), None) for p in self.segments())
+        read_at = [moment for record in first if record is not None and (moment := _read_at(record)) is not None]
+        return min(read_at, default=None)
+
     def waiting(self) -> bool:
         """Tell cheaply whether there is anything to deliver."""
         delivered = self._load().delivered
@@ -259,6 +266,13 @@ def _offset(path: Path, delivered: dict[str, int]) -> int:
 
 def _is_access(record: segment.Record) -> bool:
     return record.payload is not None and record.start != segment.HEADER
+
+
+def _read_at(record: segment.Record) -> float | None:
+    """Return what the identity of an access begins with: its time."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return int(json.loads(record.payload or b"")["event_id"][:12], 16) / 1000
+    return None
 
 
 def _records(path: Path, start: int) -> Iterator[segment.Record]:

@@ -89,6 +89,13 @@ class Connection(dj.Connection):
         except DatabaseUnavailable:
             self._in_transaction = False
 
+    def another(self) -> Any:
+        """Return a further connection of the driver's to the same server, for another thread.
+
+        Raises what the driver raises if there is none.
+        """
+        return self._mended.open(self._locate())
+
     def ensure(self) -> None:
         """Connect anew if the connection was lost. Raises `DatabaseUnavailable` if that fails."""
         self._assert_usable()

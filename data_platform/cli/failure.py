@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
 import click
 
-from data_platform.errors import DataPlatformError
+from data_platform.errors import DataPlatformError, SettingsError
 from data_platform.redact import RedactingFilter, redact_text
+
+_log = logging.getLogger("data_platform.cli")
 
 
 class Sentences(click.Group):
@@ -20,7 +22,7 @@ class Sentences(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         debug = bool(ctx.params.get("debug"))
-        ctx.with_resource(_plain_messages(logging.DEBUG if debug else logging.WARNING))
+        as_json = ctx.with_resource(_messages(debug))
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -30,6 +32,9 @@ class Sentences(click.Group):
         except Exception as error:
             if debug:
                 raise
+            if as_json:
+                _log.error("%s", sentence(error))
+                ctx.exit(1)
             raise click.ClickException(sentence(error)) from None
 
 
@@ -42,26 +47,36 @@ def sentence(error: Exception) -> str:
 
 
 @contextmanager
-def _plain_messages(level: int) -> Iterator[None]:
-    """Let log messages and warnings of this run go to stderr as plain lines, redacted."""
-    root, handler = logging.getLogger(), logging.StreamHandler()
-    handler.setLevel(level)  # a library that sets its own logger's level passes the root's
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+def _messages(debug: bool) -> Iterator[bool]:
+    """Let log messages and warnings of this run go to stderr, redacted; tell whether as JSON."""
+    from data_platform.logs import handler
+    from data_platform.settings import LogSettings, load
+
+    try:
+        settings = load().log
+    except SettingsError:  # the command itself will say so, if it needs any
+        settings = LogSettings()
+    root, made = logging.getLogger(), handler(settings, "%(levelname)s: %(message)s")
+    level = logging.DEBUG if debug else logging.getLevelNamesMapping()[settings.level.upper()]
+    made.setLevel(level)  # a library that sets its own logger's level passes the root's
     secrets = RedactingFilter()
-    # On the handler too: a logger's filter does not see what its children pass up.
-    handler.addFilter(secrets)
     root.addFilter(secrets)
-    root.addHandler(handler)
+    root.addHandler(made)
     before, shown = root.level, warnings.showwarning
     root.setLevel(level)
-    warnings.showwarning = _show_warning
+    show: Callable[..., None] = _log_warning if settings.format == "json" else _show_warning
+    warnings.showwarning = show
     try:
-        yield
+        yield settings.format == "json"
     finally:
         warnings.showwarning = shown
         root.setLevel(before)
-        root.removeHandler(handler)
+        root.removeHandler(made)
         root.removeFilter(secrets)
+
+
+def _log_warning(message: Warning | str, *place: object) -> None:
+    logging.getLogger("py.warnings").warning("%s", message)
 
 
 def _show_warning(  # noqa: PLR0917 - the signature is that of warnings.showwarning

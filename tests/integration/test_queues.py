@@ -39,7 +39,7 @@ def test_reads_come_first_and_figures_last(binding: Binding) -> None:
     take_snapshot(binding)
     hand_in(binding, [read(item("/a.csv"))])
     told: list[Made] = []
-    found = queues(told.append)
+    found = queues(observer=told.append)
     for queue in found:
         queue.refresh()
     by_name = {queue.name: queue for queue in found}
@@ -106,7 +106,7 @@ def test_the_age_is_that_of_the_oldest_that_waits(binding: Binding) -> None:
 def test_an_observer_is_told_of_what_failed(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
     hand_in(binding, [read(item("/a.csv"))])
     told: list[Made] = []
-    queue = queues(told.append)[0]
+    queue = queues(observer=told.append)[0]
     queue.refresh()
 
     def broken(self: Any, key: dict[str, Any]) -> None:

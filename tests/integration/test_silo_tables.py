@@ -15,7 +15,7 @@ from populate.ingest import Ingest
 from populate.insight.graph import ego_graph, silo_graph
 from populate.insight.publish import latest_snapshot, published
 from populate.silo import SiloBridge, SiloMetric, SiloParameter
-from populate.snapshot import Snapshot, SnapshotBatch, take_daily, take_snapshot
+from populate.snapshot import BACK_FILL_DAYS, Snapshot, SnapshotBatch, missing_days, take_daily, take_snapshot
 from schemas.binding import Binding
 from schemas.identity import account_id, file_id, identity
 from schemas.people import Account, Department, Departure, Membership, Person
@@ -186,11 +186,20 @@ def test_a_move_makes_new_ties_and_a_leaver_is_counted_apart(binding: Binding) -
     assert found["left_out_unattributed"] == 4  # dan -> eve and eve -> amy in the weeks after eve had left
 
 
-def test_one_snapshot_a_day_by_itself(binding: Binding) -> None:
-    number = take_daily(binding)
-    assert number == 1
-    assert take_daily(binding) is None
-    assert (Snapshot() & {"snapshot_no": 1}).fetch1("snapshot_day") == datetime.now(UTC).date() - timedelta(days=1)
+def test_one_snapshot_a_day_by_itself_and_those_that_were_missed(binding: Binding) -> None:
+    assert take_daily(binding) == []  # nothing was ever delivered
+    deliver(binding, office())
+    today = datetime.now(UTC).date()
+    first = f"UPDATE {AccessBatch().full_table_name} SET delivered_at = %s"
+    binding.connection.query(first, (today,))
+    assert missing_days(binding, today) == []  # the day is not over
+    binding.connection.query(first, (today - timedelta(days=3),))
+    take_snapshot(binding, today - timedelta(days=2))
+    numbers = take_daily(binding)
+    days = {row["snapshot_no"]: row["snapshot_day"] for row in Snapshot.to_dicts()}
+    assert [(today - days[number]).days for number in numbers] == [3, 1]
+    assert take_daily(binding) == []
+    assert len(missing_days(binding, today + timedelta(days=400))) == BACK_FILL_DAYS
 
 
 def test_a_person_with_everybody_around(binding: Binding) -> None:

@@ -32,6 +32,9 @@ NOTHING = dict.fromkeys(
         "backups_pending",
         "batches_pending",
         "jobs_failed",
+        "needs_person",
+        "workers",
+        "schedulers",
         "outbox_pending",
     ),
     0,
@@ -77,7 +80,8 @@ def test_numbers_follow_what_happens(binding: Binding, tmp_path: Path) -> None:
     }
 
     work_off(Queue(Backup()))
-    assert changes(binding, known) == {"backups_pending": 0, "backups_failed": 1, "blobs_backed_up": 1}
+    gone = {"backups_failed": 1, "needs_person": 1}  # there is nothing any more where it was read
+    assert changes(binding, known) == {"backups_pending": 0, "blobs_backed_up": 1, **gone}
     assert retry_failed(binding) == 1
     assert changes(binding, known) == {"backups_pending": 1, "blobs_backed_up": 1}
     lost.write_bytes(b"123")

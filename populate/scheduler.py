@@ -1,0 +1,149 @@
+"""The scheduler: the one process that fills the job queues, tidies them up and takes snapshots.
+
+Workers only reserve and make. Of several schedulers one is at work and the others stand by:
+whoever holds the lease keeps the queues, and it is free the moment its session is gone. Should
+two believe for a moment that they hold it, nothing is done twice: whatever a keeper does can
+be done again.
+
+Where there is no scheduler, each worker keeps the queues itself between two jobs; see
+`populate.worker`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from data_platform.logs import log_to_stderr
+from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
+from populate.jobs import queues
+from populate.lease import Lease, scheduler_lease
+from populate.pipeline import bind_all
+from populate.retries import retry_due
+from populate.service import monitored
+from populate.snapshot import take_daily
+from populate.stopping import Stop, repeat
+from schemas.binding import Binding
+
+LOOK_SECONDS = 1.0  # between two rounds
+CLEAN_SECONDS = 1.0  # between two rounds of the janitor
+RETRY_SECONDS = 20.0  # between two looks for versions to try again
+SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
+SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
+IDLE_SECONDS = 60  # after which a server takes a scheduler for gone that says nothing
+STALE_SECONDS = 120.0  # without a round before a scheduler is not ready
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Keeps the queues: fills them, frees jobs, brings back what failed, takes daily snapshots.
+
+    Parameters
+    ----------
+    snapshots
+        Whether it takes them.
+    """
+
+    def __init__(self, binding: Binding, snapshots: bool) -> None:
+        self._binding = binding
+        self._queues = queues()
+        self._chores: list[_Chore] = [
+            _Chore(lambda: retry_due(binding), RETRY_SECONDS),
+            _Chore(self.clean, CLEAN_SECONDS),
+            *([_Chore(self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
+            *(_Chore(queue.refresh, 0.0) for queue in self._queues),
+        ]
+
+    def tend(self) -> None:
+        """Do what is due."""
+        for chore in self._chores:
+            chore.do_if_due()
+
+    def clean(self) -> None:
+        """Free jobs whose holder is gone, and those that have waited enough."""
+        for queue in self._queues:
+            queue.clean()
+
+    def _take_snapshots(self) -> None:
+        for number in take_daily(self._binding):
+            _log.info("Snapshot %d was taken; its figures are in the queue.", number)
+
+
+class _Chore:
+    """Something that is done again and again, the more seldom the longer it takes."""
+
+    def __init__(self, act: Callable[[], object], seconds: float) -> None:
+        self._act = act
+        self._seconds = seconds
+        self._due = 0.0
+
+    def do_if_due(self) -> None:
+        began = time.monotonic()
+        if began >= self._due:
+            self._act()
+            took = time.monotonic() - began
+            self._due = time.monotonic() + max(self._seconds, SHARE * took if took > LOOK_SECONDS else 0.0)
+
+
+def run_scheduler(settings: Settings | None = None) -> None:
+    """Keep the queues until SIGTERM or Ctrl-C, or stand by while another one does. To be called in the main thread.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If no connection can be had at the start.
+    NotDeployed
+        If the tables are missing.
+    """
+    settings = settings or settings_of_process()
+    stale = min(STALE_SECONDS, settings.monitor.stale_seconds)
+    with Stop.on_signals() as stop:
+        binding = bind_all(settings)
+        lease = scheduler_lease(binding, IDLE_SECONDS)
+        keeper, pause = Keeper(binding, snapshots=True), LOOK_SECONDS
+        try:
+            with monitored(settings, binding, stale_seconds=stale, store=False) as service:
+                step = partial(_round, lease, keeper, _Role(), service.beat)
+                repeat(stop, binding.ensure, step, lambda: False, pause=pause, longest=pause, name="scheduler")
+        finally:
+            lease.give()
+
+
+class _Role:
+    """Whether it is this one's turn; a change is logged."""
+
+    def __init__(self) -> None:
+        self._at_work: bool | None = None
+
+    def is_now(self, at_work: bool) -> None:
+        if at_work != self._at_work:
+            self._at_work = at_work
+            _log.warning("The scheduler is %s.", "at work" if at_work else "standing by: another one is at work")
+
+
+def _round(lease: Lease, keeper: Keeper, role: _Role, beat: Callable[[], None]) -> int:
+    at_work = lease.take()
+    role.is_now(at_work)
+    if at_work:
+        keeper.tend()
+    beat()
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a scheduler with the settings of the process, as ``data-platform scheduler`` does."""
+    argparse.ArgumentParser(prog="python -m populate.scheduler", description=run_scheduler.__doc__).parse_args(
+        arguments
+    )
+    log_to_stderr(settings_of_process().log, "scheduler")
+    run_scheduler()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
