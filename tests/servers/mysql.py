@@ -7,7 +7,6 @@ the user's cache folder, once for all sessions of a machine.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -19,17 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import platformdirs
 import pymysql
 
-from schemas.locks import EXCLUSIVE, locked
+from servers import debian
+from servers.debian import FETCH_SECONDS
 from servers.processes import free_port, start, stop, wait_until
 
 HOW_TO_INSTALL = (
     "install MySQL 8.4 or newer to run this (not MariaDB), or run on Debian, where the tests fetch it by apt"
 )
-CACHE = platformdirs.user_cache_path("data-platform-tests")
-FETCH_SECONDS = 600.0
 
 # Nothing on this server is worth a flush.
 OPTIONS = (
@@ -61,12 +58,14 @@ class MySQLServer:
     folder: Path
     host: str = "127.0.0.1"
     user: str = "root"
+    socket: str = ""
+    tls: dict[str, Any] = field(default_factory=dict)
     errors: ClassVar[type[Exception]] = pymysql.Error
 
     def connect(self, **changes: Any) -> Any:
         """Return a connection of the administrator's, in autocommit mode."""
         account = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
-        return pymysql.connect(**{**account, "autocommit": True, "charset": "utf8mb4", **changes})
+        return pymysql.connect(**{**account, **self.tls, "autocommit": True, "charset": "utf8mb4", **changes})
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         """Execute statements on a connection of their own; return the rows of the last."""
@@ -88,80 +87,9 @@ def program() -> list[str]:
         installed
     ):
         return [installed, "--no-defaults"]
-    root = CACHE / "mysql"
-    if not root.is_dir():
-        if not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg"))):
-            raise MySQLMissing(HOW_TO_INSTALL)
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with locked(CACHE / "mysql.lock", EXCLUSIVE, FETCH_SECONDS):
-            if not root.is_dir():
-                _unpack(root)
-    return _unpacked(root)
-
-
-def _is_mysql(installed: str) -> bool:
-    return "MariaDB" not in subprocess.run([installed, "--version"], capture_output=True, text=True, check=False).stdout
-
-
-def _unpack(root: Path) -> None:
-    making = Path(tempfile.mkdtemp(prefix="mysql-", dir=root.parent))
-    try:
-        _fetch(making)
-        (making / "root").rename(root)
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", None) or error
-        raise MySQLMissing(f"{HOW_TO_INSTALL} ({said})") from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
-
-def _fetch(folder: Path) -> None:
-    """Fetch the packages from the mirror that this machine uses, and unpack them below ``root``.
-
-    apt gets lists and a state of its own, so it changes nothing on the machine and needs no root.
-    """
-    mirror = re.search(r"\bhttps?://\S*?/debian\b", _output("apt-cache", "policy"))
-    if mirror is None:
-        raise FileNotFoundError("apt knows no Debian mirror")
-    for name in ("lists/partial", "archives/partial", "root"):
-        (folder / name).mkdir(parents=True)
-    (folder / "status").touch()
-    (folder / "sources.list").write_text(f"deb {mirror[0]} sid main\n")
-    changes = {
-        "Dir::Etc::sourcelist": folder / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::Lists": folder / "lists",
-        "Dir::State::status": folder / "status",
-        "Dir::Cache::archives": folder / "archives",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "",
-        "Acquire::Languages": "none",
-        "Debug::NoLocking": "1",
-    }
-    options = [argument for name, value in changes.items() for argument in ("-o", f"{name}={value}")]
-    _output("apt-get", *options, "update", "-qq")
-    _output("apt-get", *options, "install", "-y", "-qq", "--download-only", "mysql-server-core")
-    for package in (folder / "archives").glob("*.deb"):
-        _output("dpkg", "-x", str(package), str(folder / "root"))
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=FETCH_SECONDS
-    ).stdout
-
-
-def _unpacked(root: Path) -> list[str]:
-    """Return the command for a server that is not where its package wants it, with the libraries it came with."""
-    loader = next(path for path in sorted(root.glob("usr/lib*/ld-linux*")) + sorted(root.glob("usr/lib/*/ld-linux*")))
-    libraries = next(path for path in sorted(root.glob("usr/lib/*-linux-gnu*")) if path.is_dir())
+    root = _unpacked("mysql", "mysql-server-core")
     return [
-        str(loader),
-        "--library-path",
-        str(libraries),
-        str(root / "usr/sbin/mysqld"),
+        *debian.command(root, "usr/sbin/mysqld"),
         "--no-defaults",
         f"--basedir={root / 'usr'}",
         f"--lc-messages-dir={root / 'usr/share/mysql'}",
@@ -170,9 +98,35 @@ def _unpacked(root: Path) -> list[str]:
     ]
 
 
+def client(name: str) -> list[str]:
+    """Return the command that is a program of MySQL's client here, as ``mysqldump``.
+
+    Raises
+    ------
+    MySQLMissing
+        If there is none, and none can be fetched.
+    """
+    if (installed := shutil.which(name)) and _is_mysql(installed):
+        return [installed]
+    return debian.command(_unpacked("mysql-client", "mysql-client-core"), f"usr/bin/{name}")
+
+
+def _unpacked(name: str, package: str) -> Path:
+    try:
+        return debian.unpacked(name, package, suite="sid")  # no stable release has MySQL
+    except debian.Unavailable as error:
+        raise MySQLMissing(f"{HOW_TO_INSTALL} ({error})") from error
+
+
+def _is_mysql(installed: str) -> bool:
+    return "MariaDB" not in subprocess.run([installed, "--version"], capture_output=True, text=True, check=False).stdout
+
+
 @contextmanager
-def mysql_server(folder: Path) -> Iterator[MySQLServer]:
+def mysql_server(folder: Path, *options: str, **tls: Any) -> Iterator[MySQLServer]:
     """Run a server that keeps its data in `folder` and is gone afterwards.
+
+    More `options` go before those that keep it quick and to itself; `tls` is how its administrator connects.
 
     A port that was free may be taken by the time the server binds it, so it is tried thrice.
 
@@ -195,9 +149,16 @@ def mysql_server(folder: Path) -> Iterator[MySQLServer]:
     (folder / "first.sql").write_text(f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n"
                                       "RENAME USER 'root'@'localhost' TO 'root'@'%';\n")  # fmt: skip
     for attempt in range(3):
-        server = MySQLServer(free_port(), password, folder)
         socket = tempfile.mkdtemp(prefix="mysql-")  # the path of a socket has to be short
-        command = [*mysqld, *OPTIONS, f"--port={server.port}", f"--socket={socket}/s", f"--pid-file={folder / 'pid'}"]
+        server = MySQLServer(free_port(), password, folder, socket=f"{socket}/s", tls=tls)
+        command = [
+            *mysqld,
+            *options,
+            *OPTIONS,
+            f"--port={server.port}",
+            f"--socket={server.socket}",
+            f"--pid-file={folder / 'pid'}",
+        ]
         if attempt == 0:
             command.append(f"--init-file={folder / 'first.sql'}")
         process = start(command, log, environment)
