@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from data_platform.face import deploy as deploy
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
+    from data_platform.face import health as health
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
     from data_platform.face import read_http as read_http
     from data_platform.face import read_s3 as read_s3
     from data_platform.face import restore as restore
+    from data_platform.face import retry as retry
+    from data_platform.face import scheduler as scheduler
     from data_platform.face import similar_analyses as similar_analyses
     from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
@@ -50,11 +53,14 @@ __all__ = [
     "errors",
     "findable",
     "flush",
+    "health",
     "read",
     "read_file",
     "read_http",
     "read_s3",
     "restore",
+    "retry",
+    "scheduler",
     "settings",
     "similar_analyses",
     "snapshot",

@@ -121,6 +121,44 @@ def worker(*, once: bool = False, processes: int = 1) -> int:
     return run_worker(settings(), once=once, processes=processes).failed_jobs
 
 
+def scheduler() -> None:
+    """Keep the job queues until stopped, or stand by while another scheduler does.
+
+    To be called in the main thread; SIGTERM and Ctrl-C stop it.
+    """
+    from populate.scheduler import run_scheduler
+
+    run_scheduler(settings())
+
+
+def retry() -> dict[str, int]:
+    """Have everything that failed tried again at once; return how many ``jobs`` and ``versions`` that are."""
+    from populate.pipeline import bind_all
+    from populate.status import try_again
+
+    return try_again(bind_all(settings()))
+
+
+def health(url: str = "", *, live: bool = False) -> dict[str, object]:
+    """Ask a worker or scheduler whether it can do its work.
+
+    Parameters
+    ----------
+    url
+        Its address, as ``http://worker-1:9464``; the one that the settings name unless given.
+    live
+        Ask only whether the process answers.
+
+    Returns
+    -------
+    dict
+        ``ready``, and for each part (``database``, ``store``, ``work``) ``ok`` or what is wrong.
+    """
+    from data_platform.health import ask
+
+    return ask(settings().monitor, url, live)
+
+
 def status() -> dict[str, int]:
     """Return the counts of what is catalogued, backed up and still waiting; sizes are in bytes."""
     from populate.pipeline import bind_all

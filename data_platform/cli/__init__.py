@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import click
 
-from data_platform.cli.catalogue import check, restore, status, worker
+from data_platform.cli.catalogue import check, restore, worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.failure import Sentences
 from data_platform.cli.insight import snapshot
 from data_platform.cli.operate import deploy, doctor
 from data_platform.cli.reading import flush, read
+from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
+from data_platform.cli.standing import status
 
 __all__ = ["main"]
 
@@ -33,4 +35,6 @@ def main(debug: bool) -> None:
 for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doctor, dashboard, demo, demo_story):
     main.add_command(_verb)
 for _verb in (who, collaborators, asked, findable):
+    main.add_command(_verb)
+for _verb in (scheduler, health, retry):
     main.add_command(_verb)

@@ -1,4 +1,4 @@
-"""The catalogue and its backups: work it off, look at it, get bytes back, check them."""
+"""The catalogue and its backups: work it off, get bytes back, check them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from pathlib import Path
 
 import click
 
-from dashboard.display import human_bytes
-from data_platform.cli.output import json_option, print_json, print_pairs
+from data_platform.cli.output import json_option, print_json
 
 PROBLEMS_FOUND = 1
-SIZES = ("blob_bytes", "logical_bytes")
 
 
 @click.command()
@@ -22,7 +20,7 @@ def worker(ctx: click.Context, once: bool, processes: int) -> None:
     """Turn accesses into catalogue rows and back up what is new.
 
     Runs until Ctrl-C or SIGTERM and then finishes what it has begun. Several workers, on
-    several machines, share the work.
+    several machines, share the work; then `data-platform scheduler` keeps their queues.
 
     \b
     Example:
@@ -33,26 +31,8 @@ def worker(ctx: click.Context, once: bool, processes: int) -> None:
 
     failed = face.worker(once=once, processes=processes)
     if failed:
-        click.echo(f"{failed:,} batches failed and wait for their next try; the log says why.", err=True)
+        click.echo(f"{failed:,} batches failed and wait for their next try; `data-platform status` says why.", err=True)
         ctx.exit(PROBLEMS_FOUND)
-
-
-@click.command()
-@json_option
-def status(as_json: bool) -> None:
-    """Print how much is catalogued, backed up and still waiting.
-
-    \b
-    Example:
-        data-platform status --json
-    """
-    from data_platform import face
-
-    counts = face.status()
-    if as_json:
-        print_json(counts)
-    else:
-        print_pairs({name: human_bytes(n) if name in SIZES else n for name, n in counts.items()})
 
 
 @click.command()

@@ -18,18 +18,28 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def print_pairs(pairs: Mapping[str, object]) -> None:
+def print_pairs(values: Mapping[str, object]) -> None:
     """Print names and values in two columns, numbers to the right."""
-    names = [name.replace("_", " ") for name in pairs]
-    values = [f"{value:,}" if isinstance(value, int) else str(value) for value in pairs.values()]
-    left, right = max(map(len, names), default=0), max(map(len, values), default=0)
-    for name, value in zip(names, values, strict=True):
-        click.echo(f"{name:<{left}}  {value:>{right}}")
+    for line in pairs(values):
+        click.echo(line)
+
+
+def pairs(values: Mapping[str, object]) -> list[str]:
+    """Return the lines of `print_pairs`."""
+    names = [name.replace("_", " ") for name in values]
+    texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in values.values()]
+    left, right = max(map(len, names), default=0), max(map(len, texts), default=0)
+    return [f"{name:<{left}}  {text:>{right}}" for name, text in zip(names, texts, strict=True)]
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print `rows` under `header`, each column as wide as its widest value."""
+    for line in table(header, rows):
+        click.echo(line)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of `print_table`."""
     lines = [list(header), *([*row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
-        click.echo("  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip())
+    return ["  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip() for line in lines]
