@@ -8,17 +8,20 @@ from contextlib import contextmanager
 
 from data_platform.settings import Settings
 from populate import backup, ingest, releases, silo, snapshot
-from schemas import asking
+from populate.conversation import questions
+from schemas import asking, conversation
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
     *releases.RELEASES,
     *CORE,
     ("asking", asking.schema),
+    ("conversation", conversation.schema),
     ("ingest", ingest.schema),
     ("backup", backup.schema),
     ("snapshot", snapshot.schema),
     ("silo", silo.schema),
+    ("questions", questions.schema),
 )
 
 

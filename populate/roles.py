@@ -5,6 +5,7 @@ reader       adds to the inbox of accesses, and sees and changes nothing, not ev
 worker       reads all; adds results and accesses; keeps the queues; deletes nothing
 dashboard    reads all; adds what people tell through it
 steward      reads all; keeps people, departments and accounts; has backups tried again
+answers      adds answers to questions about duplicates, and sees and changes nothing
 ============ ===========================================================================
 
 They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
@@ -23,15 +24,18 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, SnapshotBatch
-from schemas import asking, catalogue, declared, people, sharing
+from schemas import asking, catalogue, conversation, declared, people, sharing
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
 
-ROLES = ("reader", "worker", "dashboard", "steward")
+ROLES = ("reader", "worker", "dashboard", "steward", "answers")
 
 INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access)
-PEOPLE = (people.Department, people.Person, people.Account, people.Membership, people.Departure)
+PEOPLE = (
+    *(people.Department, people.Person, people.Account, people.Membership, people.Departure),
+    conversation.MailAddress,
+)
 # What ingest adds to the tables of people, catalogue and sharing; of the other schemas a worker fills all.
 INGESTED = (
     people.Person,
@@ -127,6 +131,8 @@ def _looks(role: str, backend: str, table: str) -> set[str]:
     REFERENCES lets nobody do anything who owns no schema. On PostgreSQL DataJoint sees no
     primary key without it; MySQL would hide the tables from readers.
     """
+    if role == "answers":
+        return set()  # it does not use DataJoint
     if role == "reader":
         return {"REFERENCES"} if backend == "mysql" and table[0] not in "#~" else set()
     return {"SELECT", "REFERENCES"} if backend == "postgresql" else {"SELECT"}
@@ -138,11 +144,12 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
         "dashboard": _each(TOLD, "INSERT"),
         "steward": {**_each(PEOPLE, "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED), "INSERT")},
+        "answers": _each((conversation.Answer,), "INSERT"),
     }
 
 
 def _results() -> list[Any]:
-    others = {id(schema) for _, schema in (*CORE, *RELEASES)} | {id(asking.schema)}
+    others = {id(schema) for _, schema in (*CORE, *RELEASES)} | {id(asking.schema), id(conversation.schema)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]
 

@@ -33,4 +33,4 @@ def test_deploying_prints_the_grants_and_may_be_repeated(mysql: MySQLServer, hom
         assert "  dashboard: SELECT on all " in text
         assert "dashboard: INSERT" not in text
         grants = json.loads(deploy(site, "--json"))["grants"]
-        assert {grant["role"] for grant in grants} == {"reader", "worker", "dashboard", "steward"}
+        assert {grant["role"] for grant in grants} == {"reader", "worker", "dashboard", "steward", "answers"}

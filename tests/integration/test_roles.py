@@ -35,12 +35,12 @@ from schemas.sharing import Access
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 INBOX = {"access_batch", "access_run", "access"}
-PEOPLE = {"department", "person", "account", "membership", "departure"}
+PEOPLE = {"department", "person", "account", "membership", "departure", "mail_address"}
 INGESTED = {
     *("person", "account", "source_system", "file", "file_name", "file_owner", "file_gone", "blob", "version"),
     *("file_set", "file_set_member", "execution", "share_edge"),
 }
-CORE = {"people", "catalogue", "sharing"}
+CORE = {"people", "catalogue", "sharing", "conversation"}
 TOLD = {"ask", "ask_outcome", "person_ask_choice"}
 DECIDED = {"company_ask_choice", "person_ask_choice"}
 REQUESTED = {"backup_batch", "backup_member", "snapshot", "snapshot_batch"}
@@ -83,12 +83,14 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     name, data = table.lstrip("_"), table[0] not in "#~"
     if role == "reader":
         return {"INSERT"} if schema == "sharing" and table in INBOX else set()
+    if role == "answers":
+        return {"INSERT"} if (schema, table) == ("conversation", "answer") else set()
     verbs = {"SELECT"}
     if role == "worker" and table.startswith("~~"):
         return set(VERBS)
     if role == "worker" and data and (schema not in CORE | {"releases", "asking"} or table in INGESTED | INBOX):
         verbs.add("INSERT")
-    if role == "steward" and schema == "people" and table in PEOPLE:
+    if role == "steward" and schema in {"people", "conversation"} and table in PEOPLE:
         return set(VERBS)
     if role == "dashboard" and table in TOLD:
         verbs.add("INSERT")

