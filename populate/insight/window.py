@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -59,24 +59,40 @@ def read_window(connection: Connection, snapshot_no: int, days: int) -> Window:
     last: date = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1("snapshot_day")
     first = last - timedelta(days=days - 1)
     with duckdb.connect() as engine:
-        _create_edges(engine, connection, snapshot_no, first, last)
-        return tie_up(engine, stints(), first, last)
+        persons = _create_edges(engine, connection, snapshot_no, first, last)
+        return tie_up(engine, stints(), first, last, persons)
 
 
-def _create_edges(engine: duckdb.DuckDBPyConnection, connection: Connection, no: int, first: date, last: date) -> None:
-    engine.execute("CREATE TABLE edges (producer VARCHAR, consumer VARCHAR, day INTEGER, events BIGINT)")
+class _Positions(dict[str, int]):
+    """Numbers persons as they come: a fifth of the time and memory that their names take in joins."""
+
+    def __missing__(self, person: str) -> int:
+        self[person] = len(self)
+        return self[person]
+
+
+def _create_edges(
+    engine: duckdb.DuckDBPyConnection, connection: Connection, no: int, first: date, last: date
+) -> list[str]:
+    """Fill the table ``edges``, whose persons are positions in the list returned."""
+    engine.execute("CREATE TABLE edges (producer INTEGER, consumer INTEGER, day INTEGER, events BIGINT)")
+    persons = _Positions()
     tables = {"access": Access().full_table_name, "batch": SnapshotBatch().full_table_name}
     cursor = connection.query(_EDGES.format(**tables), (no, first, last + timedelta(days=1)))
     person_of = dict(zip(*Account.to_arrays("account_id", "person_id"), strict=True))
     while rows := cursor.fetchmany(CHUNK):
-        chunk = pd.DataFrame(_edges(rows, person_of), columns=["producer", "consumer", "day", "events"])  # noqa: F841
+        chunk = pd.DataFrame(_edges(rows, person_of, persons), columns=["producer", "consumer", "day", "events"])  # noqa: F841
         engine.execute("INSERT INTO edges SELECT * FROM chunk")
+    return list(persons)
 
 
-def _edges(rows: Iterable[tuple[Any, ...]], person_of: dict[str, str]) -> Iterable[tuple[str, str, int, int]]:
+def _edges(
+    rows: Iterable[tuple[Any, ...]], person_of: dict[str, str], persons: _Positions
+) -> Iterable[tuple[int, int, int, int]]:
     for owner_realm, owner_login, realm, login, on_behalf_of, day, events in rows:
         producer, consumer = account_id(owner_realm, owner_login), account_id(realm, on_behalf_of or login)
-        yield person_of.get(producer, producer), person_of.get(consumer, consumer), (day - MONDAY).days, events
+        ends = persons[person_of.get(producer, producer)], persons[person_of.get(consumer, consumer)]
+        yield *ends, (day - MONDAY).days, events
 
 
 def stints() -> pd.DataFrame:
@@ -97,13 +113,30 @@ def stints() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["person", "department", "since_day", "until_day", "service"])
 
 
-def tie_up(engine: duckdb.DuckDBPyConnection, stints: pd.DataFrame, first: date, last: date) -> Window:
-    """Turn the table ``edges`` of `engine` into people and ties by the departments of each day."""
-    engine.execute("CREATE TABLE stints AS SELECT * FROM stints")
-    engine.execute(f"CREATE TABLE attributed AS {sql('attributed')}")
+def tie_up(
+    engine: duckdb.DuckDBPyConnection, stints: pd.DataFrame, first: date, last: date, persons: Sequence[str] = ()
+) -> Window:
+    """Turn the table ``edges`` of `engine` into people and ties by the departments of each day.
+
+    Parameters
+    ----------
+    stints
+        As the function of this name returns them.
+    persons
+        Given, the edges hold positions in it instead of persons.
+    """
+    engine.register("stints", _coded(stints, persons) if persons else stints)
+    engine.execute(f"CREATE VIEW attributed AS {sql('attributed')}")
     ties = engine.execute(sql("ties")).df()
     left_out = engine.execute(sql("left_out")).fetchall()
-    return Window(nodes(stints, first, last), _named(ties), {reason: int(rows) for reason, rows, _ in left_out})
+    return Window(
+        nodes(stints, first, last), _named(ties, persons), {reason: int(rows) for reason, rows, _ in left_out}
+    )
+
+
+def _coded(stints: pd.DataFrame, persons: Sequence[str]) -> pd.DataFrame:
+    """Stints with positions for persons; those without an edge have none to be found by."""
+    return stints.assign(person=pd.Index(persons).get_indexer(pd.Index(stints["person"])).astype("int32"))
 
 
 def nodes(stints: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
@@ -115,11 +148,16 @@ def nodes(stints: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
     return frame.drop_duplicates("person", ignore_index=True)
 
 
-def _named(ties: pd.DataFrame) -> pd.DataFrame:
+def _named(ties: pd.DataFrame, persons: Sequence[str]) -> pd.DataFrame:
+    names = pd.Series(persons, dtype=object)
+
+    def node(person: pd.Series[Any], department: pd.Series[Any]) -> pd.Series[Any]:
+        return (person.map(names) if persons else person) + "@" + department
+
     return pd.DataFrame(
         {
-            "producer": ties["producer"] + "@" + ties["giving"],
-            "consumer": ties["consumer"] + "@" + ties["receiving"],
+            "producer": node(ties["producer"], ties["giving"]),
+            "consumer": node(ties["consumer"], ties["receiving"]),
             "weight": ties["weight"],
             "weeks": ties["weeks"],
         }
