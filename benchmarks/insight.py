@@ -69,7 +69,8 @@ CREATE TABLE stints AS SELECT i::INTEGER AS person, (hash(i * 7) % {departments}
 # Everybody's data are used by a hundred others, a day in the window at a time.
 _EXPORT = """
 COPY (SELECT (a % {people})::INTEGER AS producer,
-    (((a % {people}) * 37 + (b % 100) * 997) % {people})::INTEGER AS consumer, (c % 90)::INTEGER AS day, 1::BIGINT AS events
+    (((a % {people}) * 37 + (b % 100) * 997) % {people})::INTEGER AS consumer,
+    (c % 90)::INTEGER AS day, 1::BIGINT AS events
 FROM (SELECT hash(i) AS a, hash(i + 1000000007) AS b, hash(i * 3 + 5) AS c FROM range({accesses}) r(i))) TO '{path}'
 """
 
