@@ -19,6 +19,10 @@ from schemas.identity import display_text
 STATES = tuple(state for state in CONDITIONS if state)
 SORTS = tuple(ORDERS)
 COPIES = 200  # shown at most
+FEW = 2000  # files that can match a search, to be looked at alone
+LOOKED_AT_FIRST = 16  # latest reads for each file that is wanted, to find those files that were read last
+MOST_LOOKED_AT = 100_000  # of these reads, if many are of the same files
+WINDOW = 1000  # latest reads of a person that are looked at
 
 
 def headline(binding: Binding) -> dict[str, int]:
@@ -58,12 +62,57 @@ def files(
         ``members`` (files of a folder, 0 = not a folder), ``last_read`` (UTC), ``backup``
         (of `STATES`) and ``reason`` (why the backup failed).
     """
+    if sort == "last read" and descending and not search and not state:
+        latest = _latest(binding, limit, offset)
+        if latest is not None:
+            return _shown(binding, latest)
+    options, values = _matching(binding, search)
     page = _ask(
         binding,
-        statement("page", sort=sort, descending=descending, state=state, searching=bool(search)),
-        {"search": _pattern(search), "limit": limit, "offset": offset},
+        statement("page", sort=sort, descending=descending, state=state, **options),
+        {**values, "limit": limit, "offset": offset},
     )
-    order = list(page["file_id"])
+    return _shown(binding, list(page["file_id"]))
+
+
+def files_of(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
+    """Return the files that belong to a person now, those met last first; columns as of `files`."""
+    owned = _ask(binding, statement("files_of"), {"person": person_id, "limit": limit})
+    return _shown(binding, list(owned["file_id"]))
+
+
+def read_by(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
+    """Return the files that a person read last, among the latest `WINDOW` reads: ``last_read`` (UTC) and names."""
+    accounts = _these(*_ask(binding, statement("accounts_of"), {"person": person_id})["account_id"])
+    read = _ask(binding, statement("read_by"), {**accounts, "window": WINDOW, "limit": limit})
+    return read.merge(_ask(binding, statement("names"), _these(*read["file_id"])), on="file_id")
+
+
+def _matching(binding: Binding, search: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how a statement is to search, and with which values: among few files if few can match at all."""
+    if not search:
+        return {}, {}
+    pattern = {"search": _pattern(search)}
+    found = _ask(binding, statement("matching"), {**pattern, "limit": FEW + 1})
+    if len(found) > FEW:
+        return {"searching": True}, pattern
+    return {"searching": True, "few": True}, {**pattern, **_these(*found["file_id"])}
+
+
+def _latest(binding: Binding, limit: int, offset: int) -> list[str] | None:
+    """Return a page of the files that were read last; None if too many accesses would have to be looked at."""
+    window = LOOKED_AT_FIRST * (limit + offset)
+    while window <= MOST_LOOKED_AT:
+        page = _ask(binding, statement("latest"), {"window": window, "limit": limit, "offset": offset})
+        # Of files that were read later than all that was not looked at nothing is missing.
+        if len(page) == limit and page["last_read"].iloc[-1] > page["since"].iloc[-1]:
+            return list(page["file_id"])
+        window *= 8
+    return None
+
+
+def _shown(binding: Binding, order: list[str]) -> pd.DataFrame:
+    """Return what a page shows of these files, in this order."""
     shown = _these(*order)
     found = _ask(binding, statement("files"), shown).set_index("file_id").reindex(order).reset_index()
     people = _ask(binding, statement("readers_of_files"), shown).groupby("file_id")["reader"].agg(list)
@@ -75,7 +124,8 @@ def files(
 
 def count_files(binding: Binding, *, search: str = "", state: str = "") -> int:
     """Return how many files `files` would find on all its pages."""
-    return _number(binding, statement("count_files", state=state, searching=bool(search)), {"search": _pattern(search)})
+    options, values = _matching(binding, search)
+    return _number(binding, statement("count_files", state=state, **options), values)
 
 
 def file(binding: Binding, file_id: str) -> dict[str, Any] | None:

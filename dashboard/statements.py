@@ -7,7 +7,8 @@ only where they are compared with parameters.
 parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
 
 A page is found in two steps: which files are on it, by what its order and filters need and no
-more, and then everything that is shown of these few.
+more, and then everything that is shown of these few. The page that is asked for most, of what was
+read last, is found among the latest accesses, of which as many are looked at as it takes.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from populate.backup import Backup, BackupFailure, Placement
 from populate.ingest import BackupMember
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSetMember, Version
 from schemas.people import Account, Membership, Person
-from schemas.sharing import Access, Execution, ShareEdge
+from schemas.sharing import Access, AccessBatch, Execution, ShareEdge
 
 TABLES = (
     Access,
+    AccessBatch,
     Account,
     Backup,
     BackupFailure,
@@ -131,7 +133,7 @@ FRAGMENTS = {
 USED = """LEFT JOIN (
     SELECT a.file_id, COUNT(DISTINCT c.person_id) AS readers, MAX(a.accessed_at) AS last_read
     FROM $Access a JOIN $Account c ON c.account_id = a.account_id
-    WHERE a.outcome = 'ok' AND a.file_id <> ''
+    WHERE a.outcome = 'ok' AND a.file_id <> '' $among
     GROUP BY a.file_id
 ) u ON u.file_id = n.file_id"""
 ORDERS = {
@@ -140,7 +142,8 @@ ORDERS = {
     "readers": ("u.readers", USED),
     "versions": (
         "k.versions",
-        "LEFT JOIN (SELECT file_id, COUNT(*) AS versions FROM $Version GROUP BY file_id) k ON k.file_id = n.file_id",
+        """LEFT JOIN (SELECT file_id, COUNT(*) AS versions FROM $Version $these GROUP BY file_id) k
+        ON k.file_id = n.file_id""",
     ),
     "size": (
         "COALESCE(h.size, b.blob_size)",
@@ -165,8 +168,32 @@ STATEMENTS = {
     "page": """
         WITH $named, $owned, $met, $held
         SELECT n.file_id $found
-        ORDER BY $order $direction, n.file_id $direction
+        ORDER BY CASE WHEN $order IS NULL THEN 1 ELSE 0 END, $order $direction, n.file_id $direction
         LIMIT %(limit)s OFFSET %(offset)s
+    """,
+    "latest": """
+        WITH latest AS (
+            SELECT file_id, accessed_at FROM $Access WHERE outcome = 'ok' AND file_id <> ''
+            ORDER BY accessed_at DESC LIMIT %(window)s
+        )
+        SELECT l.file_id, MAX(l.accessed_at) AS last_read, (SELECT MIN(accessed_at) FROM latest) AS since
+        FROM latest l
+        WHERE EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = l.file_id)
+          AND EXISTS (SELECT 1 FROM $FileName n WHERE n.file_id = l.file_id)
+        GROUP BY l.file_id
+        ORDER BY last_read DESC, l.file_id DESC
+        LIMIT %(limit)s OFFSET %(offset)s
+    """,
+    "matching": """
+        SELECT file_id FROM $FileName
+        WHERE LOWER(file_path) LIKE LOWER(%(search)s) ESCAPE '!' OR LOWER(file_name) LIKE LOWER(%(search)s) ESCAPE '!'
+        UNION
+        SELECT o.file_id
+        FROM $FileOwner o
+        JOIN $Account a ON a.account_id = o.account_id
+        JOIN $Person p ON p.person_id = a.person_id
+        WHERE LOWER(p.full_name) LIKE LOWER(%(search)s) ESCAPE '!'
+        LIMIT %(limit)s
     """,
     "count_files": "WITH $named, $owned SELECT COUNT(*) $found",
     "files": """
@@ -189,7 +216,7 @@ STATEMENTS = {
         WHERE n.place = 1
     """,
     "headline": """
-        SELECT (SELECT COUNT(*) FROM $Access) AS read_count,
+        SELECT (SELECT SUM(access_count) FROM $AccessBatch) AS read_count,
                (SELECT COUNT(*) FROM $Person) AS people,
                (SELECT COUNT(*) FROM $File) AS files,
                (SELECT COUNT(*) FROM $Version) AS versions,
@@ -259,15 +286,44 @@ STATEMENTS = {
         FROM named n LEFT JOIN owned o ON o.file_id = n.file_id AND o.place = 1
         WHERE n.place = 1
     """,
+    "files_of": """
+        SELECT o.file_id
+        FROM $FileOwner o JOIN $Account a ON a.account_id = o.account_id
+        WHERE a.person_id = %(person)s
+          AND NOT EXISTS (SELECT 1 FROM $FileOwner n JOIN $Account b ON b.account_id = n.account_id
+                          WHERE n.file_id = o.file_id AND n.owner_since > o.owner_since
+                            AND b.person_id <> a.person_id)
+          AND EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = o.file_id)
+        GROUP BY o.file_id
+        ORDER BY MAX(o.owner_since) DESC, o.file_id
+        LIMIT %(limit)s
+    """,
+    "accounts_of": "SELECT account_id FROM $Account WHERE person_id = %(person)s",
+    "read_by": """
+        SELECT r.file_id, MAX(r.accessed_at) AS last_read
+        FROM (SELECT file_id, accessed_at FROM $Access
+              WHERE account_id IN %(ids)s AND outcome = 'ok' AND file_id <> ''
+              ORDER BY accessed_at DESC LIMIT %(window)s) r
+        WHERE EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = r.file_id)
+        GROUP BY r.file_id
+        ORDER BY last_read DESC, r.file_id
+        LIMIT %(limit)s
+    """,
     "demo": "SELECT COUNT(*) FROM $Account WHERE realm = 'demo'",
 }
 
 WHOLE = {"page", "count_files"}
-"""Statements that go through all files; the others are about those in the parameter ``ids``."""
+"""Statements that go through all files unless told to keep to ``few``; the others are about those in ``ids``."""
 
 
 def statement(
-    name: str, *, sort: str = "name", descending: bool = False, state: str = "", searching: bool = False
+    name: str,
+    *,
+    sort: str = "name",
+    descending: bool = False,
+    state: str = "",
+    searching: bool = False,
+    few: bool = False,
 ) -> str:
     """Return a statement with the names of the bound tables; `sort` and `state` are keys of the dicts above."""
     order, join = ORDERS[sort] if name == "page" else ("", "")
@@ -275,7 +331,8 @@ def statement(
     owners = OWNERS if searching and sort != "owner" else ""
     words = {
         **FRAGMENTS,
-        "these": "" if name in WHOLE else "WHERE file_id IN %(ids)s",
+        "these": "" if name in WHOLE and not few else "WHERE file_id IN %(ids)s",
+        "among": "AND a.file_id IN %(ids)s" if few else "",
         "order": order,
         "direction": "DESC" if descending else "ASC",
         "join": f"{owners} {join}",

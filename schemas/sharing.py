@@ -79,6 +79,7 @@ class Access(dj.Manual):
     set_file_id='' : varchar(32) # file set that the file was read as a part of
     set_version_id='' : varchar(32) # version of that set
     set_path='' : varchar(1024) # path within that set
+    index (accessed_at)
     index (file_id, accessed_at)
     index (account_id, accessed_at)
     index (execution_id)

@@ -114,6 +114,37 @@ def test_order_and_pages_are_the_databases_work(binding: Binding, colleagues: Co
         queries.files(binding, sort="size; DROP TABLE x")
 
 
+def test_a_search_among_few_files_and_among_all_finds_the_same(
+    binding: Binding, colleagues: Colleagues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    among_few = [queries.files(binding, search="trial", sort=sort) for sort in queries.SORTS]
+    monkeypatch.setattr(queries, "FEW", 1)
+    for sort, few in zip(queries.SORTS, among_few, strict=True):
+        pd.testing.assert_frame_equal(queries.files(binding, search="trial", sort=sort), few)
+    assert queries.count_files(binding, search="trial") == 2
+
+
+def test_what_was_read_last_is_found_among_the_latest_reads(
+    binding: Binding, colleagues: Colleagues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = queries.files(binding)
+    assert whole["last_read"].is_monotonic_decreasing
+    monkeypatch.setattr(queries, "LOOKED_AT_FIRST", 1)  # two pages need more than one window
+    pages = [queries.files(binding, limit=1, offset=n) for n in range(3)]
+    assert [file_id for page in pages for file_id in page["file_id"]] == list(whole["file_id"])
+
+
+def test_my_files_and_what_i_read_last(binding: Binding, colleagues: Colleagues) -> None:
+    mine = queries.files_of(binding, account_id(REALM, "maria"))
+    assert list(mine["file_name"]) == ["trial.csv"]
+    assert list(mine["versions"]) == [2]
+    read = queries.read_by(binding, account_id(REALM, "aiko"))
+    assert list(read["file_name"]) == ["trial.csv", "Copy of trial.csv"]
+    assert read["last_read"].is_monotonic_decreasing
+    assert queries.files_of(binding, "0" * 32).empty
+    assert queries.read_by(binding, "0" * 32).empty
+
+
 def test_details_of_a_file(binding: Binding, colleagues: Colleagues) -> None:
     identity = listed(binding).loc["trial.csv"]["file_id"]
     versions = queries.versions(binding, identity)
