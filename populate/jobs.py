@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from data_platform.settings import Settings
 from populate.backup import Backup
+from populate.duplicates.tables import Canonical, DuplicateSet
 from populate.ingest import Ingest
 from populate.observing import Observer, watch
 from populate.retries import PATIENT
@@ -38,7 +39,7 @@ class Urgency(IntEnum):
     """Figures, computed from what is there."""
 
 
-PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric,)
+PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric, DuplicateSet)
 """Computed tables with rows for each `Snapshot`: one that is named here is computed for every day's."""
 
 HELD_AT_MOST = 24 * 3600  # seconds, for servers that do not notice a dead connection
@@ -264,11 +265,12 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
     observer
         Is told of each job that this process makes.
     """
-    backup = Backup()
-    backup.settings = settings
+    backup, canonical = Backup(), Canonical()
+    backup.settings = canonical.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
         Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
+        Queue(canonical, Urgency.INSIGHT, observer=observer),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
     )
 

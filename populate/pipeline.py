@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from data_platform.settings import Settings
 from populate import backup, ingest, releases, silo, snapshot
 from populate.conversation import questions
+from populate.duplicates import tables as duplicates
 from schemas import asking, conversation
 from schemas.binding import CORE, Binding, Schemas, bind
 
@@ -21,6 +22,7 @@ SCHEMAS: Schemas = (
     ("backup", backup.schema),
     ("snapshot", snapshot.schema),
     ("silo", silo.schema),
+    ("duplicates", duplicates.schema),
     ("questions", questions.schema),
 )
 

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from populate.duplicates.kinds import Known, Said
 from populate.duplicates.origin import Reading
-from populate.duplicates.statements import NOW, statement
+from populate.duplicates.statements import NOW, SNAPSHOT, statement
+from populate.duplicates.tables import METHOD
 from populate.lookup import lookup
 from schemas.connection import Connection
 from schemas.identity import account_id
@@ -74,13 +76,42 @@ def names_of(connection: Connection, file_ids: Collection[str]) -> dict[str, tup
     return {row[0]: (row[1], row[2]) for row in _in_parts(connection, "names", file_ids)}
 
 
+def owners_then(connection: Connection, file_ids: Collection[str], **values: Any) -> dict[str, str]:
+    """Return the accounts that owned the files by a snapshot."""
+    rows = _in_parts(connection, "owners_then", file_ids, SNAPSHOT, **values)
+    return {file_id: _account_id(realm, login) for file_id, realm, login in rows}
+
+
+def history_of(connection: Connection, scope: str = NOW, **values: Any) -> list[Known]:
+    """Return all versions of the files that ever had a content in common with another one."""
+    return _known(connection, "history", scope, values)
+
+
+def present_of(connection: Connection, min_bytes: int) -> list[Known]:
+    """Return the present version of every file."""
+    return _known(connection, "present", NOW, {"min_bytes": min_bytes})
+
+
+def forms_of(connection: Connection, contents: Collection[str]) -> list[Said]:
+    """Return what those of the contents say that have a form."""
+    return [Said(*row) for row in _in_parts(connection, "forms", contents, method_no=METHOD)]
+
+
+def _known(connection: Connection, name: str, scope: str, values: Mapping[str, Any]) -> list[Known]:
+    rows = connection.query(statement(name, scope), values).fetchall()
+    return [Known(file, version, sha256, size, seen, bool(now)) for file, version, sha256, size, seen, now in rows]
+
+
 def readings_of(
     connection: Connection, contents: Collection[str], scope: str = NOW, **values: Any
 ) -> Mapping[str, list[Reading]]:
-    """Return for each content which persons read it from which files, and when first."""
+    """Return for each content who read it from which files, and when first.
+
+    Now these are persons; by a snapshot accounts, as whom an account belongs to may be mended.
+    """
     rows = list(_in_parts(connection, "reads", contents, scope, **values))
     readers = {(realm, login, behalf): _account_id(realm, behalf or login) for _, _, realm, login, behalf, _ in rows}
-    person_of: dict[str, str] = dict(_persons(set(readers.values())))
+    person_of: dict[str, str] = dict(_persons(set(readers.values()))) if scope == NOW else {}
     found: defaultdict[str, list[Reading]] = defaultdict(list)
     for file_id, sha256, realm, login, behalf, read_at in rows:
         account = readers[realm, login, behalf]

@@ -4,21 +4,22 @@
 ``%(name)s`` for a parameter of the driver's. There is one set of statements for what is known
 now and for what was known at a snapshot: they differ in the accesses that count.
 
-Of all files only those are looked at that ever had a content in common with another one, so
-what a question costs depends on how much is duplicated, not on how much there is.
+For exact, old and diverged copies only those files are looked at that ever had a content in
+common with another one: what these questions cost depends on how much is duplicated.
 """
 
 from __future__ import annotations
 
 from string import Template
 
+from populate.duplicates.tables import CanonicalContent
 from populate.snapshot import SnapshotBatch
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
 from schemas.people import Account, Membership, Person
 from schemas.sharing import Access
 
 TABLES = (
-    *(Access, Account, Blob, File, FileGone, FileName, FileOwner, FileSet, Membership, Person),
+    *(Access, Account, Blob, CanonicalContent, File, FileGone, FileName, FileOwner, FileSet, Membership, Person),
     *(SnapshotBatch, SourceSystem, Version),
 )
 
@@ -36,7 +37,7 @@ SCOPES = {
 }
 TOLD = {
     NOW: """AND NOT EXISTS (SELECT 1 FROM $FileGone t
-        WHERE t.file_id = k.file_id AND t.gone_on > CAST(k.last_seen AS DATE))""",
+        WHERE t.file_id = k.file_id AND (k.last_seen IS NULL OR t.gone_on > CAST(k.last_seen AS DATE)))""",
     SNAPSHOT: "",
 }
 
@@ -52,6 +53,10 @@ INVOLVED = """
 involved AS (
     SELECT DISTINCT v.file_id FROM $Version v JOIN shared s ON s.sha256 = v.sha256
     WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = v.file_id)
+)"""
+EVERY = """
+involved AS (
+    SELECT x.file_id FROM $File x WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = x.file_id)
 )"""
 # When each version of them was met first and last. A version that was never read comes last.
 KNOWN = """
@@ -120,6 +125,25 @@ STATEMENTS = {
         LEFT JOIN held h ON h.file_id = k.file_id AND h.version_id = k.version_id
         WHERE k.file_id IN (SELECT file_id FROM held)
     """,
+    "present": """
+        WITH $EVERY, $KNOWN, $HELD
+        SELECT h.file_id, h.version_id, h.sha256, c.blob_size, h.first_seen, 1
+        FROM held h JOIN $Blob c ON c.sha256 = h.sha256
+        WHERE c.blob_size >= %(min_bytes)s
+    """,
+    "forms": """
+        SELECT m.sha256, m.form_kind, m.form_sha256, m.element_count, m.sketch FROM $CanonicalContent m
+        WHERE m.method_no = %(method_no)s AND m.sha256 IN %(among)s
+    """,
+    # Whom the source named last as a file's owner, among the accesses that count.
+    "owners_then": """
+        SELECT o.file_id, o.owner_realm, o.owner_login FROM (
+            SELECT a.file_id, a.owner_realm, a.owner_login,
+                   ROW_NUMBER() OVER (PARTITION BY a.file_id ORDER BY a.accessed_at DESC, a.event_id) AS place
+            FROM $accesses
+            WHERE a.file_id IN %(among)s AND a.outcome = 'ok' AND a.owner_login <> '' $until
+        ) o WHERE o.place = 1
+    """,
     # Dated rows: of those up to a day the last is in force; ties within a day go by id.
     "names": """
         SELECT n.file_id, n.file_name, n.file_path FROM (
@@ -144,7 +168,7 @@ STATEMENTS = {
     """,
 }
 
-_FRAGMENTS = {"SHARED": SHARED, "INVOLVED": INVOLVED, "KNOWN": KNOWN, "HELD": HELD, "DOUBLE": DOUBLE}
+_FRAGMENTS = {"SHARED": SHARED, "INVOLVED": INVOLVED, "EVERY": EVERY, "KNOWN": KNOWN, "HELD": HELD, "DOUBLE": DOUBLE}
 
 
 def statement(name: str, scope: str = NOW) -> str:

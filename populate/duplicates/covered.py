@@ -1,0 +1,87 @@
+"""Duplicates among what a snapshot covers: the rows of `DuplicateSet`.
+
+Everything is computed from the accesses of the snapshot's batches and from rows that their
+key determines, so it comes out the same whenever it is computed. What a file is called,
+whose it is by then and what contents say is looked up when it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from populate.duplicates.kinds import STALE, Known, Relation, by_history
+from populate.duplicates.origin import Holder, judge_all
+from populate.duplicates.rows import Held, copies_of, history_of, owners_then, readings_of
+from populate.duplicates.statements import SNAPSHOT
+from populate.snapshot import Snapshot
+from schemas.connection import Connection
+
+Row = dict[str, Any]
+
+
+class SetRows(NamedTuple):
+    """The row of `DuplicateSet` and those of its parts, without the snapshot."""
+
+    totals: Row
+    copies: list[Row]
+    relations: list[Row]
+
+
+def set_rows(connection: Connection, snapshot_no: int) -> SetRows:
+    """Return the duplicates that snapshot `snapshot_no` knows of."""
+    last: date = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1("snapshot_day")
+    scope = {"snapshot_no": snapshot_no, "until": last + timedelta(days=1), "min_bytes": 1}
+    sets = copies_of(connection, SNAPSHOT, **scope)
+    known = history_of(connection, SNAPSHOT, **scope)
+    copies = _copies(connection, sets, scope)
+    relations = by_history(known)
+    return SetRows(_totals(sets, relations), copies, _relations(known, relations))
+
+
+def _copies(connection: Connection, sets: Mapping[str, Sequence[Held]], scope: Row) -> list[Row]:
+    owners = owners_then(connection, {one.file_id for held in sets.values() for one in held}, **scope)
+    holders = {
+        sha256: [Holder(one.file_id, owners.get(one.file_id, ""), one.first_seen, one.modified) for one in held]
+        for sha256, held in sets.items()
+    }
+    verdicts = judge_all(holders, lambda contents: readings_of(connection, contents, SNAPSHOT, **scope))
+    return [
+        {
+            "file_id": one.file_id,
+            "version_id": one.version_id,
+            "sha256": sha256,
+            "first_seen": one.first_seen,
+            **verdicts[sha256][one.file_id]._asdict(),
+        }
+        for sha256, held in sets.items()
+        for one in held
+    ]
+
+
+def _totals(sets: Mapping[str, Sequence[Held]], relations: Sequence[Relation]) -> Row:
+    stale = {relation.file_id for relation in relations if relation.kind == STALE}
+    return {
+        "content_count": len(sets),
+        "copy_count": sum(map(len, sets.values())),
+        "bytes_logical": sum(one.size for held in sets.values() for one in held),
+        "bytes_distinct": sum(held[0].size for held in sets.values()),
+        "stale_count": len(stale),
+        "diverged_count": sum(relation.kind != STALE for relation in relations),
+    }
+
+
+def _relations(known: Sequence[Known], relations: Sequence[Relation]) -> list[Row]:
+    present = {version.file_id: version.version_id for version in known if version.present}
+    return [
+        {
+            "file_id": relation.file_id,
+            "version_id": present[relation.file_id],
+            "other_id": relation.other_id,
+            "other_version": present[relation.other_id],
+            "relation_kind": relation.kind,
+            "common_sha256": relation.common,
+        }
+        for relation in relations
+    ]

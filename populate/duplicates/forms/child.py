@@ -1,0 +1,72 @@
+"""The limited process that parses bytes of strangers: one line in for a file, one line out for its form.
+
+It limits itself before it reads anything: memory, processor time for each file, open files,
+and not a byte written to any disk. It has no settings, no credentials in its environment and
+no connection; what it says is checked by `limited.Forms`, as whatever was parsed may speak
+through it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from populate.duplicates.forms.form import NONE, Form
+from populate.duplicates.forms.recognise import form_of
+
+LONGEST_REASON = 200
+
+
+def limit(memory: int) -> None:
+    """Give up what parsing does not need, for good."""
+    for what, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+    ):
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (most, most) if hard == resource.RLIM_INFINITY or most < hard else (hard, hard))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this
+
+
+def answer(path: Path, sha256: str) -> Form:
+    """Return the form of a file, or the reason why it has none."""
+    try:
+        return form_of(path, sha256)
+    except MemoryError:
+        return Form(NONE, "", why="it takes more memory than it may")
+    except Exception as error:  # parsers raise what they like
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Form(NONE, "", why=reason[:LONGEST_REASON])
+
+
+def serve(replies: TextIO, seconds: int) -> None:
+    """Answer until nothing more is asked; a file may take so many seconds of processor time."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    for line in sys.stdin:
+        question = json.loads(line)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, hard))
+        replies.write(json.dumps(asdict(answer(Path(question["path"]), question["sha256"]))) + "\n")
+        replies.flush()
+
+
+def main() -> None:
+    """Serve on standard input and output; libraries that print do so to nowhere."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    limit(int(sys.argv[1]))
+    serve(replies, int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

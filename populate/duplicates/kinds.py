@@ -1,0 +1,188 @@
+"""The kinds of duplicates that are not exact: pure functions over files, contents and forms.
+
+Each function returns as few relations as say everything: a group of n files that say the
+same is n - 1 relations to the one that was met first.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import combinations
+from typing import NamedTuple
+
+from populate.duplicates.forms.form import BYTES, DOCUMENT, JSON, TABLE, TEXT, hashes_of, similarity
+
+STALE, DIVERGED, NEAR, SAME_NAME = KINDS = ("stale", "diverged", "near", "same name")
+
+SMALLEST = 64  # bytes; what is smaller says too little to be a copy of anything
+MOST_HOLDERS = 20  # files that have or had a content, before it is a template and no common ancestor
+ALIKE = 0.8  # Jaccard similarity of rows, or of runs of words
+FEWEST = {TABLE: 20, DOCUMENT: 50, TEXT: 50, JSON: 50}  # different elements that similarity is told from
+COMPARED = 16  # least hashes of a sketch, one of which two similar ones have in common
+MOST_ALIKE = 200  # forms with a hash in common, before it belongs to a template
+MOST_NAMESAKES = 3  # files of one name, before it is a habit and no name
+
+# Names that say what a file is for, not what is in it.
+HABITS = frozenset(
+    """
+    book1 changelog conftest config copy data dataset default document download draft export figure final image index
+    init input license list log main makefile manifest metadata mappe1 name names notes output plot presentation
+    readme report requirements result results sample samples settings setup sheet1 summary table temp template test
+    tests text untitled utils version
+    """.split()  # noqa: SIM905  (a word a line would be a page)
+)
+
+
+class Known(NamedTuple):
+    """A version that a file has or had; `first_seen` is UTC and None if nobody read it."""
+
+    file_id: str
+    version_id: str
+    sha256: str
+    size: int
+    first_seen: datetime | None
+    present: bool
+
+
+class Said(NamedTuple):
+    """What a present content says; see `populate.duplicates.forms.form.Form`."""
+
+    sha256: str
+    kind: str
+    form_sha256: str
+    elements: int
+    sketch: str
+
+
+class Relation(NamedTuple):
+    """A file and the one that it says the same as, or once did.
+
+    `common` is the content that both have or had (stale, diverged), the form of both (near,
+    if they say the same), or empty. `similarity` is 1 for what says the same.
+    """
+
+    kind: str
+    file_id: str
+    other_id: str
+    common: str
+    similarity: float
+
+
+def by_history(versions: Iterable[Known]) -> list[Relation]:
+    """Return stale and diverged copies.
+
+    A file is *stale* if its present content is an older version of another file, and the
+    other had it no later. Two files are *diverged* if they had a content in common and both
+    are different now, or one went on from what the other still is.
+    """
+    holders: defaultdict[str, dict[str, Known]] = defaultdict(dict)
+    now: dict[str, str] = {}
+    for version in sorted(versions, key=_met):
+        holders[version.sha256].setdefault(version.file_id, version)
+        if version.present:
+            now[version.file_id] = version.sha256
+    found: dict[tuple[str, str], tuple[int, datetime, Relation]] = {}
+    for sha256, files in holders.items():
+        some = next(iter(files.values()))
+        if some.size < SMALLEST or not 1 < len(files) <= MOST_HOLDERS:
+            continue
+        for first, second in combinations(files.values(), 2):  # in the order in which they were met
+            if (relation := _related(sha256, first, second, now, holders)) is not None:
+                # Of several contents in common an older version of one counts most, then the latest.
+                rank = (int(relation.kind == STALE), second.first_seen or datetime.min, relation)
+                pair = (min(first.file_id, second.file_id), max(first.file_id, second.file_id))
+                found[pair] = max(found.get(pair, rank), rank)
+    return sorted(relation for _, _, relation in found.values())
+
+
+def _related(
+    common: str, first: Known, second: Known, now: Mapping[str, str], holders: Mapping[str, Mapping[str, Known]]
+) -> Relation | None:
+    ours, theirs = now.get(first.file_id), now.get(second.file_id)
+    if ours is None or theirs is None or ours == theirs:
+        return None
+    exchanged = second.file_id in holders[ours]  # each is what the other was
+    if theirs == common and not exchanged:
+        return Relation(STALE, second.file_id, first.file_id, common, 0.0)
+    return Relation(DIVERGED, second.file_id, first.file_id, common, 0.0)
+
+
+def by_form(present: Sequence[Known], forms: Iterable[Said]) -> list[Relation]:
+    """Return near duplicates: files that say the same in other bytes, or almost the same.
+
+    Each content is represented by the file that was met first with it, and each form by the
+    content of which that is true.
+    """
+    first: dict[str, Known] = {}
+    for version in sorted(present, key=_met):
+        first.setdefault(version.sha256, version)
+    groups: defaultdict[str, list[Said]] = defaultdict(list)
+    for said in forms:
+        if said.sha256 in first and _says_enough(said, first[said.sha256].size):
+            groups[said.form_sha256].append(said)
+    for group in groups.values():
+        group.sort(key=lambda said: _met(first[said.sha256]))
+    same = [
+        Relation(NEAR, first[said.sha256].file_id, first[group[0].sha256].file_id, said.form_sha256, 1.0)
+        for group in groups.values()
+        for said in group[1:]
+    ]
+    leaders = sorted((group[0] for group in groups.values()), key=lambda said: _met(first[said.sha256]))
+    alike = [
+        Relation(NEAR, first[two.sha256].file_id, first[one.sha256].file_id, "", share)
+        for one, two, share in _alike(leaders)
+    ]
+    return [relation for relation in sorted(same + alike) if relation.file_id != relation.other_id]
+
+
+def _says_enough(said: Said, size: int) -> bool:
+    if not said.form_sha256:
+        return False
+    return size >= SMALLEST if said.kind == BYTES else said.elements >= 2
+
+
+def _alike(leaders: Sequence[Said]) -> Iterator[tuple[Said, Said, float]]:
+    """Yield pairs of forms of one kind that are alike enough, and how much."""
+    comparable = [said for said in leaders if said.elements >= FEWEST.get(said.kind, 2**63)]
+    sharing: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, said in enumerate(comparable):
+        for hash_ in hashes_of(said.sketch)[:COMPARED]:
+            sharing[said.kind, hash_].append(place)
+    pairs = {pair for places in sharing.values() if len(places) <= MOST_ALIKE for pair in combinations(places, 2)}
+    for one, two in sorted(pairs):
+        share = similarity(comparable[one].sketch, comparable[two].sketch)
+        if share >= ALIKE:
+            yield comparable[one], comparable[two], share
+
+
+def by_name(present: Sequence[Known], names: Mapping[str, str], related: Collection[Relation]) -> list[Relation]:
+    """Return files of the same name whose contents differ and are not `related` otherwise.
+
+    Names that many files have, and those that say nothing of a content, do not count.
+    """
+    groups: defaultdict[str, list[Known]] = defaultdict(list)
+    for version in sorted(present, key=_met):
+        if version.size and (name := _specific(names.get(version.file_id, ""))):
+            groups[name].append(version)
+    known = {frozenset((relation.file_id, relation.other_id)) for relation in related}
+    return sorted(
+        Relation(SAME_NAME, other.file_id, one.file_id, "", 0.0)
+        for group in groups.values()
+        if 1 < len(group) <= MOST_NAMESAKES
+        for one, other in combinations(group, 2)
+        if one.sha256 != other.sha256 and frozenset((one.file_id, other.file_id)) not in known
+    )
+
+
+def _specific(name: str) -> str:
+    """Return the name as it is compared, or nothing if it says too little."""
+    folded = unicodedata.normalize("NFC", name).casefold().strip()
+    stem = folded.partition(".")[0].strip("_-~ 0123456789()")
+    return folded if len(stem) > 3 and stem not in HABITS else ""
+
+
+def _met(version: Known) -> tuple[datetime, str, str]:
+    return (version.first_seen or datetime.max, version.file_id, version.version_id)

@@ -1,0 +1,144 @@
+"""What contents say, and which files say the same, as computed tables.
+
+What computes them is loaded by `make()`, so that workers start quickly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
+from populate.backup import Backup, ContentStore, Placement  # noqa: F401  (foreign key)
+from populate.ingest import BackupMember
+from populate.lookup import add, lookup
+from populate.snapshot import Snapshot  # noqa: F401  (foreign key)
+from schemas.catalogue import Blob, Version
+from schemas.engine import dj
+
+schema = dj.Schema()
+
+METHOD = 1
+"""The method that this release compares forms of; one with other results gets another number."""
+
+
+@schema
+class CanonicalMethod(dj.Lookup):
+    definition = """
+    # How contents are reduced to what they say
+    method_no : int16 # rises; forms of different methods cannot be compared
+    ---
+    method_name : varchar(255)
+    most_bytes : int64 # bytes; larger contents are not opened
+    most_memory : int64 # bytes that finding a form may take
+    most_seconds : int16 # of processor time that finding a form may take
+    """
+    contents = (
+        {
+            "method_no": METHOD,
+            "method_name": "rows, parts and words; order of rows and columns does not count",
+            "most_bytes": 1024**3,
+            "most_memory": 2 * 1024**3,
+            "most_seconds": 60,
+        },
+    )
+
+
+@schema
+class Canonical(dj.Computed):
+    definition = """
+    # The contents of a backup batch were reduced to what they say
+    -> Backup
+    -> CanonicalMethod
+    ---
+    form_count : int32 # contents of the batch that were in the store
+    """
+
+    settings: Settings | None = None
+    """The worker's; None stands for those of the process."""
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return arrays: contents of the batch that are in a store, their sizes and places; and the limits."""
+        members = (BackupMember() & key) * Version * Blob * Placement * ContentStore
+        columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
+        limits = (CanonicalMethod() & key).fetch1("most_bytes", "most_memory", "most_seconds")
+        return (*members.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
+
+    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
+        """Find the forms of what has none yet; outside the transaction, and harmless to repeat."""
+        from populate.duplicates.forms.stored import forms_of, placed
+
+        *columns, limits = fetched
+        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+        known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", sha256=contents)}
+        new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
+        return len(contents), forms_of(self.settings or settings_of_process(), new, limits)
+
+    def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
+        """Keep the forms."""
+        add(CanonicalContent, [{"sha256": row.pop("sha256"), "method_no": key["method_no"], **row} for row in rows])
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        self.insert1({**key, "form_count": count}, skip_duplicates=True)
+
+
+@schema
+class CanonicalContent(dj.Manual):
+    definition = """
+    # What a content says, whatever it was saved as; equal hashes say the same
+    -> Blob
+    -> CanonicalMethod
+    ---
+    form_kind : varchar(16) # table | workbook | document | text | json | archive | bytes | none
+    form_sha256 : varchar(64) # hash of the form, hex; of bytes the SHA-256 of what was unpacked; empty = no form
+    element_count : int64 # different rows, or runs of words
+    sketch : varchar(1536) # least hashes of these, 12 hex digits each
+    form_reason : varchar(255) # why there is no form, or none but the bytes; mostly empty
+    index (form_sha256)
+    """
+
+
+@schema
+class DuplicateSet(dj.Computed):
+    definition = """
+    # Files that held the same bytes, or once did, among what a snapshot covers
+    -> Snapshot
+    ---
+    content_count : int32 # contents that several files held
+    copy_count : int32 # files that held them
+    bytes_logical : int64 # bytes of all these files
+    bytes_distinct : int64 # bytes of the contents, each once
+    stale_count : int32 # files that were a copy of an older version of another
+    diverged_count : int32 # pairs of files that once were the same
+    """
+
+    class Copy(dj.Part):
+        definition = """
+        # A file that held a content which another file held, too
+        -> master
+        -> Version
+        ---
+        -> Blob
+        first_seen : datetime(6) # UTC; when the file was first met with this content
+        is_origin : bool # the original, one for each content
+        evidence : varchar(16) # for that: read | modified | seen | none
+        """
+
+    class Relation(dj.Part):
+        definition = """
+        # Two files that once held the same content
+        -> master
+        -> Version
+        -> Version.proj(other_id='file_id', other_version='version_id')
+        ---
+        relation_kind : varchar(16) # stale: the file is a copy of an older version of the other | diverged
+        -> Blob.proj(common_sha256='sha256')
+        """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Judge what the snapshot covers."""
+        from populate.duplicates.covered import set_rows
+
+        rows = set_rows(self.connection, key["snapshot_no"])
+        self.insert1({**key, **rows.totals})
+        self.Copy.insert(({**key, **row} for row in rows.copies), chunk_size=5000)
+        self.Relation.insert(({**key, **row} for row in rows.relations), chunk_size=5000)
