@@ -152,7 +152,8 @@ def _named(ties: pd.DataFrame, persons: Sequence[str]) -> pd.DataFrame:
     names = pd.Series(persons, dtype=object)
 
     def node(person: pd.Series[Any], department: pd.Series[Any]) -> pd.Series[Any]:
-        return (person.map(names) if persons else person) + "@" + department
+        named = person.map(names) if persons else person
+        return named.astype(object) + "@" + department  # (of no ties at all the persons are numbers still)
 
     return pd.DataFrame(
         {
