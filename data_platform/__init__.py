@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from data_platform.face import read_s3 as read_s3
     from data_platform.face import restore as restore
     from data_platform.face import retry as retry
+    from data_platform.face import saved as saved
     from data_platform.face import scheduler as scheduler
     from data_platform.face import similar_analyses as similar_analyses
     from data_platform.face import snapshot as snapshot
@@ -60,6 +61,7 @@ __all__ = [
     "read_s3",
     "restore",
     "retry",
+    "saved",
     "scheduler",
     "settings",
     "similar_analyses",

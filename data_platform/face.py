@@ -212,7 +212,7 @@ def deploy() -> list[str]:
 
 
 def snapshot(day: date | None = None) -> int:
-    """Fix what is known now, measure silos from it, and return the snapshot's number.
+    """Fix what is known now, compute its figures, and return the snapshot's number.
 
     Parameters
     ----------
@@ -224,12 +224,13 @@ def snapshot(day: date | None = None) -> int:
     DatabaseUnavailable
         If no connection can be had.
     """
+    from populate.jobs import PER_SNAPSHOT
     from populate.pipeline import bind_all
-    from populate.silo import SiloMetric
     from populate.snapshot import take_snapshot
 
     number = take_snapshot(bind_all(settings()), day)
-    SiloMetric.populate({"snapshot_no": number})
+    for table in PER_SNAPSHOT:
+        table.populate({"snapshot_no": number})
     return number
 
 
@@ -349,6 +350,19 @@ def findable(choice: str = "") -> str:
     if choice:
         choose(here, choice)
     return choice or chosen(here)
+
+
+def saved(hours: float) -> None:
+    """Record how many hours this product saved the caller in the last week; below 0 if it cost time.
+
+    Raises
+    ------
+    RestrictionError
+        If a week has not so many hours.
+    """
+    from populate.adoption.survey import record_hours
+
+    record_hours(_asker(), hours)
 
 
 def _asker() -> Asker:

@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from data_platform.settings import Settings
+from populate.adoption.tables import Adoption
 from populate.backup import Backup
 from populate.duplicates.tables import Canonical, DuplicateSet
 from populate.ingest import Ingest
@@ -39,7 +40,7 @@ class Urgency(IntEnum):
     """Figures, computed from what is there."""
 
 
-PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric, DuplicateSet)
+PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric, DuplicateSet, Adoption)
 """Computed tables with rows for each `Snapshot`: one that is named here is computed for every day's."""
 
 HELD_AT_MOST = 24 * 3600  # seconds, for servers that do not notice a dead connection

@@ -8,20 +8,23 @@ from contextlib import contextmanager
 
 from data_platform.settings import Settings
 from populate import backup, ingest, releases, silo, snapshot
+from populate.adoption import tables as adoption
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
-from schemas import asking, conversation
+from schemas import asking, conversation, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
     *releases.RELEASES,
     *CORE,
     ("asking", asking.schema),
+    ("survey", survey.schema),
     ("conversation", conversation.schema),
     ("ingest", ingest.schema),
     ("backup", backup.schema),
     ("snapshot", snapshot.schema),
     ("silo", silo.schema),
+    ("adoption", adoption.schema),
     ("duplicates", duplicates.schema),
     ("questions", questions.schema),
 )

@@ -24,7 +24,7 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, SnapshotBatch
-from schemas import asking, catalogue, conversation, declared, people, sharing
+from schemas import asking, catalogue, conversation, declared, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
@@ -47,7 +47,10 @@ INGESTED = (
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
 REQUESTED = (BackupBatch, BackupMember, Snapshot, SnapshotBatch, SiloParameter)
 # What people tell through the dashboard, which acts for them.
-TOLD = (asking.Ask, asking.AskOutcome, asking.PersonAskChoice)
+TOLD = (
+    *(asking.Ask, asking.AskOutcome, asking.PersonAskChoice),
+    *(survey.HoursSaved, survey.ReportSubscription, survey.ReportSubscriptionEnded),
+)
 # What a steward decides for all who have not.
 DECIDED = (asking.CompanyAskChoice, asking.PersonAskChoice)
 
@@ -149,7 +152,8 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
 
 
 def _results() -> list[Any]:
-    others = {id(schema) for _, schema in (*CORE, *RELEASES)} | {id(asking.schema), id(conversation.schema)}
+    told = (asking.schema, conversation.schema, survey.schema)
+    others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]
 

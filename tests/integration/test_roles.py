@@ -41,7 +41,8 @@ INGESTED = {
     *("file_set", "file_set_member", "execution", "share_edge"),
 }
 CORE = {"people", "catalogue", "sharing", "conversation"}
-TOLD = {"ask", "ask_outcome", "person_ask_choice"}
+TOLD = {"ask", "ask_outcome", "person_ask_choice", "hours_saved"} | {"report_subscription", "report_subscription_ended"}
+WRITTEN = {"releases", "asking", "survey"}
 DECIDED = {"company_ask_choice", "person_ask_choice"}
 REQUESTED = {"backup_batch", "backup_member", "snapshot", "snapshot_batch"}
 REFUSALS = {1044, 1142, 1143, 1227}
@@ -88,7 +89,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     verbs = {"SELECT"}
     if role == "worker" and table.startswith("~~"):
         return set(VERBS)
-    if role == "worker" and data and (schema not in CORE | {"releases", "asking"} or table in INGESTED | INBOX):
+    if role == "worker" and data and (schema not in CORE | WRITTEN or table in INGESTED | INBOX):
         verbs.add("INSERT")
     if role == "steward" and schema in {"people", "conversation"} and table in PEOPLE:
         return set(VERBS)

@@ -1,0 +1,128 @@
+"""The SQL of adoption, for PostgreSQL and MySQL alike; ``{Table}`` stands for a table's full name.
+
+Accesses are those of the batches that the snapshot covers. Everything else is dated rows, up to the
+moment at which the snapshot was taken.
+"""
+
+from __future__ import annotations
+
+from populate.adoption.tables import AuditRead
+from populate.backup import Backup, BackupFailure
+from populate.conversation.questions import Question
+from populate.ingest import BackupMember
+from populate.snapshot import SnapshotBatch
+from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
+from schemas.catalogue import FileSet, Version
+from schemas.conversation import Answer
+from schemas.people import Account
+from schemas.sharing import Access, ShareEvent
+from schemas.survey import HoursSaved
+
+TABLES = (
+    *(
+        Access,
+        Account,
+        Answer,
+        Ask,
+        AskOutcome,
+        AuditRead,
+        Backup,
+        BackupFailure,
+        BackupMember,
+        CompanyAskChoice,
+        FileSet,
+    ),
+    *(HoursSaved, PersonAskChoice, Question, ShareEvent, SnapshotBatch, Version),
+)
+
+COVERED = """
+FROM {Access} a JOIN {SnapshotBatch} s ON s.batch_id = a.batch_id
+WHERE s.snapshot_no <= %(number)s AND a.accessed_at < %(until)s"""
+
+# The state in which each file was when it was last asked for, those left out that were gone by then.
+PRESENT = """
+present AS (
+    SELECT file_id, sha256, size FROM (
+        SELECT a.file_id, a.sha256, a.access_size AS size, a.outcome,
+               ROW_NUMBER() OVER (PARTITION BY a.file_id ORDER BY a.accessed_at DESC, a.event_id DESC) AS place
+        {covered} AND a.file_id <> '' AND (a.outcome = 'SourceNotFound' OR (a.outcome = 'ok' AND a.sha256 <> ''))
+    ) p
+    WHERE place = 1 AND outcome = 'ok' AND NOT EXISTS (SELECT 1 FROM {FileSet} f WHERE f.file_id = p.file_id)
+)"""
+
+STATEMENTS = {
+    "reads": """
+        SELECT a.account_realm, a.account_login, a.on_behalf_of, a.owner_realm, a.owner_login, a.source_system,
+               a.source_kind, CAST(a.accessed_at AS DATE) AS day, COUNT(*) AS read_count
+        {covered} AND a.accessed_at >= %(since)s AND a.outcome = 'ok' AND a.file_id <> '' AND a.set_file_id = ''
+        GROUP BY a.account_realm, a.account_login, a.on_behalf_of, a.owner_realm, a.owner_login, a.source_system,
+                 a.source_kind, CAST(a.accessed_at AS DATE)
+    """,
+    "automatic": "SELECT COUNT(*) {covered}",
+    "manual": """
+        SELECT (SELECT COUNT(*) FROM {PersonAskChoice} WHERE chosen_at <= %(taken)s)
+             + (SELECT COUNT(*) FROM {CompanyAskChoice} WHERE company_chosen_at <= %(taken)s)
+             + (SELECT COUNT(*) FROM {Ask} WHERE asked_at <= %(taken)s)
+             + (SELECT COUNT(*) FROM {AskOutcome} WHERE told_at <= %(taken)s)
+             + (SELECT COUNT(*) FROM {Answer} WHERE answered_at <= %(taken)s)
+             + (SELECT COUNT(*) FROM {HoursSaved} WHERE answered_at <= %(taken)s)
+    """,
+    "present": """
+        WITH {present}
+        SELECT COUNT(*), COALESCE(SUM(size), 0),
+               COALESCE((SELECT SUM(size) FROM (SELECT DISTINCT sha256, size FROM present) d), 0)
+        FROM present
+    """,
+    "contents": "SELECT COUNT(DISTINCT a.sha256) {covered} AND a.outcome = 'ok' AND a.sha256 <> ''",
+    "backed_up": """
+        SELECT COUNT(DISTINCT v.sha256)
+        FROM {BackupMember} m
+        JOIN {SnapshotBatch} c ON c.batch_id = m.batch_id AND c.snapshot_no <= %(number)s
+        JOIN {Backup} b ON b.batch_id = m.batch_id AND b.part = m.part AND b.attempt = m.attempt
+        JOIN {Version} v ON v.file_id = m.file_id AND v.version_id = m.version_id
+        WHERE b.backed_up_at <= %(taken)s
+          AND v.sha256 IN (SELECT a.sha256 {covered} AND a.outcome = 'ok')
+          AND NOT EXISTS (SELECT 1 FROM {BackupFailure} f
+                          WHERE f.batch_id = m.batch_id AND f.part = m.part AND f.attempt = m.attempt
+                            AND f.file_id = m.file_id AND f.version_id = m.version_id)
+    """,
+    "audited": """
+        SELECT DISTINCT e.file_id, a.person_id, CAST(e.shared_at AS DATE) AS day
+        FROM {ShareEvent} e
+        JOIN {AuditRead} r ON r.audit_action = LOWER(e.share_action)
+        JOIN {Account} a ON a.account_id = e.actor_id
+        WHERE e.shared_at >= %(since)s AND e.shared_at < %(until)s
+    """,
+    "captured": """
+        SELECT DISTINCT a.file_id, a.account_realm, a.account_login, CAST(a.accessed_at AS DATE) AS day
+        {covered} AND a.accessed_at >= %(since)s AND a.outcome = 'ok'
+        AND a.file_id IN (SELECT e.file_id FROM {ShareEvent} e)
+    """,
+    "asks": """
+        SELECT COUNT(*), COUNT(CASE WHEN o.ask_result IN ('answered', 'redirected') THEN 1 END)
+        FROM {Ask} q LEFT JOIN {AskOutcome} o ON o.ask_id = q.ask_id AND o.told_at <= %(taken)s
+        WHERE q.asked_at >= %(since)s AND q.asked_at < %(until)s AND q.asked_at <= %(taken)s
+    """,
+    "questions": """
+        SELECT COUNT(*), COUNT(CASE WHEN EXISTS (
+            SELECT 1 FROM {Answer} r WHERE r.question_id = q.question_id AND r.answered_at <= %(taken)s) THEN 1 END)
+        FROM {Question} q
+        WHERE q.raised_at >= %(since)s AND q.raised_at < %(until)s AND q.raised_at <= %(taken)s
+    """,
+    "survey": """
+        SELECT person_id, hours_saved FROM (
+            SELECT person_id, hours_saved,
+                   ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY answered_at DESC) AS place
+            FROM {HoursSaved}
+            WHERE answered_at >= %(survey_since)s AND answered_at < %(until)s AND answered_at <= %(taken)s
+        ) h WHERE place = 1
+    """,
+}
+
+
+def statement(name: str) -> str:
+    """Return a statement with the names of the bound tables."""
+    tables = {table.__name__: table().full_table_name for table in TABLES}
+    covered = COVERED.format(**tables)
+    present = PRESENT.format(covered=covered, **tables)
+    return STATEMENTS[name].format(covered=covered, present=present, **tables)

@@ -1,0 +1,201 @@
+"""Adoption through the tables: reads, logs, choices and answers in, figures of a snapshot out."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
+
+from data_platform import face
+from data_platform.cli import main
+from data_platform.settings import settings
+from populate.adoption.publish import history, published_adoption
+from populate.adoption.survey import subscribe, subscribers, unsubscribe
+from populate.adoption.tables import Adoption
+from populate.backup import Backup, BackupFailure
+from populate.conversation.questions import Question
+from populate.ingest import BackupBatch, BackupMember
+from populate.snapshot import Snapshot, take_snapshot
+from populate.who.asker import find_colleague
+from populate.who.asks import record_ask, record_outcome
+from schemas.asking import CompanyAskChoice
+from schemas.binding import Binding
+from schemas.catalogue import Blob
+from schemas.conversation import Answer
+from schemas.identity import identity
+from schemas.sharing import Access, ShareEvent
+from schemas.survey import HoursSaved
+
+DAY = date(2026, 5, 31)
+TEAM = ("ada", "ben", "cem", "dee", "eli")
+
+
+@pytest.fixture
+def company(binding: Binding) -> Binding:
+    """Two departments of five and a robot; ten reads in May and one in March."""
+    for number, login in enumerate((*TEAM, *(f"{name}2" for name in TEAM))):
+        hire(login, "Screening" if number < 5 else "Clinical")
+    hire("robot", "Screening", kind="service")
+    deliver(binding, [("ada", "/c/old.csv", "ada2", -60)], batch="march", data="old")
+    reads = [(login, "/c/trial.csv", "ada2", 1) for login in TEAM]
+    reads += [(f"{login}2", "/c/trial.csv", "ada2", 2) for login in TEAM[1:]]
+    reads += [("ada", "/s/plate.csv", "ada", 3), ("robot", "/s/plate.csv", "ada", 3)]
+    deliver(binding, reads, batch="may")
+    return binding
+
+
+def figures(number: int) -> dict[str, Any]:
+    Adoption.populate({"snapshot_no": number})
+    row: dict[str, Any] = (Adoption() & {"snapshot_no": number}).fetch1()
+    return row
+
+
+def test_reads_of_the_window_and_what_is_held(company: Binding) -> None:
+    found = figures(take_snapshot(company, DAY))
+    expected = {
+        "window_days": 30, "people_count": 10, "reader_count": 9, "producer_count": 1, "read_count": 10,
+        "service_read_count": 1, "foreign_read_count": 9, "cross_read_count": 5, "automatic_entries": 12,
+        "manual_entries": 0, "file_count": 3, "bytes_logical": 300, "bytes_distinct": 300, "content_count": 3,
+        "content_backed_up": 0, "audit_read_count": None, "captured_read_count": None, "ask_count": 0,
+        "survey_count": 0, "hours_saved": None,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == expected
+    clinical, screening = (Adoption.Department() & {"snapshot_no": 1}).to_dicts(order_by="department")
+    names = ("people", "readers", "producers", "read_count", "cross_received", "cross_given", "audit_read_count")
+    assert [clinical[name] for name in names] == [5, 4, 1, 4, 0, 5, None]
+    assert [screening[name] for name in names] == [5, 5, 0, 6, 5, 0, None]
+    past = figures(take_snapshot(company, date(2026, 3, 31)))
+    assert (past["read_count"], past["automatic_entries"], past["file_count"]) == (1, 1, 1)
+
+
+def test_copies_backups_and_files_that_are_gone(company: Binding) -> None:
+    # The same bytes under three names, one of which has other bytes by the time it is read last.
+    same = [("ada", f"/copies/{name}.csv", "ada", day) for name, day in (("a", 5), ("b", 6), ("c", 7))]
+    for number, read in enumerate(same):
+        deliver(company, [read], batch=f"copy {number}")
+    first = (Access() & {"file_id": path_id("/copies/a.csv")}).fetch1()
+    for name in ("b", "c"):
+        row = (Access() & {"file_id": path_id(f"/copies/{name}.csv")}).fetch1()
+        Access.update1({"event_id": row["event_id"], "sha256": first["sha256"]})
+    deliver(company, [("ada", "/copies/c.csv", "ada", 8)], batch="changed", data="new")
+    found = figures(take_snapshot(company, DAY))
+    assert found["bytes_logical"] - found["bytes_distinct"] == 100  # a and b
+    assert (found["file_count"], found["content_count"]) == (6, 5)
+
+    now = datetime(2026, 6, 1)
+    batches = BackupBatch.to_dicts(order_by="batch_id")
+    for row in batches:
+        Backup.insert1({**row, "backed_up_at": now}, allow_direct_insert=True)
+    member = BackupMember.to_dicts(order_by="file_id", limit=1)[0]
+    BackupFailure.insert1({**member, "failure_permanent": True, "failure": "SourceNotFound", "failure_message": ""})
+    again = figures(take_snapshot(company, DAY))
+    contents = {row["sha256"] for row in Access.to_dicts() if row["sha256"]}
+    assert again["content_backed_up"] == again["content_count"] - 1 == len(contents) - 1
+
+    gone = (Access() & {"file_id": path_id("/copies/b.csv")}).fetch1()
+    gone |= {"event_id": "f" * 32, "outcome": "SourceNotFound", "accessed_at": MONDAY + timedelta(days=9)}
+    Access.insert1(gone | {"sha256": "", "version_id": "", "access_size": -1})
+    later = figures(take_snapshot(company, DAY))
+    assert later["bytes_logical"] == later["bytes_distinct"]
+    assert later["file_count"] == 5
+
+
+def test_how_much_of_what_a_log_tells_is_noted_down_here(company: Binding) -> None:
+    def log(number: int, login: str, path: str, day: int, action: str = "FileDownloaded") -> None:
+        ShareEvent.insert1(
+            {
+                "share_event_id": f"{number:032x}",
+                "file_id": path_id(path),
+                "actor_id": person(login),
+                "shared_at": MONDAY + timedelta(days=day, hours=3),
+                "share_action": action,
+            }
+        )
+
+    for number, login in enumerate(TEAM[:4]):
+        log(number, login, "/c/trial.csv", 1)  # all of them read it that day
+    log(10, "ada", "/c/trial.csv", 1, "FileAccessed")  # the same read, under another name
+    log(11, "ada", "/c/trial.csv", 20)  # not noted down here
+    log(12, "ada", "/c/trial.csv", 21, "FileModified")  # no read
+    log(13, "robot", "/c/trial.csv", 22)
+    log(14, "ada", "/c/trial.csv", -40)  # before the window
+    found = figures(take_snapshot(company, DAY))
+    assert (found["audit_read_count"], found["captured_read_count"]) == (5, 4)
+    shown = published_adoption(1)
+    assert shown.organisation["coverage"] == pytest.approx(0.8)
+    assert {row["department"]: row["coverage"] for row in shown.departments} == {"Screening": 0.8, "Clinical": None}
+
+
+def test_what_people_tell(company: Binding) -> None:
+    CompanyAskChoice.insert1({"company_chosen_at": MONDAY, "ask_choice": "open"})
+    ada = asking(company, "ada", datetime(2026, 5, 20))
+    for login in ("ben", "cem"):
+        record_ask(ada, find_colleague(ada, login))
+    record_outcome(ada, find_colleague(ada, "ben"), "redirected")
+    for number, login in enumerate(TEAM):
+        HoursSaved.insert1({"person_id": person(login), "answered_at": datetime(2026, 4, 1), "hours_saved": 9.0})
+        answer = {"person_id": person(login), "answered_at": datetime(2026, 5, 2), "hours_saved": number / 2}
+        HoursSaved.insert1(answer)
+    found = figures(take_snapshot(company, DAY))
+    assert (found["ask_count"], found["answered_ask_count"], found["manual_entries"]) == (2, 1, 14)
+    assert (found["survey_count"], found["hours_saved"], found["hours_saved_low"]) == (5, 1.0, None)
+    assert published_adoption(1).organisation["hours_saved"] == 1.0
+    blob = Blob.to_arrays("sha256")
+    for number, raised in enumerate((datetime(2026, 5, 20), datetime(2026, 5, 21), datetime(2026, 3, 1))):
+        key = {"question_id": f"{number:032x}", "person_id": person("ada"), "sha256": blob[number]}
+        Question.insert1({**key, "raised_at": raised})
+    for number in (0, 0, 2):
+        answer_id = identity("answer", str(len(Answer())))
+        told = {"answer": "keep", "answered_at": datetime(2026, 5, 22), "answered_by": "link"}
+        Answer.insert1({"answer_id": answer_id, "question_id": f"{number:032x}", **told})
+    asked = figures(take_snapshot(company, DAY))
+    assert (asked["question_count"], asked["answered_question_count"], asked["manual_entries"]) == (2, 1, 17)
+    HoursSaved().delete_quick()
+    assert figures(take_snapshot(company, DAY))["survey_count"] == 0
+    assert published_adoption(3).organisation["survey_count"] is None
+
+
+def test_what_a_snapshot_says_never_changes(company: Binding) -> None:
+    number = take_snapshot(company, DAY)
+    once = figures(number)
+    deliver(company, [("ben", "/c/trial.csv", "ada2", 4)], batch="late")
+    HoursSaved.insert1({"person_id": person("ada"), "answered_at": datetime(2036, 5, 2), "hours_saved": 1.0})
+    (Adoption() & {"snapshot_no": number}).delete(prompt=False)
+    assert figures(number) == once
+    assert figures(take_snapshot(company, DAY))["read_count"] == once["read_count"] + 1
+
+
+def test_months_and_what_is_hidden(company: Binding) -> None:
+    hire("zed", "Legal")
+    deliver(company, [("zed", "/c/trial.csv", "ada2", 4)], batch="legal")
+    for day in (date(2026, 3, 15), date(2026, 3, 31), DAY):
+        face.snapshot(day)
+    assert len(Snapshot()) == len(Adoption()) == 3
+    shown = history(3)
+    assert [month.day for month in shown] == [date(2026, 3, 31), DAY]
+    assert [row["department"] for row in shown[-1].departments] == ["Screening"]  # Clinical hides Legal
+    assert shown[-1].hidden == 2
+    assert shown[0].organisation["read_count"] is None  # one reader in March
+    with pytest.raises(LookupError, match="no adoption figures"):
+        published_adoption(9)
+
+
+def test_one_number_a_week(company: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_REALM", REALM)
+    monkeypatch.setenv("DATA_PLATFORM_ACCOUNT", "ada")
+    settings.cache_clear()
+    assert CliRunner().invoke(main, ["saved", "--", "-0.5"]).stdout == "Noted. Thank you.\n"
+    assert HoursSaved.to_arrays("person_id", "hours_saved")[1].tolist() == [-0.5]
+    for hours in ("nan", "inf", "200"):
+        assert CliRunner().invoke(main, ["saved", hours]).exit_code == 1
+    ada = asking(company, "ada")
+    subscribe(ada)
+    subscribe(ada)
+    assert subscribers() == [person("ada")]
+    unsubscribe(ada)
+    assert subscribers() == []
+    subscribe(asking(company, "ada", NOW + timedelta(days=1)))
+    assert subscribers() == [person("ada")]
