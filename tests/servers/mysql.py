@@ -164,7 +164,7 @@ def mysql_server(folder: Path, *options: str, **tls: Any) -> Iterator[MySQLServe
         process = start(command, log, environment)
         try:
             try:
-                wait_until(partial(_answers, server), "mysqld", [process], log)
+                wait_until(partial(answers, server), "mysqld", [process], log)
             except RuntimeError:
                 if attempt == 2:
                     raise
@@ -176,7 +176,7 @@ def mysql_server(folder: Path, *options: str, **tls: Any) -> Iterator[MySQLServe
             shutil.rmtree(socket, ignore_errors=True)
 
 
-def _answers(server: MySQLServer) -> bool:
+def answers(server: MySQLServer) -> bool:
     with suppress(pymysql.Error, OSError):
         server.execute("SELECT 1")
         return True
