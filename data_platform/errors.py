@@ -48,6 +48,11 @@ P marks `Permanent`: trying again cannot help.
 
 from __future__ import annotations
 
+import logging
+from types import TracebackType
+
+_log = logging.getLogger(__name__)
+
 
 class DataPlatformError(Exception):
     """Base of every error that this product raises."""
@@ -202,3 +207,28 @@ class SchemaMismatch(DatabaseError, RuntimeError):
 
 class RestrictionError(DatabaseError, ValueError):
     """A restriction names an unknown attribute or carries an unsafe value."""
+
+
+class _AtCaller:
+    """Has errors of ours end in the line that called the function around the ``with``, not within it.
+
+    Who reads a file wants to see the own line and the reason, not how we came to it; that is
+    in the log, at level debug. The interpreter adds a function to the traceback when an
+    exception first reaches it, but not again when it leaves a ``with`` or ``except``: so what is
+    taken away at that moment stays away. Other errors pass as they are.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, DataPlatformError):
+            _log.debug("%s", type(error).__name__, exc_info=error)
+            error.__cause__ = error.__context__ = error.__traceback__ = None
+            error.__suppress_context__ = True
+
+
+at_caller = _AtCaller()
+"""For ``with at_caller:`` round the body of a function that users call."""

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_platform.errors import DataPlatformError
+from data_platform.errors import at_caller
 from data_platform.settings import settings
 
 if TYPE_CHECKING:
@@ -54,47 +54,36 @@ def read(url: Link, *, version: str | None = None, as_of: datetime | str | None 
     VersionUnavailable
         If no such version is known, or its bytes cannot be had any more.
     """
-    outcome = _outcome(url, None, "read", version, as_of)
-    if isinstance(outcome, DataPlatformError):
-        raise outcome from None
-    return outcome
+    with at_caller:
+        return _read(url, None, "read", version, as_of)
 
 
 def read_file(path: Link, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
     """Read a file or folder of this machine or of a mounted share; see `read`."""
-    outcome = _outcome(path, "file", "read_file", version, as_of)
-    if isinstance(outcome, DataPlatformError):
-        raise outcome from None
-    return outcome
+    with at_caller:
+        return _read(path, "file", "read_file", version, as_of)
 
 
 def read_http(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
     """Read an http(s) link; see `read`."""
-    outcome = _outcome(url, "http", "read_http", version, as_of)
-    if isinstance(outcome, DataPlatformError):
-        raise outcome from None
-    return outcome
+    with at_caller:
+        return _read(url, "http", "read_http", version, as_of)
 
 
 def read_s3(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
     """Read an ``s3://bucket/key`` link, or a prefix as a file set; see `read`."""
-    outcome = _outcome(url, "s3", "read_s3", version, as_of)
-    if isinstance(outcome, DataPlatformError):
-        raise outcome from None
-    return outcome
+    with at_caller:
+        return _read(url, "s3", "read_s3", version, as_of)
 
 
-def _outcome(
-    url: Link, kind: str | None, function: str, version: str | None, as_of: datetime | str | None
-) -> Path | DataPlatformError:
-    """Return the path or the error, which each function raises itself: a user's traceback has one frame of ours."""
+def _read(url: Link, kind: str | None, function: str, version: str | None, as_of: datetime | str | None) -> Path:
     if version is None and as_of is None:
         from readers import reading
 
-        return reading.attempt(url, kind=kind, function=function)
+        return reading.read(url, kind=kind, function=function)
     from data_platform import history
 
-    return history.attempt(url, kind=kind, version=version, as_of=as_of)
+    return history.read(url, kind=kind, version=version, as_of=as_of)
 
 
 def flush() -> int:

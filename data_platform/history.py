@@ -51,22 +51,17 @@ _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()  # a database connection is not thread-safe
 
 
-def attempt(
-    url: str | os.PathLike[str], *, kind: str | None, version: str | None, as_of: datetime | str | None
-) -> Path | DataPlatformError:
-    """Return a read-only path with the bytes of an older version, or why it cannot be had.
+def read(url: str | os.PathLike[str], *, kind: str | None, version: str | None, as_of: datetime | str | None) -> Path:
+    """Return a read-only path with the bytes of an older version.
 
-    See `data_platform.face.read` for the arguments; exactly one of `version` and `as_of` is given.
+    See `data_platform.face.read` for the arguments, of which exactly one of `version` and `as_of`
+    is given, and for the errors.
     """
-    try:
-        wanted = Wanted.parse(version, as_of)
-        here = settings()
-        link = os.fsdecode(url)
-        with _one_at_a_time:
-            return Reading(link, source_for(link, here, kind), here).run(wanted)
-    except DataPlatformError as error:
-        _log.debug("An older version could not be read.", exc_info=True)
-        return error.with_traceback(None)
+    wanted = Wanted.parse(version, as_of)
+    here = settings()
+    link = os.fsdecode(url)
+    with _one_at_a_time:
+        return Reading(link, source_for(link, here, kind), here).run(wanted)
 
 
 class Wanted(NamedTuple):

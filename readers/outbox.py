@@ -221,7 +221,8 @@ def _changed(wanted: Settings) -> Outbox:
     with _opening:
         if _current is None or _current[0] is not wanted:
             if _current is not None:
-                _current[1].close()
+                with contextlib.suppress(OSError):  # its folder may be gone
+                    _current[1].close()
             watch = ShipperWatch(wanted) if wanted.outbox.ship else None
             _current = (wanted, Outbox(wanted.outbox_folder, wanted.outbox, run_record, watch))
         return _current[1]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from data_platform.errors import CacheError, DataPlatformError
+from data_platform.errors import CacheError, at_caller
 from data_platform.settings import Settings, settings
 from readers.autolog import current_function
 from readers.cache import Cache
@@ -44,39 +44,15 @@ def read(url: str | os.PathLike[str], *, kind: str | None = None, function: str 
     Raises
     ------
     DataPlatformError
-        Why it cannot be read. The traceback has this one frame of ours, no more.
+        Why it cannot be read. The traceback ends in the caller's line.
     """
-    outcome = attempt(url, kind=kind, function=function)
-    if isinstance(outcome, DataPlatformError):
-        raise outcome from None
-    return outcome
-
-
-def attempt(url: str | os.PathLike[str], *, kind: str | None, function: str) -> Path | DataPlatformError:
-    """Do what `read` does, and return an error of ours instead of raising it.
-
-    For functions around it that raise the error themselves, so that the user's traceback
-    stays short. What is not ours is raised as it is.
-    """
-    try:
-        reading = _Reading(os.fsdecode(url), function, settings())
-    except DataPlatformError as error:  # wrong settings: where would it be noted?
-        return _bare(error)
-    try:
-        return reading.run(kind)
-    except DataPlatformError as error:
-        _log.debug("A read failed.", exc_info=True)
-        reading.note(error)
-        return _bare(error)
-    except Exception as error:
-        reading.note(error)
-        raise
-
-
-def _bare(error: DataPlatformError) -> DataPlatformError:
-    """Return `error` without the inner steps that led to it; they are in the log, at level debug."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)
+    with at_caller:
+        reading = _Reading(os.fsdecode(url), function, settings())  # wrong settings: where would they be noted?
+        try:
+            return reading.run(kind)
+        except Exception as error:
+            reading.note(error)
+            raise
 
 
 class _Reading:
