@@ -22,6 +22,7 @@ from data_platform.version import __version__
 if TYPE_CHECKING:
     from data_platform import errors as errors
     from data_platform import settings as settings
+    from data_platform.face import adopt as adopt
     from data_platform.face import asked as asked
     from data_platform.face import check as check
     from data_platform.face import collaborators as collaborators
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "adopt",
     "asked",
     "autolog",
     "check",

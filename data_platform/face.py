@@ -17,6 +17,7 @@ from data_platform.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from populate.adopt import Adopted
     from populate.check import Problem
     from populate.who.analyses import Analysis
     from populate.who.asker import Asker
@@ -146,6 +147,49 @@ def health(url: str = "", *, live: bool = False) -> dict[str, object]:
     from data_platform.health import ask
 
     return ask(settings().monitor, url, live)
+
+
+def adopt(
+    url: Link,
+    *,
+    dry_run: bool = False,
+    work: bool = True,
+    files_per_second: float = 0.0,
+    bytes_per_second: float = 0.0,
+) -> Adopted:
+    """Catalogue and back up everything below a folder, mounted share or ``s3://`` prefix, without reading it as a user.
+
+    To be called in the main thread. It may be killed at any time; the next run goes on, and
+    later runs read only what is new or changed and note what has vanished.
+
+    Parameters
+    ----------
+    url
+        The folder or prefix.
+    dry_run
+        Only count what there is to do.
+    work
+        Take the files in here; otherwise leave that to workers.
+    files_per_second, bytes_per_second
+        Greatest rates, of all workers together; 0 = any.
+
+    Raises
+    ------
+    UnknownSource, MissingExtra, SourceError
+        If there is nothing, it cannot be listed, or it is no folder.
+    SettingsError
+        If a rate is negative.
+    """
+    from populate.adopt import adopt as adopt_share
+
+    return adopt_share(
+        url,
+        settings=settings(),
+        dry_run=dry_run,
+        work=work,
+        files_per_second=files_per_second,
+        bytes_per_second=bytes_per_second,
+    )
 
 
 def status() -> dict[str, int]:

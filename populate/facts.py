@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from schemas.identity import account_id, identity, name_id, normal_login
+from schemas.identity import account_id, display_text, identity, name_id, normal_login
 
 Row = Mapping[str, Any]
 Rows = list[dict[str, Any]]
@@ -63,6 +63,11 @@ def is_hex(text: str, digits: int) -> bool:
     return len(text) == digits and _HEX.issuperset(text)
 
 
+def stored(text: str, width: int) -> str:
+    """Return `text` as a column of that width stores it, as a delivery does."""
+    return display_text(text)[:width]
+
+
 # --- people -------------------------------------------------------------------------------
 
 
@@ -77,6 +82,13 @@ def accounts(accesses: Iterable[Row], runs: Iterable[Row]) -> Rows:
         for key, realm, login in _logins(accesses, runs)
     )
     return distinct(rows, "account_id")
+
+
+def owners(accesses: Iterable[Row]) -> Rows:
+    """Return `Account` rows of the owners alone, for files that nobody has read."""
+    return accounts(
+        (), ({"run_realm": a["owner_realm"], "run_login": a["owner_login"]} for a in accesses if a["owner_login"])
+    )
 
 
 def persons(account_rows: Iterable[Row]) -> Rows:

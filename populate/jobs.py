@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from data_platform.settings import Settings
 from populate.adoption.tables import Adoption
+from populate.adopt_tables import Adopt
 from populate.backup import Backup
 from populate.duplicates.tables import Canonical, DuplicateSet
 from populate.ingest import Ingest
@@ -266,11 +267,12 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
     observer
         Is told of each job that this process makes.
     """
-    backup, canonical = Backup(), Canonical()
-    backup.settings = canonical.settings = settings
+    backup, adopt, canonical = Backup(), Adopt(), Canonical()
+    backup.settings = adopt.settings = canonical.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
         Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
+        Queue(adopt, Urgency.BACK_FILL, observer=observer),
         Queue(canonical, Urgency.INSIGHT, observer=observer),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
     )

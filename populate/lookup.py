@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
-def lookup(table: Any, *columns: str, **among: Collection[str]) -> list[tuple[Any, ...]]:
+def lookup(table: Any, *columns: str, **among: Collection[str] | Collection[int]) -> list[tuple[Any, ...]]:
     """Return `columns` of the rows of `table` whose attributes are among the values given.
 
     A dict restriction for each value would make DataJoint build, and the database parse, a

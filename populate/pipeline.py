@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, ingest, releases, silo, snapshot
+from populate import adopt_tables, backup, ingest, releases, silo, snapshot
 from populate.adoption import tables as adoption
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
@@ -22,6 +22,7 @@ SCHEMAS: Schemas = (
     ("conversation", conversation.schema),
     ("ingest", ingest.schema),
     ("backup", backup.schema),
+    ("adopt", adopt_tables.schema),
     ("snapshot", snapshot.schema),
     ("silo", silo.schema),
     ("adoption", adoption.schema),

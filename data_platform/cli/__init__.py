@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from data_platform.cli.adoption import saved
+from data_platform.cli.adopting import adopt
 from data_platform.cli.catalogue import check, restore, worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.failure import Sentences
@@ -35,7 +36,7 @@ def main(debug: bool) -> None:
 
 for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doctor, dashboard, demo, demo_story):
     main.add_command(_verb)
-for _verb in (who, collaborators, asked, findable, saved):
+for _verb in (adopt, who, collaborators, asked, findable, saved):
     main.add_command(_verb)
 for _verb in (scheduler, health, retry):
     main.add_command(_verb)

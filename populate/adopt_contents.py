@@ -1,0 +1,301 @@
+"""The bytes of files that nobody has read, from their source into the content store, in one pass.
+
+What the bytes hash to is found out on the way. Small files wait in memory until their hashes
+have been looked up, all at once, so that a content that is kept already costs no request to
+the store; a large one goes to the store as it comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Event, Lock
+
+from data_platform.errors import (
+    IncompleteDownload,
+    SourceChanged,
+    SourceError,
+    SourceTimeout,
+    SourceUnavailable,
+    UnsupportedItem,
+)
+from data_platform.settings import Settings
+from populate.adopt_pace import Pace
+from populate.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
+from populate.store import Place, Store, Writer
+from readers.registry import source_of_kind
+from readers.source import Item, Revision, Source
+
+IN_MEMORY = 4 * 1024 * 1024  # bytes of a file, before it goes to the store as it comes
+PORTION_FILES = 250  # that wait in memory together, at most
+PORTION_BYTES = 32 * 1024 * 1024
+TRIES = 3  # at a file that changes while it is read
+PAUSE_SECONDS = 0.05  # before the second try, doubled before the third
+
+
+Placed = Callable[[set[str]], set[str]]
+"""Returns which of some SHA-256 the store holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file to take in: what the catalogue knows of it, and its revision and size (-1: unknown) when it was found."""
+
+    file_id: str
+    source_kind: str
+    source_system: str
+    item_id: str
+    revision: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The root that files are below, and the rates (0: any) at which they may be taken."""
+
+    kind: str
+    system: str
+    item_id: str
+    url: str
+    files_per_second: float
+    bytes_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The bytes of a file: the revision they belong to, their hash, their number."""
+
+    revision: str
+    sha256: str
+    size: int
+
+
+@dataclass(slots=True)
+class Harvest:
+    """What became of the files of a batch: by file what was taken or why not, by SHA-256 where contents were put."""
+
+    taken: dict[str, Taken] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+
+
+class Intake:
+    """Takes files into a store, several at a time.
+
+    Parameters
+    ----------
+    settings
+        Those of the worker: its credentials read.
+    store
+        Where the bytes go.
+    origin
+        Asked first, and whenever files cannot be had one after the other: a share that is away
+        says nothing about its files.
+    placed
+        Called in the thread that calls `take`.
+    """
+
+    def __init__(self, settings: Settings, store: Store, origin: Origin, placed: Placed) -> None:
+        self._settings = settings
+        self._store = store
+        self._origin = origin
+        self._placed = placed
+        self._pace = _pace_of(origin)
+        self._stopping = Event()
+        self._lock = Lock()
+        self._unavailable = 0
+        self._harvest = Harvest()
+
+    def take(self, members: Iterable[Member]) -> Harvest:
+        """Take in `members`; what cannot be read is a failure of its own.
+
+        Raises
+        ------
+        SourceUnavailable, SourceTimeout
+            If the root itself cannot be reached from here.
+        StoreFull, StoreUnavailable
+            If the store takes nothing.
+        """
+        self._ask_for_root()
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="adopt")
+        try:
+            for portion in _portions(members):
+                self._take_portion(pool, portion)
+        except BaseException:  # told to stop, or nothing can be had: what waits does not begin
+            self._stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
+        return self._harvest
+
+    def _take_portion(self, pool: ThreadPoolExecutor, portion: list[Member]) -> None:
+        small: dict[str, bytes] = {}
+        for member, outcome in zip(portion, pool.map(self._read, portion), strict=True):
+            if isinstance(outcome, Failure):
+                self._harvest.failures[member.file_id] = outcome
+                continue
+            self._harvest.taken[member.file_id], content = outcome
+            sha256 = outcome[0].sha256
+            if isinstance(content, Place):
+                self._harvest.places[sha256] = content
+            elif sha256 not in self._harvest.places:
+                small[sha256] = content
+        for sha256 in self._placed(set(small)):
+            del small[sha256]
+        self._harvest.places.update(zip(small, pool.map(self._keep, small, small.values()), strict=True))
+
+    def _keep(self, sha256: str, content: bytes) -> Place:
+        if self._stopping.is_set():
+            raise Stopped
+        with self._store.writer(sha256, len(content)) as writer:
+            writer.write(content)
+            return writer.commit()
+
+    def _read(self, member: Member) -> tuple[Taken, bytes | Place] | Failure:
+        if self._stopping.is_set():
+            raise Stopped
+        self._pace.pay(1, 0, self._stopping.wait)
+        try:
+            found = self._read_settled(member)
+        except (Stopped, *STORE_IS_DOWN):
+            raise
+        except Exception as error:  # whatever a source does, it costs its own file only
+            self._take_note(error)
+            return Failure.of(error)
+        self._unavailable = 0
+        return found
+
+    def _read_settled(self, member: Member) -> tuple[Taken, bytes | Place]:
+        """Read a file once it is at rest."""
+        source = source_of_kind(member.source_kind, self._settings)
+        item = _reopened(source, member)
+        revision = Revision(member.revision, member.size if member.size >= 0 else None)
+        for tried in range(1, TRIES + 1):
+            try:
+                return self._read_once(source, item, revision)
+            except (SourceChanged, IncompleteDownload):
+                if tried == TRIES:
+                    raise
+            self._stopping.wait(PAUSE_SECONDS * 2 ** (tried - 1))
+            revision = source.revision(item)
+        raise AssertionError("unreachable")
+
+    def _read_once(self, source: Source, item: Item, revision: Revision) -> tuple[Taken, bytes | Place]:
+        sink = _Sink(self._store, self._paid)
+        try:
+            told = source.download(item, revision, sink)
+            if told.size not in {None, sink.size}:
+                raise IncompleteDownload(
+                    f"{item.name!r} has {told.size} bytes and {sink.size} were received. Adopt it again."
+                )
+            sha256, content = sink.finish()
+            return Taken(told.token, sha256, sink.size), content
+        except Exception:
+            # A source may dress up an error of ours as one of its own.
+            if sink.error is not None:
+                raise sink.error from None
+            raise
+        finally:
+            sink.close()
+
+    def _paid(self, size: int) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+        self._pace.pay(0, size, self._stopping.wait)
+
+    def _take_note(self, error: Exception) -> None:
+        """See whether the whole root is away, when files cannot be had one after the other."""
+        with self._lock:
+            self._unavailable = self._unavailable + 1 if isinstance(error, SourceUnavailable | SourceTimeout) else 0
+            if self._unavailable < GIVE_UP_AFTER:
+                return
+            self._unavailable = 0
+        self._ask_for_root()
+
+    def _ask_for_root(self) -> None:
+        origin = self._origin
+        try:
+            found = source_of_kind(origin.kind, self._settings).resolve(origin.url)
+        except (SourceUnavailable, SourceTimeout):
+            raise
+        except SourceError as error:
+            raise SourceUnavailable(
+                f"{origin.url} cannot be reached from here ({error}) Mount it, or run a worker where it is."
+            ) from error
+        if (found.source_system, found.is_folder) != (origin.system, True):
+            raise SourceUnavailable(
+                f"{origin.url} is {found.source_system} on this machine and not {origin.system}. "
+                "Mount it here, or run a worker where it is."
+            )
+
+
+class _Sink:
+    """Takes the bytes of a file: keeps few in memory, sends many on to the store."""
+
+    def __init__(self, store: Store, paid: Callable[[int], object]) -> None:
+        self.size = 0
+        self.error: Exception | None = None
+        self._store = store
+        self._paid = paid
+        self._buffer = bytearray()
+        self._writer: Writer | None = None
+
+    def __call__(self, chunk: bytes) -> None:
+        try:
+            self._paid(len(chunk))
+            self.size += len(chunk)
+            if self._writer is None:
+                self._buffer += chunk
+                if len(self._buffer) > IN_MEMORY:
+                    self._writer = self._store.writer(None, None)
+                    chunk, self._buffer = bytes(self._buffer), bytearray()
+            if self._writer is not None:
+                self._writer.write(chunk)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def finish(self) -> tuple[str, bytes | Place]:
+        """Return the hash, and the bytes or where they are kept."""
+        if self._writer is not None:
+            place = self._writer.commit()
+            return self._writer.sha256, place
+        content = bytes(self._buffer)
+        return hashlib.sha256(content).hexdigest(), content
+
+    def close(self) -> None:
+        """Forget what was not kept."""
+        if self._writer is not None:
+            self._writer.abort()
+
+
+def _reopened(source: Source, member: Member) -> Item:
+    item = source.reopen(member.source_system, member.item_id)
+    if item.is_folder:
+        raise UnsupportedItem(f"{item.name!r} is a folder now. Nothing to do: its files are found by the next adopt.")
+    return item
+
+
+def _portions(members: Iterable[Member]) -> Iterator[list[Member]]:
+    """Divide `members` so that the small files of a portion fit into memory together."""
+    portion: list[Member] = []
+    waiting = 0
+    for member in members:
+        held = min(member.size, IN_MEMORY) if member.size >= 0 else IN_MEMORY
+        if portion and (len(portion) == PORTION_FILES or waiting + held > PORTION_BYTES):
+            yield portion
+            portion, waiting = [], 0
+        portion.append(member)
+        waiting += held
+    if portion:
+        yield portion
+
+
+@lru_cache(maxsize=16)
+def _pace_of(origin: Origin) -> Pace:
+    """Return this process's pace for a root, which goes on from one batch to the next."""
+    return Pace(origin.files_per_second, origin.bytes_per_second, time.monotonic)

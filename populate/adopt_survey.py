@@ -1,0 +1,201 @@
+"""What lies below a root, compared with what the catalogue knows: new, changed, known, or gone.
+
+A list is worked through in portions, and each batch is written down as soon as it is full. So
+memory does not grow with the share, and a survey that was killed has lost nothing: the next
+one finds what was taken in, or still waits to be, and plans the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import date
+from itertools import islice
+
+from data_platform.errors import SourceError, SourceNotFound
+from populate.adopt_plan import Found, Plan
+from populate.adopt_seen import Seen
+from populate.adopt_tables import AdoptFile
+from populate.contents import THREADS, Failure
+from populate.facts import stored
+from populate.lookup import lookup
+from readers.source import Item, Source
+from schemas.catalogue import File, FileGone, FileName, Version
+from schemas.identity import file_id
+from schemas.restrict import where
+
+PORTION = 1000  # files that are compared at once
+
+Looked = Callable[[int, int], object]
+"""Takes how many files and bytes were found so far."""
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Unread:
+    """A file or folder that could not be taken in or looked at: its path, the name of the error, and its text."""
+
+    path: str
+    failure: str
+    message: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a survey found.
+
+    Attributes
+    ----------
+    files, bytes
+        Files below the root, and their bytes, as far as the source tells.
+    new, changed, known, waiting
+        Of these: never taken in before; of another revision than those taken in; taken in; in a
+        batch that waits to be taken in.
+    bytes_to_read
+        Of the new and changed ones.
+    gone
+        Found earlier, and the source says that they are not there any more.
+    refused
+        Folders and files that could not be looked at.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    new: int = 0
+    changed: int = 0
+    known: int = 0
+    waiting: int = 0
+    bytes_to_read: int = 0
+    gone: int = 0
+    refused: int = 0
+
+
+class Survey:
+    """One look at everything below a root.
+
+    Parameters
+    ----------
+    source, root
+        The folder to look at.
+    plan
+        Writes down what is to be done, or nothing.
+    looked
+        Is told how far the survey is.
+    """
+
+    def __init__(self, source: Source, root: Item, plan: Plan, looked: Looked) -> None:
+        self.counts = Counts()
+        self.refusals: list[Unread] = []
+        self._source = source
+        self._root = root
+        self._plan = plan
+        self._looked = looked
+
+    def run(self) -> int:
+        """Look at everything; return how many portions were looked at, and one more.
+
+        Raises
+        ------
+        SourceError
+            If the root itself cannot be listed.
+        """
+        portions = 1
+        with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
+            listed = self._source.walk(self._root, self._refuse)
+            while portion := list(islice(listed, PORTION)):
+                new = seen.add({file_id(item.source_system, item.item_id): (path, item) for path, item in portion})
+                self._compare(list(self._found(pool.map(self._look, new.items()))))
+                self._looked(self.counts.files, self.counts.bytes)
+                portions += 1
+            self._plan.flush()
+            if self.counts.files:  # an empty list is more likely a disk that is not there than an empty share
+                self._miss(seen, pool)
+        self._plan.end(asdict(self.counts))
+        return portions
+
+    def _look(self, one: tuple[str, tuple[str, Item]]) -> Found | tuple[str, SourceError]:
+        identity, (path, item) = one
+        try:
+            return Found(identity, item, self._source.revision(item))
+        except SourceError as error:
+            return path, error
+
+    def _found(self, looks: Iterable[Found | tuple[str, SourceError]]) -> Iterator[Found]:
+        for look in looks:
+            if isinstance(look, Found):
+                yield look
+            elif not isinstance(look[1], SourceNotFound):  # else it was removed since it was listed
+                self._refuse(*look)
+
+    def _refuse(self, path: str, error: SourceError) -> None:
+        if not path:
+            raise error
+        failure = Failure.of(error)
+        self.counts.refused += 1
+        self.refusals.append(Unread(f"{self._root.path.rstrip('/')}/{path}", failure.name, failure.message))
+        self._plan.refuse(path, failure)
+
+    def _compare(self, portion: list[Found]) -> None:
+        ids = [found.file_id for found in portion]
+        revisions: dict[str, set[str]] = {}
+        for identity, revision in lookup(Version, "file_id", "revision", file_id=ids):
+            revisions.setdefault(identity, set()).add(revision)
+        waiting = self._plan.waiting(ids)
+        known, wanted = [], []
+        for found in portion:
+            held = revisions.get(found.file_id, set())
+            self.counts.files += 1
+            self.counts.bytes += found.revision.size or 0
+            if stored(found.revision.token, 512) in held:
+                self.counts.known += 1
+                known.append(found)
+            elif found.file_id in waiting:
+                self.counts.waiting += 1
+            else:
+                self.counts.changed += bool(held)
+                self.counts.new += not held
+                self.counts.bytes_to_read += found.revision.size or 0
+                wanted.append(found)
+        self._plan.note_known([found.file_id for found in known])
+        back = _gone([found.file_id for found in known])
+        self._plan.note_names([found for found in known if found.file_id in back])
+        self._plan.add(wanted)
+
+    def _miss(self, seen: Seen, pool: ThreadPoolExecutor) -> None:
+        """Find out which of the files of earlier surveys are gone: the source has to say so of each."""
+        for page in _pages(self._plan.root_id):
+            missing = set(seen.missing(page))
+            missing -= _gone(missing)
+            places = lookup(File, "file_id", "source_system", "item_id", file_id=missing)
+            gone = [identity for identity, is_gone in pool.map(self._is_gone, places) if is_gone]
+            self.counts.gone += len(gone)
+            self._plan.note_gone(gone)
+
+    def _is_gone(self, place: tuple[str, str, str]) -> tuple[str, bool]:
+        identity, system, item_id = place
+        try:
+            self._source.revision(self._source.reopen(system, item_id))
+        except SourceNotFound:
+            return identity, True
+        except SourceError:  # nobody knows: it may be in a folder that cannot be looked into
+            pass
+        return identity, False
+
+
+def _gone(file_ids: Collection[str]) -> set[str]:
+    """Return those that are known to be gone and were not met on a later day."""
+    gone: dict[str, date] = {}
+    for identity, day in lookup(FileGone, "file_id", "gone_on", file_id=file_ids):
+        gone[identity] = max(day, gone.get(identity, day))
+    for identity, day in lookup(FileName, "file_id", "named_on", file_id=gone.keys()):
+        if identity in gone and day > gone[identity]:
+            del gone[identity]
+    return set(gone)
+
+
+def _pages(root_id: str) -> Iterator[list[str]]:
+    """Yield the files that were ever found below a root, some at a time, in order."""
+    below, last = where(AdoptFile, root_id=root_id), ""
+    while page := (below & f"file_id > '{last}'").to_arrays("file_id", order_by="file_id", limit=PORTION).tolist():
+        yield page
+        last = page[-1]
