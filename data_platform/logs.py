@@ -59,6 +59,8 @@ def log_to_stderr(settings: LogSettings, name: str) -> None:
     """Let a service's process log for as long as it lives; `name` begins its plain lines."""
     root = logging.getLogger()
     if not root.handlers:
-        root.addHandler(handler(settings, f"{name}: %(message)s"))
+        made = handler(settings, f"{name}: %(message)s")
+        made.setLevel(settings.level.upper())  # a library that sets its own logger's level passes the root's
+        root.addHandler(made)
         root.addFilter(RedactingFilter())
         root.setLevel(settings.level.upper())

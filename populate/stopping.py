@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
@@ -13,31 +14,50 @@ from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.redact import redact_text
 
 LONGEST_PAUSE = 30.0  # seconds between two tries while the database is away
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
 class Stop:
-    """Set by SIGTERM and Ctrl-C, which also break off whatever runs under `interrupting`."""
+    """Set by SIGTERM and Ctrl-C, which also break off whatever runs under `interrupting`.
+
+    While DataJoint populates, a handler of its own is in force, which only raises SystemExit;
+    where that meets somebody who drops it, as a clean-up that fails itself, the wish would be
+    lost. So Python also notes each signal down in a socket (`signal.set_wakeup_fd`), which is
+    looked at whenever somebody asks.
+    """
 
     def __init__(self) -> None:
         self._event = Event()
         self._interrupting = False
+        self._noted: socket.socket | None = None
 
     @classmethod
     @contextmanager
     def on_signals(cls) -> Iterator[Stop]:
         """Heed SIGTERM and SIGINT for the length of a block, in the main thread."""
         stop = cls()
-        before = {number: signal.signal(number, stop._receive) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield stop
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        stop._noted, notes = socket.socketpair()
+        with stop._noted, notes:
+            stop._noted.setblocking(False)
+            notes.setblocking(False)
+            fd_before = signal.set_wakeup_fd(notes.fileno(), warn_on_full_buffer=False)
+            before = {number: signal.signal(number, stop._receive) for number in SIGNALS}
+            try:
+                yield stop
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+                signal.set_wakeup_fd(fd_before)
+                stop._noted = None
 
     @property
     def requested(self) -> bool:
         """Whether the worker is to end."""
+        if self._noted is not None:
+            with suppress(BlockingIOError):
+                if set(SIGNALS) & set(self._noted.recv(4096)):
+                    self.request()
         return self._event.is_set()
 
     def request(self) -> None:
@@ -46,7 +66,8 @@ class Stop:
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not past the wish to end."""
-        self._event.wait(seconds)
+        if not self.requested:
+            self._event.wait(seconds)
 
     def interrupting(self, step: Callable[[], int]) -> int:
         """Run `step`; a signal raises SystemExit in it, as DataJoint's own handler does while it populates."""

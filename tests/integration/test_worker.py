@@ -303,3 +303,24 @@ def test_no_database_is_an_error_at_once(home: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(f"DATA_PLATFORM_DATABASE__{name}", value)
     with pytest.raises(DatabaseUnavailable):
         run_worker(load(), once=True)
+
+
+def test_a_signal_is_heeded_even_if_what_it_raises_is_lost() -> None:
+    def step() -> int:
+        before = signal.signal(signal.SIGTERM, refuse)  # as DataJoint does while it populates
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except SystemExit:
+            raise TypeError("the tidying up failed, too") from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return 1
+
+    def refuse(number: int, frame: object) -> None:
+        raise SystemExit("SIGTERM received")
+
+    before = (signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1))
+    with Stop.on_signals() as stop:
+        repeat(stop, lambda: None, step, lambda: False, pause=0)
+        assert stop.requested
+    assert (signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)) == before

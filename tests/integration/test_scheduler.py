@@ -1,0 +1,230 @@
+"""The scheduler as a process: one is at work, the next takes over, and workers beside it only make."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from deliveries import hand_in, item, read
+from servers.sessions import end_session, session_of
+
+from data_platform.settings import load, settings
+from populate import jobs
+from populate.ingest import Ingest
+from populate.jobs import DELAYS, Queue, queues
+from populate.lease import Lease, Presence, living, scheduler_lease
+from populate.scheduler import Keeper
+from populate.silo import SiloMetric, SiloParameter
+from populate.snapshot import Snapshot
+from populate.status import needs, status
+from schemas import binding as binding_module
+from schemas.binding import Binding
+from schemas.sharing import AccessBatch
+
+PATIENCE = 120.0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextmanager
+def service(name: str, log: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run ``populate.worker`` or ``populate.scheduler`` as a process for the length of a block."""
+    with log.open("w") as errors:
+        process = subprocess.Popen([sys.executable, "-m", f"populate.{name}"], stderr=errors, text=True)
+    try:
+        yield process
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else ():
+            child.kill()
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def another(binding: Binding) -> Iterator[Binding]:
+    """Return a second session of the same login, as another process has one."""
+    made = binding_module._connect(binding.settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def deliver(binding: Binding, name: str) -> dict[str, Any]:
+    """Deliver a batch of a read; return its key."""
+    before = {row["batch_id"] for row in AccessBatch.to_dicts()}
+    hand_in(binding, [read(item(f"/{name}.csv"))])
+    (batch_id,) = {row["batch_id"] for row in AccessBatch.to_dicts()} - before
+    return {"batch_id": batch_id}
+
+
+def test_when_the_scheduler_is_killed_the_one_that_stands_by_takes_over(binding: Binding, tmp_path: Path) -> None:
+    queue = Queue(Ingest())
+    first_log, second_log = tmp_path / "first", tmp_path / "second"
+    with service("scheduler", first_log) as first, service("scheduler", second_log) as second:
+        logs = {first.pid: first_log, second.pid: second_log}
+
+        def said(process: subprocess.Popen[str], text: str) -> bool:
+            assert process.poll() is None, logs[process.pid].read_text()
+            return text in logs[process.pid].read_text()
+
+        both = (first, second)
+        wait_until(lambda: any(said(p, "at work.") for p in both) and any(said(p, "standing by") for p in both))
+        at_work, by = both if said(first, "at work.") else both[::-1]
+        assert living(binding) == (0, 1)
+        deliver(binding, "a")
+        wait_until(lambda: queue.state().waiting == 1)
+        at_work.kill()
+        at_work.wait()
+        wait_until(lambda: said(by, "at work."))
+        deliver(binding, "b")
+        wait_until(lambda: queue.state().waiting == 2)
+        assert status(binding, settings())["schedulers"] == 1
+        by.send_signal(signal.SIGTERM)
+        assert by.wait(PATIENCE) == 0
+    assert "Traceback" not in second_log.read_text() + first_log.read_text()
+
+
+def test_beside_a_scheduler_a_worker_only_makes_what_is_queued(binding: Binding, tmp_path: Path) -> None:
+    lease = scheduler_lease(binding)
+    assert lease.take()  # this process is a scheduler that queues what the test says
+    log = tmp_path / "log"
+    left, *queued = [deliver(binding, name) for name in "abc"]
+    with service("worker", log) as process:
+        for number, key in enumerate(queued, start=1):
+            Ingest.jobs.insert1({**key, "status": "pending", "priority": 5})
+            wait_until(lambda: len(Ingest()) == number)  # noqa: B023
+            assert process.poll() is None, log.read_text()
+        # It has looked at the queues between the two, and filled none.
+        assert not Ingest() & left
+        assert not Ingest.jobs
+        assert living(binding) == (1, 1)
+        lease.give()
+        wait_until(lambda: len(Ingest()) == 3)  # nobody keeps the queues any more, so it does
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    wait_until(lambda: living(binding) == (0, 0))
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_on_the_embedded_database_a_worker_needs_no_scheduler(home: Path, tmp_path: Path, backend: str) -> None:
+    from populate.pipeline import bind_all
+
+    bound = bind_all(settings())
+    log = tmp_path / "log"
+    with service("worker", log) as process:
+        deliver(bound, "a")
+        wait_until(lambda: len(Ingest()) == 1 or process.poll() is not None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0, log.read_text()
+    assert len(Ingest()) == 1
+
+
+def test_the_lease_is_one_sessions_and_ends_with_it(binding: Binding) -> None:
+    with another(binding) as other:
+        ours, theirs = scheduler_lease(binding), scheduler_lease(other)
+        assert ours.take()
+        assert ours.take()
+        assert not theirs.take()
+        assert Lease(other, "another thing").take()
+        end_session(load(), session_of(binding))
+        wait_until(theirs.take)
+        binding.ensure()
+        assert not ours.take()  # it does not believe that it still has it
+        theirs.give()
+        assert ours.take()
+        with theirs.held() as held:
+            assert not held
+        ours.give()
+        with theirs.held() as held:
+            assert held
+        assert ours.take()
+        ours.give()
+
+
+def test_a_scheduler_that_says_nothing_is_taken_for_gone(binding: Binding) -> None:
+    with another(binding) as other:
+        assert scheduler_lease(other, idle_seconds=1).take()
+        ours = scheduler_lease(binding)
+        wait_until(ours.take)  # as when its machine has no power any more
+        ours.give()
+
+
+def test_the_living_are_counted(binding: Binding) -> None:
+    assert living(binding) == (0, 0)
+    ours = Presence(binding)
+    ours.show()
+    ours.show()
+    with another(binding) as other:
+        Presence(other).show()
+        assert living(binding) == (2, 0)
+    wait_until(lambda: living(binding) == (1, 0))
+    ours.end()
+    assert living(binding) == (0, 0)
+
+
+def test_a_keeper_takes_the_snapshots_of_all_days_and_queues_their_figures(binding: Binding) -> None:
+    deliver(binding, "a")
+    three_days_ago = f"UPDATE {AccessBatch().full_table_name} SET delivered_at = delivered_at - INTERVAL '3' DAY"
+    binding.connection.query(three_days_ago)
+    keeper = Keeper(binding, snapshots=True)
+    keeper.tend()
+    days = len(Snapshot())
+    assert days in (3, 4)  # midnight may have passed meanwhile
+    assert len(SiloMetric.jobs) == days * len(SiloParameter())
+    keeper.tend()
+    assert len(Snapshot()) == days
+    Keeper(binding, snapshots=False).tend()
+    assert len(Snapshot()) == days
+
+
+def test_what_fails_up_to_the_limit_is_told_with_its_reason_and_tried_again_by_a_command(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = deliver(binding, "a")
+    queue = queues()[0]
+    tries: list[dict[str, Any]] = []
+
+    def broken(self: Any, key: dict[str, Any]) -> None:
+        tries.append(key)
+        raise ValueError("odd delivery, token=s3cr3t-t0ken-1234567890")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ingest, "make", broken)
+        patch.setattr(jobs, "DELAYS", (0,) * len(DELAYS))  # seconds
+        queue.refresh()
+
+        def given_up() -> bool:
+            queue.run()
+            queue.clean()
+            return bool(queue.stuck())
+
+        wait_until(given_up)
+        assert tries == [key] * (len(DELAYS) + 1)
+        queue.clean()
+        assert queue.run() == 0
+        assert status(binding, settings())["needs_person"] == 1
+        (need,) = needs(binding)
+        assert (need.what, need.key, need.tries) == ("Ingest", key, len(DELAYS) + 1)
+        assert need.reason.startswith("ValueError: odd delivery")
+        assert "s3cr3t" not in need.reason
+    command = [sys.executable, "-m", "data_platform", "retry"]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.stdout == "1 jobs and 0 versions are tried again.\n", done.stderr
+    assert queue.run() == 1
+    assert len(Ingest()) == 1
+    assert needs(binding) == []
