@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from data_platform.face import check as check
     from data_platform.face import collaborators as collaborators
     from data_platform.face import deploy as deploy
+    from data_platform.face import duplicates as duplicates
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
     from data_platform.face import health as health
@@ -53,6 +54,7 @@ __all__ = [
     "check",
     "collaborators",
     "deploy",
+    "duplicates",
     "errors",
     "findable",
     "flush",

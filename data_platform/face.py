@@ -15,10 +15,11 @@ from data_platform.errors import at_caller
 from data_platform.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from populate.adopt import Adopted
     from populate.check import Problem
+    from populate.duplicates.find import Found
     from populate.who.analyses import Analysis
     from populate.who.asker import Asker
     from populate.who.together import Collaborator
@@ -234,6 +235,38 @@ def check(*, verify_data: bool = False) -> Iterator[Problem]:
     from populate.store import open_store
 
     return examine(bind_all(settings()), open_store(settings()), verify_data=verify_data)
+
+
+def duplicates(kinds: Collection[str] | None = None, *, min_bytes: int = 1, limit: int | None = None) -> Found:
+    """Return the files that say the same, over all sources, as they are now.
+
+    Parameters
+    ----------
+    kinds
+        Some of ``exact``, ``stale``, ``diverged``, ``near`` and ``same name``; all of them unless given.
+    min_bytes
+        Only contents of at least so many bytes.
+    limit
+        At most so many exact contents, and so many pairs of each other kind.
+
+    Returns
+    -------
+    Found
+        ``copies`` (exact duplicates with owner, origin and evidence), ``totals`` (what all of them
+        amount to, in bytes) and ``pairs`` (the other kinds); see `populate.duplicates.find`.
+
+    Raises
+    ------
+    RestrictionError
+        If a kind is unknown.
+    DatabaseUnavailable
+        If no connection can be had.
+    """
+    from populate.duplicates.find import ALL_KINDS
+    from populate.duplicates.find import duplicates as find
+    from populate.pipeline import bind_all
+
+    return find(bind_all(settings()), ALL_KINDS if kinds is None else kinds, min_bytes=min_bytes, limit=limit)
 
 
 def deploy() -> list[str]:

@@ -12,6 +12,7 @@ from data_platform.cli.adoption import saved
 from data_platform.cli.adopting import adopt
 from data_platform.cli.catalogue import check, restore, worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
+from data_platform.cli.copies import duplicates
 from data_platform.cli.failure import Sentences
 from data_platform.cli.insight import snapshot
 from data_platform.cli.operate import deploy, doctor
@@ -38,5 +39,6 @@ for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doc
     main.add_command(_verb)
 for _verb in (adopt, who, collaborators, asked, findable, saved):
     main.add_command(_verb)
+main.add_command(duplicates)
 for _verb in (scheduler, health, retry):
     main.add_command(_verb)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from data_platform.errors import RestrictionError
 from populate.duplicates.kinds import (
     DIVERGED,
     KINDS,
@@ -18,7 +19,7 @@ from populate.duplicates.kinds import (
     by_history,
     by_name,
 )
-from populate.duplicates.live import NOBODY, Copy, exact_duplicates
+from populate.duplicates.live import NOBODY, Copy, Totals, exact_duplicates, exact_totals
 from populate.duplicates.rows import Owner, forms_of, history_of, names_of, owners_of, present_of
 from schemas.binding import Binding
 
@@ -68,8 +69,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Exact duplicates, and pairs of the other kinds."""
+    """Exact duplicates, what all of them amount to, and pairs of the other kinds."""
 
+    totals: Totals
     copies: list[Copy]
     pairs: list[Pair]
 
@@ -96,16 +98,16 @@ def duplicates(
 
     Raises
     ------
-    ValueError
+    RestrictionError
         If a kind is unknown.
     """
     if unknown := set(kinds) - set(ALL_KINDS):
-        raise ValueError(f"Unknown kinds {', '.join(sorted(unknown))}. There are: {', '.join(ALL_KINDS)}.")
+        raise RestrictionError(f"Unknown kinds {', '.join(sorted(unknown))}. Name some of {', '.join(ALL_KINDS)}.")
     binding.ensure()
     copies = exact_duplicates(binding, min_bytes=min_bytes, limit=limit) if EXACT in kinds else []
     relations = _relations(binding, set(kinds), max(1, min_bytes))
     wanted = [one for kind in KINDS if kind in kinds for one in _most(relations, kind)[:limit]]
-    return Found(copies, _pairs(binding, wanted))
+    return Found(exact_totals(binding, min_bytes), copies, _pairs(binding, wanted))
 
 
 def _relations(binding: Binding, kinds: set[str], min_bytes: int) -> list[Relation]:

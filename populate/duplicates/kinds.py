@@ -7,7 +7,7 @@ same is n - 1 relations to the one that was met first.
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
@@ -19,9 +19,12 @@ STALE, DIVERGED, NEAR, SAME_NAME = KINDS = ("stale", "diverged", "near", "same n
 
 SMALLEST = 64  # bytes; what is smaller says too little to be a copy of anything
 MOST_HOLDERS = 20  # files that have or had a content, before it is a template and no common ancestor
-ALIKE = 0.8  # Jaccard similarity of rows, or of runs of words
+# Jaccard similarity from which forms are alike. A row in common says much, words in common little: generated
+# JSON and licences with another name in them share most of their words with strangers.
+ALIKE = {TABLE: 0.8, DOCUMENT: 0.9, TEXT: 0.9, JSON: 0.98}
 FEWEST = {TABLE: 20, DOCUMENT: 50, TEXT: 50, JSON: 50}  # different elements that similarity is told from
-COMPARED = 16  # least hashes of a sketch, one of which two similar ones have in common
+COMPARED = 16  # least hashes of a sketch
+IN_COMMON = 5  # of these, that two similar ones have in common at the very least
 MOST_ALIKE = 200  # forms with a hash in common, before it belongs to a template
 MOST_NAMESAKES = 3  # files of one name, before it is a habit and no name
 
@@ -146,15 +149,18 @@ def _says_enough(said: Said, size: int) -> bool:
 
 def _alike(leaders: Sequence[Said]) -> Iterator[tuple[Said, Said, float]]:
     """Yield pairs of forms of one kind that are alike enough, and how much."""
-    comparable = [said for said in leaders if said.elements >= FEWEST.get(said.kind, 2**63)]
+    comparable = [said for said in leaders if said.sketch and said.elements >= FEWEST.get(said.kind, 2**63)]
+    sketches = [hashes_of(said.sketch) for said in comparable]
     sharing: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for place, said in enumerate(comparable):
-        for hash_ in hashes_of(said.sketch)[:COMPARED]:
+        for hash_ in sketches[place][:COMPARED]:
             sharing[said.kind, hash_].append(place)
-    pairs = {pair for places in sharing.values() if len(places) <= MOST_ALIKE for pair in combinations(places, 2)}
-    for one, two in sorted(pairs):
-        share = similarity(comparable[one].sketch, comparable[two].sketch)
-        if share >= ALIKE:
+    common = Counter(
+        pair for places in sharing.values() if len(places) <= MOST_ALIKE for pair in combinations(places, 2)
+    )
+    for one, two in sorted(pair for pair, count in common.items() if count >= IN_COMMON):
+        share = similarity(sketches[one], sketches[two])
+        if share >= ALIKE[comparable[one].kind]:
             yield comparable[one], comparable[two], share
 
 

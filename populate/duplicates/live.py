@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from populate.backup import Placement
 from populate.duplicates.origin import Holder, Verdict, judge_all
-from populate.duplicates.rows import Held, Owner, copies_of, names_of, owners_of, readings_of
+from populate.duplicates.rows import MANY, Held, Owner, copies_of, names_of, owners_of, readings_of
 from populate.duplicates.statements import statement
 from populate.lookup import lookup
 from schemas.binding import Binding
@@ -122,15 +122,22 @@ def exact_sets(binding: Binding, min_bytes: int = 1) -> dict[str, list[str]]:
     return dict(sets)
 
 
-def totals(copies: Sequence[Copy]) -> Totals:
+def totals(copies: Iterable[Copy | Held]) -> Totals:
     """Return what `copies` amount to; a content that has a place in the content store counts as kept."""
-    sizes = {copy.sha256: copy.size for copy in copies}
-    logical = sum(copy.size for copy in copies)
+    held = list(copies)
+    sizes = {copy.sha256: copy.size for copy in held}
+    logical = sum(copy.size for copy in held)
     hashes = sorted(sizes)
-    parts = (hashes[start : start + 5000] for start in range(0, len(hashes), 5000))
+    parts = (hashes[start : start + MANY] for start in range(0, len(hashes), MANY))
     kept = {sha256 for part in parts for (sha256,) in lookup(Placement, "sha256", sha256=part)}
     stored = sum(sizes[sha256] for sha256 in kept)
-    return Totals(len(sizes), len(copies), logical, stored, logical - sum(sizes.values()))
+    return Totals(len(sizes), len(held), logical, stored, logical - sum(sizes.values()))
+
+
+def exact_totals(binding: Binding, min_bytes: int = 1) -> Totals:
+    """Return what all exact duplicates amount to."""
+    binding.ensure()
+    return totals(one for held in copies_of(binding.connection, min_bytes=max(1, min_bytes)).values() for one in held)
 
 
 def _copies(binding: Binding, sets: Sets, owners: Mapping[str, Owner]) -> Iterator[Copy]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
+import pytest
+from click.testing import CliRunner
 from deliveries import MORNING, Record, hand_in, item, read, sha256
 
+from data_platform.cli import main
+from data_platform.errors import RestrictionError
+from populate.duplicates.find import duplicates
 from populate.duplicates.live import Copy, exact_duplicates, exact_sets, totals
 from populate.ingest import Ingest
 from readers.source import Item
@@ -117,6 +123,45 @@ def test_the_largest_waste_comes_first_and_questions_can_be_narrowed(binding: Bi
     assert _contents(exact_duplicates(binding, file_id=min(ids(A)))) == {sha256(PLATE)}
     assert _contents(exact_duplicates(binding, person_id=account_id("acme", "zoe"))) == {sha256(big)}
     assert _contents(exact_duplicates(binding, min_bytes=500)) == {sha256(big)}
+
+
+def command(*arguments: str) -> str:
+    done = CliRunner().invoke(main, ["duplicates", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_command_tells_it_to_people_and_to_programs(binding: Binding) -> None:
+    big, newer = b"plate\n" * 300, b"plate\n" * 299
+    old = item("/carol/plate.csv", "carol")
+    catalogue(
+        binding,
+        read(A, data=big),
+        read(COPY, "amy", big, day=1),
+        read(old, "carol", newer, day=2),
+        read(B, data=newer, day=1),
+        read(B, data=PLATE, day=3, revision="r2"),
+    )
+    text = command()
+    assert text.startswith(
+        "1 contents are held 2 times: 3.6 kB with their owners, 0 bytes in the content store, 1.8 kB"
+    )
+    assert "original  /brendan/plate.csv" in text
+    assert "stale" in text
+    told = json.loads(command("--json", "--kind", "stale", "--kind", "exact"))
+    assert [copy["is_origin"] for copy in told["copies"]] == [True, False]
+    assert [(pair["kind"], pair["file"]["path"], pair["other"]["path"]) for pair in told["pairs"]] == [
+        ("stale", "/carol/plate.csv", "/brendan/other.csv")
+    ]
+    assert told["totals"]["bytes_saved"] == len(big)
+    assert json.loads(command("--json", "--kind", "near"))["copies"] == []
+    assert json.loads(command("--json", "--min-bytes", "5000")) == {
+        "totals": dict.fromkeys(told["totals"], 0),
+        "copies": [],
+        "pairs": [],
+    }
+    with pytest.raises(RestrictionError):
+        duplicates(binding, ["exakt"])
 
 
 def _contents(copies: list[Copy]) -> set[str]:

@@ -76,8 +76,8 @@ def hashes_of(sketch: str) -> list[str]:
     return [sketch[start : start + DIGITS] for start in range(0, len(sketch), DIGITS)]
 
 
-def similarity(one: str, other: str) -> float:
-    """Return the estimated Jaccard similarity, 0 to 1, of the elements behind two sketches."""
-    ours, theirs = set(hashes_of(one)), set(hashes_of(other))
-    least = nsmallest(SKETCH, ours | theirs)
-    return sum(hash_ in ours and hash_ in theirs for hash_ in least) / len(least) if least else 0.0
+def similarity(one: Collection[str], other: Collection[str]) -> float:
+    """Return the estimated Jaccard similarity, 0 to 1, of the elements behind two sketches, given as hashes."""
+    ours, theirs = frozenset(one), frozenset(other)
+    least = sorted(ours | theirs)[:SKETCH]
+    return len(ours.intersection(theirs, least)) / len(least) if least else 0.0
