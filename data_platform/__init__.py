@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from data_platform import errors as errors
     from data_platform import settings as settings
     from data_platform.face import adopt as adopt
+    from data_platform.face import answer as answer
+    from data_platform.face import ask as ask
     from data_platform.face import asked as asked
     from data_platform.face import check as check
     from data_platform.face import collaborators as collaborators
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
     from data_platform.face import health as health
+    from data_platform.face import ledger as ledger
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
     from data_platform.face import read_http as read_http
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "adopt",
+    "answer",
+    "ask",
     "asked",
     "autolog",
     "check",
@@ -59,6 +64,7 @@ __all__ = [
     "findable",
     "flush",
     "health",
+    "ledger",
     "read",
     "read_file",
     "read_http",

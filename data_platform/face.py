@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from populate.adopt import Adopted
     from populate.check import Problem
+    from populate.conversation.asking import Round
+    from populate.conversation.ledger import Ledger
     from populate.duplicates.find import Found
     from populate.who.analyses import Analysis
     from populate.who.asker import Asker
@@ -275,6 +277,62 @@ def deploy() -> list[str]:
 
     bind_all(settings(), deploy=True)
     return [f"{settings().database.prefix}_{name}" for name, _ in SCHEMAS]
+
+
+def ask(*, limit: int | None = None, dry_run: bool = False) -> Round:
+    """Ask the owners of duplicates by mail whether they still need their copies; each mail goes out at most once.
+
+    Parameters
+    ----------
+    limit
+        Mails to send, at most.
+    dry_run
+        Send nothing: return what would be sent.
+
+    Raises
+    ------
+    SettingsError
+        If somebody is to be asked and no mail server is set.
+    MailUnavailable
+        If the mail server does not answer.
+    """
+    from populate.conversation.asking import ask_due
+    from populate.pipeline import bind_all
+
+    return ask_due(bind_all(settings()), settings(), limit=limit, dry_run=dry_run)
+
+
+def answer(token: str, choice: str) -> str:
+    """Answer a question about a duplicate and return the name of whoever was asked; the latest answer counts.
+
+    Parameters
+    ----------
+    token
+        The link in the mail, or what stands after ``token=`` in it.
+    choice
+        ``keep``, ``canonical`` (mine is the one to use), ``withdraw`` (I will remove it) or ``never`` (do not
+        ask again).
+
+    Raises
+    ------
+    LinkRefused
+        If the link is forged, has expired, or is somebody else's.
+    AnswerRefused
+        If there is no such choice.
+    """
+    from populate.conversation.answering import answer as add_answer
+    from populate.conversation.links import token_in
+    from populate.pipeline import bind_all
+
+    return add_answer(bind_all(settings()), settings(), token_in(token), choice).person
+
+
+def ledger() -> Ledger:
+    """Return the bytes that people saved by removing duplicates, by month and department, as anybody may see it."""
+    from populate.conversation.ledger import ledger as ledger_of
+    from populate.pipeline import bind_all
+
+    return ledger_of(bind_all(settings()))
 
 
 def snapshot(day: date | None = None) -> int:

@@ -16,6 +16,7 @@ from data_platform.cli.copies import duplicates
 from data_platform.cli.failure import Sentences
 from data_platform.cli.insight import snapshot
 from data_platform.cli.operate import deploy, doctor
+from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
 from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
@@ -40,5 +41,7 @@ for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doc
 for _verb in (adopt, who, collaborators, asked, findable, saved):
     main.add_command(_verb)
 main.add_command(duplicates)
+for _verb in (ask, answer, ledger):
+    main.add_command(_verb)
 for _verb in (scheduler, health, retry):
     main.add_command(_verb)

@@ -9,14 +9,11 @@ a time; should two, the key of the row lets only one of them send.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-
-from datajoint.errors import DuplicateError
 
 from data_platform.errors import MailRefused, MailUnavailable
 from data_platform.redact import redact_text
@@ -49,6 +46,7 @@ from populate.duplicates.live import exact_duplicates
 from populate.lookup import add
 from populate.mail import Mailer, SendingUnknown, mailer, message
 from schemas.binding import Binding
+from schemas.engine import dj
 
 _LOCK = {
     "postgresql": ("SELECT pg_try_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"),
@@ -86,7 +84,7 @@ class Round:
     """
 
     mails: list[Asked] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, int] = field(default_factory=dict)
     unknown: int = 0
     stopped: str = ""
 
@@ -125,13 +123,13 @@ def ask_due(
         planned = planned_mails(binding, settings, now)
         due = planned.due[:limit]
         mails = [_asked(one, _question_of(one), "planned") for one in due]
-        return Round(mails, planned.left_out, _unknown(binding))
+        return Round(mails, dict(planned.left_out), _unknown(binding))
     with _alone(binding) as alone:
         if not alone:
             return Round(stopped="Another process is asking at the moment.")
         revisit(binding, settings, now)
         planned = planned_mails(binding, settings, now)
-        done = Round(left_out=planned.left_out)
+        done = Round(left_out=dict(planned.left_out))
         if due := planned.due[:limit]:
             _send(binding, settings, due, done, now)
         done.unknown = _unknown(binding)
@@ -226,7 +224,7 @@ def _begin(binding: Binding, due: Due, now: datetime) -> bool:
     asked = {**key, "person_id": candidate.person_id, "sha256": candidate.sha256, "raised_at": now}
     copies = [{**key, "file_id": copy.file_id, "version_id": copy.version_id} for copy in candidate.copies]
     binding.ensure()
-    with suppress(DuplicateError):
+    with suppress(dj.errors.DuplicateError):
         with binding.transaction():
             if due.round == due.attempt == 1:
                 add(Question, [asked])

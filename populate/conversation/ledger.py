@@ -4,23 +4,25 @@ Saying so saves nothing. A copy counts once it is seen to be gone or to hold som
 after its owner said they would remove it: by a read that fails because nothing is there or
 gets other bytes, or by `populate.conversation.revisit`. It counts in the month of the first such
 sight, for the department that its owner worked in when they answered, once however many said
-so; and no longer when it is read with the old bytes again. What was promised and is still there
-is told apart.
+so; and no longer when it is read with the old bytes again. Nor does it count if the same person
+has the same bytes in another place now, since moving a file saves nothing. What was promised and
+is still there is told apart.
 
 Departments are hidden as the silo measures hide them (`populate.insight.publish`), because the
-copies of a department of three are those of single people. What is hidden is in the total only
-if the hidden departments have enough people together.
+copies of a department of three are those of single people; so are people of no department. What
+is hidden is in the total only if it stands for enough people together.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from populate.conversation.statements import ask
+from populate.duplicates.live import exact_duplicates
 from populate.insight.publish import FLOOR, hidden_departments
 from schemas.binding import Binding
 
@@ -82,12 +84,24 @@ def promises(binding: Binding) -> list[Promise]:
     first: dict[tuple[str, str], tuple[Any, ...]] = {}
     for row in ask(binding, "promises"):
         first.setdefault((row[1], row[4]), row)  # the file and the content; the earliest answer comes first
-    departments = _Departments(binding, {row[3] for row in first.values()})
-    gone = _gone(binding, list(first.values()))
-    return [
-        Promise(departments.of(row[3], row[6].date()), row[5], moment)
-        for row, moment in zip(first.values(), gone, strict=True)
-    ]
+    rows = list(first.values())
+    departments = _Departments(binding, {row[3] for row in rows})
+    moved = _moved(binding, rows)
+    found = []
+    for row, moment in zip(rows, _gone(binding, rows), strict=True):
+        elsewhere = moment is not None and moved[row[3], row[4]] > 0
+        moved[row[3], row[4]] -= elsewhere
+        found.append(Promise(departments.of(row[3], row[6].date()), row[5], None if elsewhere else moment))
+    return found
+
+
+def _moved(binding: Binding, rows: Sequence[tuple[Any, ...]]) -> Counter[tuple[str, str]]:
+    """Return how many copies people have of what they said they would remove, besides those they were asked about."""
+    asked = {(row[1], row[4]) for row in rows}
+    about = {(row[3], row[4]) for row in rows}
+    copies = exact_duplicates(binding) if rows else []
+    held = ((copy.owner.person_id, copy.sha256) for copy in copies if (copy.file_id, copy.sha256) not in asked)
+    return Counter(key for key in held if key in about)
 
 
 def _gone(binding: Binding, rows: Sequence[tuple[Any, ...]]) -> list[datetime | None]:
@@ -122,8 +136,8 @@ class _Departments:
 
 def published(found: Sequence[Promise], sizes: Mapping[str, int]) -> Ledger:
     """Return what may be shown, given how many people each department has."""
-    known = {promise.department: sizes.get(promise.department, 0) for promise in found} | dict(sizes)
-    hidden = hidden_departments(known)
+    known = {promise.department: 0 for promise in found} | {NOBODY_KNOWS: 0} | dict(sizes)
+    hidden = {NOBODY_KNOWS} | hidden_departments({name: known[name] for name in known if name != NOBODY_KNOWS})
     crowd = sum(known[department] for department in hidden)
     countable = [promise for promise in found if promise.department not in hidden or crowd >= FLOOR]
     saved = [promise for promise in countable if promise.gone_at is not None]

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from data_platform.errors import LinkRefused, SettingsError
 from data_platform.settings import Settings
@@ -84,6 +84,12 @@ def _signature(claims: bytes, key: bytes) -> bytes:
 def address_of(token: str, settings: Settings) -> str:
     """Return the address of the page where the question can be answered."""
     return f"{settings.questions.url.rstrip('/')}/answer?token={quote(token, safe='')}"
+
+
+def token_in(text: str) -> str:
+    """Return the token in an address of the page, or `text` itself if it is none."""
+    found = parse_qs(urlsplit(text.strip()).query).get("token", [text.strip()]) if "?" in text else [text.strip()]
+    return found[0]
 
 
 def signing_key(settings: Settings) -> bytes:

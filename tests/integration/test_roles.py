@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pymysql
 import pytest
+from conversing import KEY, PLATES, copies, person_id
 from deliveries import hand_in, item, read
 from readers_at_work import an_access, delivered
 from servers.mysql import MySQLServer
@@ -19,7 +22,11 @@ from servers.sites import Site, hire, mysql_site, postgresql_site
 
 from dashboard import queries
 from data_platform.errors import DatabaseError
+from data_platform.settings import QuestionSettings
 from populate.backup import Backup
+from populate.conversation.answering import answer
+from populate.conversation.links import Link, token_of
+from populate.conversation.questions import Question, question_id
 from populate.ingest import Ingest
 from populate.jobs import Queue
 from populate.pipeline import SCHEMAS, bind_all
@@ -29,6 +36,7 @@ from readers.backlog import Noted
 from readers.delivery import deliver
 from readers.run import run_record
 from schemas.binding import bind, unbind
+from schemas.conversation import Answer
 from schemas.engine import dj
 from schemas.people import Department, Person
 from schemas.sharing import Access
@@ -219,6 +227,27 @@ def test_the_dashboard_shows_and_writes_nothing(site: Site) -> None:
     assert len(queries.files(binding)) == queries.count_files(binding)
     with pytest.raises(dj.errors.AccessError):
         Department.insert1({"department": "Chemistry"})
+
+
+def test_answers_are_added_by_a_login_that_may_do_nothing_else(site: Site) -> None:
+    binding = bind_all(site.settings("worker"))
+    copies(binding, "brendan", "amy")
+    amy, sha256 = person_id("amy"), hashlib.sha256(PLATES).hexdigest()
+    question, now = question_id(amy, sha256), datetime.now(UTC).replace(tzinfo=None)
+    Question.insert1({"question_id": question, "person_id": amy, "sha256": sha256, "raised_at": now})
+    with pytest.raises(dj.errors.AccessError):
+        Answer.insert1({"answer_id": "0" * 32, "question_id": question, "answer": "keep", "answered_at": now,
+                        "answered_by": "python"})  # fmt: skip
+    unbind()
+    token = token_of(Link(question, amy, now + timedelta(days=1)), KEY.encode())
+    own = site.settings("dashboard").model_copy(update={"questions": QuestionSettings(key=KEY)})
+    binding = bind_all(own)
+    with pytest.raises(DatabaseError, match=r"questions\.user"):
+        answer(binding, own, token, "keep")
+    login = site.settings("answers").database
+    other = QuestionSettings(key=KEY, user=login.user, password=login.password)
+    assert answer(binding, own.model_copy(update={"questions": other}), token, "keep").answer == "keep"
+    assert [row["answer"] for row in Answer().to_dicts()] == ["keep"]
 
 
 def test_a_steward_keeps_people(site: Site) -> None:
