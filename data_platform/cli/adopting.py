@@ -101,4 +101,4 @@ def _say(done: Adopted) -> None:
     if done.failed:
         click.echo(f"{done.failed:,} batches failed and wait for their next try; the log says why.", err=True)
     elif done.left and not done.stopped:
-        click.echo(f"{done.left:,} batches wait for a worker: data-platform worker", err=True)
+        click.echo(f"Batches left to workers: {done.left:,}. Start one with: data-platform worker", err=True)
