@@ -15,8 +15,8 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from data_platform.settings import Settings
-from populate.adoption.tables import Adoption
 from populate.adopt_tables import Adopt
+from populate.adoption.tables import Adoption
 from populate.backup import Backup
 from populate.duplicates.tables import Canonical, DuplicateSet
 from populate.ingest import Ingest

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import click
 
-from data_platform.cli.adoption import saved
 from data_platform.cli.adopting import adopt
+from data_platform.cli.adoption import saved
 from data_platform.cli.catalogue import check, restore, worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.copies import duplicates
