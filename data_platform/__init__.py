@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from data_platform.face import flush as flush
     from data_platform.face import health as health
     from data_platform.face import ledger as ledger
+    from data_platform.face import mail_report as mail_report
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
     from data_platform.face import read_http as read_http
     from data_platform.face import read_s3 as read_s3
+    from data_platform.face import report as report
     from data_platform.face import restore as restore
     from data_platform.face import retry as retry
     from data_platform.face import saved as saved
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from data_platform.face import similar_analyses as similar_analyses
     from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
+    from data_platform.face import subscribe as subscribe
     from data_platform.face import who as who
     from data_platform.face import worker as worker
     from readers.autolog import autolog as autolog
@@ -65,10 +68,12 @@ __all__ = [
     "flush",
     "health",
     "ledger",
+    "mail_report",
     "read",
     "read_file",
     "read_http",
     "read_s3",
+    "report",
     "restore",
     "retry",
     "saved",
@@ -77,6 +82,7 @@ __all__ = [
     "similar_analyses",
     "snapshot",
     "status",
+    "subscribe",
     "who",
     "worker",
 ]

@@ -31,6 +31,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── BlobDamaged (ValueError)           the store's bytes do not match their hash
     │   ├── StoreFull (OSError)                no space left
     │   └── StoreUnavailable (ConnectionError) the store does not answer
+    ├── ReportUnavailable (LookupError)        there is nothing to report, or no place for it
     ├── DemoFailed (RuntimeError)              a script of the demo failed
     ├── MailError                              a mail was not sent
     │   ├── MailRefused (ValueError)           the server does not take this one
@@ -160,6 +161,10 @@ class StoreFull(StoreError, OSError):
 
 class StoreUnavailable(StoreError, ConnectionError):
     """The content store does not answer, or refuses these credentials."""
+
+
+class ReportUnavailable(DataPlatformError, LookupError):
+    """A report cannot be made of this month, or not be written there."""
 
 
 class DemoFailed(DataPlatformError, RuntimeError):

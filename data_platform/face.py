@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from populate.adopt import Adopted
+    from populate.adoption.mailing import Mailing
+    from populate.adoption.report import Report
     from populate.check import Problem
     from populate.conversation.asking import Round
     from populate.conversation.ledger import Ledger
@@ -487,6 +489,69 @@ def saved(hours: float) -> None:
     from populate.adoption.survey import record_hours
 
     record_hours(_asker(), hours)
+
+
+def report(month: str = "", to: Link | None = None) -> Path:
+    """Write the monthly report of how data is shared and return its path.
+
+    Parameters
+    ----------
+    month
+        As 2026-11; that of the newest snapshot unless given.
+    to
+        A file that ends in .html or .pdf; by default an HTML file in this folder, named for the month.
+
+    Raises
+    ------
+    ReportUnavailable
+        If there is no snapshot of that month with figures, or the file cannot be written.
+    """
+    from populate.adoption.writing import write_report
+
+    made = _report(month)
+    return write_report(made, Path(f"data-sharing-{made.month:%Y-%m}.html" if to is None else to))
+
+
+def mail_report(month: str = "") -> Mailing:
+    """Send the monthly report to those subscribers who have not been sent it, and return how many mails went out.
+
+    Raises
+    ------
+    ReportUnavailable
+        If there is no snapshot of that month with figures.
+    SettingsError
+        If no mail server is set.
+    MailUnavailable
+        If the mail server does not answer.
+    """
+    from populate.adoption.mailing import mail_report as send
+    from populate.pipeline import bind_all
+
+    return send(bind_all(settings()), settings().mail, _report(month))
+
+
+def subscribe(*, end: bool = False) -> bool:
+    """Have the monthly report sent to the caller by mail, or no more; return whether it will be.
+
+    Raises
+    ------
+    RestrictionError
+        If the catalogue does not know the caller.
+    """
+    from populate.adoption.survey import subscribe as begin
+    from populate.adoption.survey import unsubscribe
+
+    (unsubscribe if end else begin)(_asker())
+    return not end
+
+
+def _report(month: str) -> Report:
+    from populate.adoption.report import report_of
+    from populate.adoption.writing import month_in
+    from populate.pipeline import bind_all
+
+    bind_all(settings()).ensure()
+    return report_of(month_in(month) if month else None)
 
 
 def _asker() -> Asker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import click
 
 from data_platform.cli.adopting import adopt
-from data_platform.cli.adoption import saved
+from data_platform.cli.adoption import report, saved, subscribe
 from data_platform.cli.catalogue import check, restore, worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.copies import duplicates
@@ -38,7 +38,7 @@ def main(debug: bool) -> None:
 
 for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doctor, dashboard, demo, demo_story):
     main.add_command(_verb)
-for _verb in (adopt, who, collaborators, asked, findable, saved):
+for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscribe):
     main.add_command(_verb)
 main.add_command(duplicates)
 for _verb in (ask, answer, ledger):

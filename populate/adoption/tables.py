@@ -9,6 +9,7 @@ from typing import Any
 
 from populate.snapshot import Snapshot  # noqa: F401  (foreign key)
 from schemas.engine import dj
+from schemas.people import Person  # noqa: F401  (foreign key)
 
 schema = dj.Schema()
 
@@ -97,3 +98,36 @@ class Adoption(dj.Computed):
         self.insert1({**key, **rows.organisation})
         self.Department.insert({**key, **row} for row in rows.departments)
         self.Source.insert({**key, **row} for row in rows.sources)
+
+
+@schema
+class ReportMail(dj.Manual):
+    definition = """
+    # The report of a month is about to be sent to somebody; without one of the next two it may have gone out
+    -> Person
+    report_month : char(7) # as 2026-11
+    report_attempt : int16 # from 1; another one follows only on a refusal that may pass
+    ---
+    report_begun_at : datetime(6) # UTC
+    """
+
+
+@schema
+class ReportMailSent(dj.Manual):
+    definition = """
+    # The mail server took it
+    -> ReportMail
+    ---
+    report_sent_at : datetime(6) # UTC
+    """
+
+
+@schema
+class ReportMailRefused(dj.Manual):
+    definition = """
+    # It certainly did not go out
+    -> ReportMail
+    ---
+    report_refused_for_good : bool # trying again cannot help
+    report_refusal : varchar(512) # what the server said, secrets removed
+    """
