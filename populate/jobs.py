@@ -18,7 +18,7 @@ from data_platform.settings import Settings
 from populate.adopt_tables import Adopt
 from populate.adoption.tables import Adoption
 from populate.backup import Backup
-from populate.duplicates.tables import Canonical, DuplicateSet
+from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.observing import Observer, watch
 from populate.retries import PATIENT
@@ -163,10 +163,9 @@ class Queue:
         return int(done["success_count"]) + len(done["error_list"]) or min(1, self._waiting())
 
     def let_go(self) -> None:
-        """Free what this session holds, and what it was interrupted in."""
-        interrupted = f"status = 'error' AND {_like(INTERRUPTED)}"
-        condition = f"connection_id = %s AND (status = 'reserved' OR {interrupted})"
-        self._free(condition, self._connection.connection_id, *INTERRUPTED)
+        """Free what this session holds, and what was interrupted, as this process may have been a moment ago."""
+        self._free("status = 'reserved' AND connection_id = %s", self._connection.connection_id)
+        self._free(f"status = 'error' AND {_like(INTERRUPTED)}", *INTERRUPTED)
 
     def unfinished(self) -> int:
         """Return the number of keys that have no row and whose job has not failed."""
@@ -267,13 +266,15 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
     observer
         Is told of each job that this process makes.
     """
-    backup, adopt, canonical = Backup(), Adopt(), Canonical()
-    backup.settings = adopt.settings = canonical.settings = settings
+    backup, adopt = Backup(), Adopt()
+    forms = Canonical(), CanonicalAdopted()
+    for table in (backup, adopt, *forms):
+        table.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
         Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
-        Queue(canonical, Urgency.INSIGHT, observer=observer),
+        *(Queue(table, Urgency.INSIGHT, observer=observer) for table in forms),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
     )
 

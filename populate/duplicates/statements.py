@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from string import Template
 
+from populate.adopt_tables import AdoptMember, AdoptSurvey
 from populate.duplicates.tables import CanonicalContent
 from populate.snapshot import SnapshotBatch
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
@@ -19,7 +20,21 @@ from schemas.people import Account, Membership, Person
 from schemas.sharing import Access
 
 TABLES = (
-    *(Access, Account, Blob, CanonicalContent, File, FileGone, FileName, FileOwner, FileSet, Membership, Person),
+    *(
+        Access,
+        Account,
+        AdoptMember,
+        AdoptSurvey,
+        Blob,
+        CanonicalContent,
+        File,
+        FileGone,
+        FileName,
+        FileOwner,
+        FileSet,
+        Membership,
+        Person,
+    ),
     *(SnapshotBatch, SourceSystem, Version),
 )
 
@@ -34,6 +49,15 @@ SCOPES = {
         "until": "AND b.snapshot_no <= %(snapshot_no)s AND a.accessed_at < %(until)s",
         "join": "JOIN",
     },
+}
+# Files that nobody read were met by a survey. Those are no accesses, so snapshots do not cover them.
+SURVEYED = {
+    NOW: """UNION ALL
+    SELECT v.file_id, v.version_id, y.surveyed_at, y.surveyed_at
+    FROM $AdoptMember x
+    JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
+    JOIN $Version v ON v.file_id = x.file_id AND v.revision = x.seen_revision""",
+    SNAPSHOT: "",
 }
 TOLD = {
     NOW: """AND NOT EXISTS (SELECT 1 FROM $FileGone t
@@ -58,13 +82,18 @@ EVERY = """
 involved AS (
     SELECT x.file_id FROM $File x WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = x.file_id)
 )"""
-# When each version of them was met first and last. A version that was never read comes last.
+# When each version of them was met first and last. A version that nothing tells of comes last.
 KNOWN = """
-seen AS (
-    SELECT a.file_id, a.version_id, MIN(a.accessed_at) AS first_seen, MAX(a.accessed_at) AS last_seen
+met AS (
+    SELECT a.file_id, a.version_id, MIN(a.accessed_at) AS first_met, MAX(a.accessed_at) AS last_met
     FROM $accesses
     WHERE a.outcome = 'ok' AND a.file_id <> '' AND a.version_id <> '' $until
     GROUP BY a.file_id, a.version_id
+    $surveyed
+),
+seen AS (
+    SELECT m.file_id, m.version_id, MIN(m.first_met) AS first_seen, MAX(m.last_met) AS last_seen
+    FROM met m GROUP BY m.file_id, m.version_id
 ),
 gone AS (
     SELECT a.file_id, MAX(a.accessed_at) AS gone_at FROM $accesses
@@ -173,7 +202,7 @@ _FRAGMENTS = {"SHARED": SHARED, "INVOLVED": INVOLVED, "EVERY": EVERY, "KNOWN": K
 
 def statement(name: str, scope: str = NOW) -> str:
     """Return a statement with the names of the bound tables; `scope` is `NOW` or `SNAPSHOT`."""
-    words = {**_FRAGMENTS, **SCOPES[scope], "told": TOLD[scope]}
+    words = {**_FRAGMENTS, **SCOPES[scope], "told": TOLD[scope], "surveyed": SURVEYED[scope]}
     text = STATEMENTS[name]
     while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
         text = expanded

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
+from populate.adopt_tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
 from populate.backup import Backup, ContentStore, Placement  # noqa: F401  (foreign key)
 from populate.ingest import BackupMember
 from populate.lookup import add, lookup
@@ -55,30 +56,45 @@ class Canonical(dj.Computed):
     """
 
     settings: Settings | None = None
-    """The worker's; None stands for those of the process."""
+    """Of an instance, whose worker sets them; None stands for those of the process."""
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return arrays: contents of the batch that are in a store, their sizes and places; and the limits."""
-        members = (BackupMember() & key) * Version * Blob * Placement * ContentStore
-        columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
-        limits = (CanonicalMethod() & key).fetch1("most_bytes", "most_memory", "most_seconds")
-        return (*members.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
+        """Return what `_placed_of` does for the versions of the batch."""
+        return _placed_of(BackupMember() & key, key)
 
     def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
-        """Find the forms of what has none yet; outside the transaction, and harmless to repeat."""
-        from populate.duplicates.forms.stored import forms_of, placed
-
-        *columns, limits = fetched
-        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
-        known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", sha256=contents)}
-        new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
-        return len(contents), forms_of(self.settings or settings_of_process(), new, limits)
+        """Find forms, as `_forms_of` does."""
+        return _forms_of(self.settings, fetched)
 
     def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
         """Keep the forms."""
-        add(CanonicalContent, [{"sha256": row.pop("sha256"), "method_no": key["method_no"], **row} for row in rows])
-        # A worker that lost its connection may meet its own row, written by the one that took over.
-        self.insert1({**key, "form_count": count}, skip_duplicates=True)
+        _keep(self, key, count, rows)
+
+
+@schema
+class CanonicalAdopted(dj.Computed):
+    definition = """
+    # The contents of a batch of files that were taken in unread were reduced to what they say
+    -> Adopt
+    -> CanonicalMethod
+    ---
+    form_count : int32 # contents of the batch's files that were in the store
+    """
+
+    settings: Settings | None = None
+    """Of an instance, whose worker sets them; None stands for those of the process."""
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return what `_placed_of` does for the versions of the batch's files."""
+        return _placed_of(AdoptMember() & key, key)
+
+    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
+        """Find forms, as `_forms_of` does."""
+        return _forms_of(self.settings, fetched)
+
+    def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
+        """Keep the forms."""
+        _keep(self, key, count, rows)
 
 
 @schema
@@ -142,3 +158,28 @@ class DuplicateSet(dj.Computed):
         self.insert1({**key, **rows.totals})
         self.Copy.insert(({**key, **row} for row in rows.copies), chunk_size=5000)
         self.Relation.insert(({**key, **row} for row in rows.relations), chunk_size=5000)
+
+
+def _placed_of(members: Any, key: dict[str, Any]) -> tuple[Any, ...]:
+    """Return arrays: contents of `members` that are in a store, their sizes and places; then the method's limits."""
+    columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
+    placed = members * Version * Blob * Placement * ContentStore
+    limits = (CanonicalMethod() & key).fetch1("most_bytes", "most_memory", "most_seconds")
+    return (*placed.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
+
+
+def _forms_of(settings: Settings | None, fetched: tuple[Any, ...]) -> tuple[int, list[dict[str, Any]]]:
+    """Return the number of contents, and forms of those that have none yet; outside the transaction, repeatable."""
+    from populate.duplicates.forms.stored import forms_of, placed
+
+    *columns, limits = fetched
+    contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+    known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", sha256=contents)}
+    new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
+    return len(contents), forms_of(settings or settings_of_process(), new, limits)
+
+
+def _keep(table: Any, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
+    add(CanonicalContent, [{"sha256": row["sha256"], "method_no": key["method_no"], **row} for row in rows])
+    # A worker that lost its connection may meet its own row, written by the one that took over.
+    table.insert1({**key, "form_count": count}, skip_duplicates=True)

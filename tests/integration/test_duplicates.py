@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,8 +13,11 @@ from deliveries import MORNING, Record, hand_in, item, read, sha256
 
 from data_platform.cli import main
 from data_platform.errors import RestrictionError
+from populate.adopt import adopt
+from populate.adopt_tables import AdoptSurvey
 from populate.duplicates.find import duplicates
 from populate.duplicates.live import Copy, exact_duplicates, exact_sets, totals
+from populate.duplicates.tables import CanonicalAdopted
 from populate.ingest import Ingest
 from readers.source import Item
 from schemas.binding import Binding
@@ -123,6 +128,28 @@ def test_the_largest_waste_comes_first_and_questions_can_be_narrowed(binding: Bi
     assert _contents(exact_duplicates(binding, file_id=min(ids(A)))) == {sha256(PLATE)}
     assert _contents(exact_duplicates(binding, person_id=account_id("acme", "zoe"))) == {sha256(big)}
     assert _contents(exact_duplicates(binding, min_bytes=500)) == {sha256(big)}
+
+
+def test_files_that_nobody_read_are_known_since_they_were_taken_in(binding: Binding, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    table = b"well,signal\n" + b"".join(b"A%d,%d\n" % (n, n * 7) for n in range(50))
+    contents = {"a.csv": table, "old/a copy.csv": table, "a.csv.gz": gzip.compress(table), "b.csv": b"earlier\n" * 20}
+    for name, content in contents.items():
+        (share / name).parent.mkdir(parents=True, exist_ok=True)
+        (share / name).write_bytes(content)
+    adopt(share)
+    CanonicalAdopted.populate()
+    found = duplicates(binding)
+    assert {copy.path for copy in found.copies} == {str(share / "a.csv"), str(share / "old" / "a copy.csv")}
+    assert {copy.first_seen for copy in found.copies} == set(AdoptSurvey.to_arrays("surveyed_at").tolist())
+    assert found.totals.bytes_stored == len(table)
+    (pair,) = found.pairs
+    assert (pair.kind, pair.similarity) == ("near", 1.0)
+    assert str(share / "a.csv.gz") in (pair.file.path, pair.other.path)
+    # One that was changed since is known in its present state once it was looked at again.
+    (share / "b.csv").write_bytes(table)
+    adopt(share)
+    assert len(exact_duplicates(binding)) == 3
 
 
 def command(*arguments: str) -> str:
