@@ -249,8 +249,9 @@ def _generated(made: Corpus, count: int) -> None:
         if service.is_dir()
         for file in sorted(map(str, Path(str(service)).rglob("endpoint-rule-set-1.json.gz")))
     ]
-    for place, file in enumerate(rules[:count]):
-        made.put(f"{OWNERS[place % 4]}/services/rules {place}.json.gz", Path(file).read_bytes())
+    different = dict.fromkeys(Path(file).read_bytes() for file in rules)  # some services have the same rules
+    for place, content in enumerate(list(different)[:count]):
+        made.put(f"{OWNERS[place % 4]}/services/rules {place}.json.gz", content)
 
 
 def edited(table: pd.DataFrame, chance: random.Random, cells: int = 1) -> pd.DataFrame:
