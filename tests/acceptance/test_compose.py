@@ -21,7 +21,7 @@ from servers.moto import moto_server
 from servers.mysql import MySQLMissing, MySQLServer, client, mysql_server
 from servers.processes import S3Server
 
-pytestmark = pytest.mark.timeout(900)  # on a very busy machine
+pytestmark = pytest.mark.timeout(3000)  # on a very busy machine
 CONTENT = b"well,signal\nA1,0.1\n"
 LOGINS = ("reader", "worker", "dashboard", "steward")
 

@@ -21,6 +21,7 @@ from populate.worker import run_worker
 from schemas import declared, installation
 from schemas.binding import Binding, unbind
 
+pytestmark = pytest.mark.timeout(1800)  # the client may have to be fetched, on a very busy machine
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "back-up-the-database.md"
 HEADINGS = {"postgresql": "## PostgreSQL", "mysql": "## MySQL"}
 

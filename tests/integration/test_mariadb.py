@@ -15,7 +15,10 @@ from data_platform.errors import DatabaseError
 from data_platform.settings import settings
 from schemas.binding import unbind
 
-pytestmark = pytest.mark.filterwarnings("ignore:MariaDB is not officially supported:UserWarning")  # DataJoint's own
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:MariaDB is not officially supported:UserWarning"),  # DataJoint's own
+    pytest.mark.timeout(1800),  # it may have to be fetched, on a very busy machine
+]
 FIRST, SECOND = b"well,signal\n", b"WELL,SIGNAL\n"
 
 

@@ -21,7 +21,7 @@ from servers.processes import stop
 PROJECT = Path(__file__).parents[2]
 FILE = PROJECT / "docker-compose.yml"
 MOUNTED = "/run/secrets"
-PATIENCE = 120.0
+PATIENCE = 600.0
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<word>[^}]*))?\}")
 
 
