@@ -51,16 +51,16 @@ class Health:
     def __init__(self, looks: Mapping[str, Look], stale_seconds: float) -> None:
         self._looks = {name: _Watched(look) for name, look in looks.items()}
         self._stale_seconds = stale_seconds
-        self._beat = time.monotonic()
+        self._beat: float | None = None
 
     def beat(self) -> None:
         """Note that a round of work ended."""
         self._beat = time.monotonic()
 
     @property
-    def age(self) -> float:
-        """Seconds since the last round of work ended."""
-        return time.monotonic() - self._beat
+    def age(self) -> float | None:
+        """Seconds since the last round of work ended; None before the first has."""
+        return None if self._beat is None else time.monotonic() - self._beat
 
     def ready(self) -> tuple[bool, dict[str, str]]:
         """Return whether the service can do its work, and for each part ``ok`` or what is wrong."""
@@ -68,9 +68,14 @@ class Health:
             watched.start()
         deadline = time.monotonic() + ANSWER_SECONDS
         parts = {name: watched.answer(deadline) for name, watched in self._looks.items()}
-        age = self.age
-        parts["work"] = "ok" if age <= self._stale_seconds else f"the last round of work ended {age:.0f} seconds ago"
+        parts["work"] = self._work()
         return all(part == "ok" for part in parts.values()), parts
+
+    def _work(self) -> str:
+        age = self.age
+        if age is None:
+            return "it has not begun yet"
+        return "ok" if age <= self._stale_seconds else f"the last round of work ended {age:.0f} seconds ago"
 
 
 class _Watched:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from datajoint.jobs import Job
+from schemas.engine import dj
 
 MADE, FAILED, INTERRUPTED = "made", "failed", "interrupted"
 
@@ -40,7 +40,7 @@ class Made(NamedTuple):
 Observer = Callable[[Made], None]
 
 
-class _Watched(Job):
+class _Watched(dj.jobs.Job):
     """The table of jobs of a computed table, with an ear."""
 
     def __init__(self, target: Any, observer: Observer) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from datajoint.errors import DuplicateError
-
 from populate.backup import Backup, BackupFailure, Placement
 from populate.ingest import BackupBatch, BackupMember
 from schemas.binding import Binding
 from schemas.catalogue import Version
+from schemas.engine import dj
 
 DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
 ATTEMPTS = len(DELAYS) + 1
@@ -108,6 +107,6 @@ def _make_batch(binding: Binding, batch_id: str, part: int, attempt: int, member
         with binding.transaction():
             BackupBatch.insert1(key)
             BackupMember.insert(rows)
-    except DuplicateError:  # another worker's janitor was faster
+    except dj.errors.DuplicateError:  # another worker's janitor was faster
         return 0
     return len(rows)

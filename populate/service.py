@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,7 +87,7 @@ def monitored(
     observer = log_made if folder else _both(Makes(registry), log_made)
     registry.register(Figures(binding, settings, watch))
     age = Gauge("data_platform_round_age_seconds", "Since the last round of work ended.", registry=registry)
-    age.set_function(lambda: health.age)
+    age.set_function(lambda: nan if health.age is None else health.age)
     try:
         with Monitor(settings.monitor, health, registry):
             yield Service(observer, health.beat)

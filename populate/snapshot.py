@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from datajoint.errors import DuplicateError
-
 from populate.ingest import Ingest
 from schemas.binding import Binding
 from schemas.engine import dj
@@ -60,7 +58,7 @@ def take_snapshot(binding: Binding, day: date | None = None) -> int:
         try:
             with binding.transaction():
                 return _take(binding, day or datetime.now(UTC).date())
-        except DuplicateError:  # another process took one at the same moment
+        except dj.errors.DuplicateError:  # another process took one at the same moment
             continue
     raise RuntimeError("Other processes take snapshots all the time. Retry.")
 

@@ -136,7 +136,6 @@ class _Overseer:
 
     def tend(self) -> None:
         """Do what a scheduler does, unless there is one."""
-        self._beat()
         self._binding.ensure()
         # For this round only, so that a scheduler need not wait for this process to end.
         with self._lease.held() as ours:
@@ -145,6 +144,7 @@ class _Overseer:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + SHOW_SECONDS
             self._progress.show(self._counts)
+        self._beat()
 
     def finished(self) -> bool:
         """Tell whether nothing is left but what failed.
