@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from data_platform.errors import DatabaseError, SettingsError, SourceUnavailable, UnsupportedItem
 from data_platform.redact import redact_url
@@ -103,12 +105,15 @@ def adopt(
     rate = _checked(Rate(files_per_second, bytes_per_second))
     source = source_for(fspath(url), settings)
     root = _root(source, fspath(url))
+    is_ours = own_places(settings)
+    if is_ours(root):
+        raise UnsupportedItem(f"{root.url} is where this product keeps its own files. Adopt the folder of your data.")
     progress = progress or adopt_progress_on()
     binding = bind_all(settings)
     with Stop.on_signals() as stop, closing(progress):
         with _alone(binding, root_id_of(root), root.url):
             plan = Plan(root, source.kind) if dry_run else WrittenPlan(binding, root, source.kind, rate)
-            survey = Survey(source, root, plan, progress.looked)
+            survey = Survey(source, root, plan, progress.looked, is_ours)
             finished = stop.interrupting(survey.run)
         if dry_run or not finished:
             return Adopted(root.url, survey.counts, unread=survey.refusals, stopped=not finished)
@@ -136,6 +141,19 @@ def _root(source: Source, url: str) -> Item:
     if len(root.url) > LONGEST_LINK:
         raise UnsupportedItem(f"The path of {root.name!r} is too long to be kept. Adopt a folder above it.")
     return root
+
+
+def own_places(settings: Settings) -> Callable[[Item], bool]:
+    """Return a function that tells whether an item lies in the cache, the outbox, the database or the content store."""
+    home = settings.home.resolve().as_uri()
+    store = settings.store_url
+    if urlsplit(store).scheme in ("", "file"):
+        path = unquote(urlsplit(store).path) if store.startswith("file:") else store
+        store = Path(path).expanduser().resolve().as_uri()
+    elif settings.store.endpoint != settings.s3.endpoint:  # a bucket of that name on another server
+        store = home
+    places = tuple(f"{place.rstrip('/')}/" for place in (home, store))
+    return lambda item: f"{item.url.rstrip('/')}/".startswith(places)
 
 
 @contextmanager

@@ -21,10 +21,12 @@ from populate.adopt_tables import (
 )
 from populate.contents import Failure
 from populate.facts import stored
+from populate.jobs import INTERRUPTED
 from populate.lookup import add, lookup, unknown
 from readers.source import Item, Revision
 from schemas.binding import Binding
 from schemas.catalogue import File, FileGone, FileName, FileOwner, SourceSystem
+from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
 from schemas.identity import identity
 from schemas.people import Account, Person
@@ -69,6 +71,12 @@ class Rate:
 def root_id_of(root: Item) -> str:
     """Return the identity of a root."""
     return identity("root", root.source_system, root.item_id)
+
+
+def interrupted(error: Exception) -> bool:
+    """Tell whether the server broke something off that can be done again."""
+    text = f"{type(error).__name__}: {error}"
+    return text.startswith(tuple(pattern.rstrip("%") for pattern in INTERRUPTED))
 
 
 class Plan:
@@ -168,15 +176,25 @@ class WrittenPlan(Plan):
         if not self._waiting:
             return
         found, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        batch = self._key | {"part": self._part}
-        with self._binding.transaction():
-            self._write_files(found)
-            survey, part = self._after or (-1, -1)
-            add(AdoptBatch, [batch | {"after_survey": survey, "after_part": part}])
-            add(AdoptMember, [batch | _member(one) for one in sorted(found, key=lambda one: one.file_id)])
+        for tried in range(1, TRIES + 1):
+            try:
+                self._write_batch(found)
+                break
+            except (dj.DataJointError, *DRIVER_ERRORS) as error:
+                # Workers write the same tables: where two wait for each other, the server ends one of them.
+                if tried == TRIES or not interrupted(error):
+                    raise
         if self._rate.is_limited:
             self._after = self._survey, self._part
         self._part += 1
+
+    def _write_batch(self, found: Sequence[Found]) -> None:
+        batch = self._key | {"part": self._part}
+        survey, part = self._after or (-1, -1)
+        with self._binding.transaction():
+            self._write_files(found)
+            add(AdoptBatch, [batch | {"after_survey": survey, "after_part": part}])
+            add(AdoptMember, [batch | _member(one) for one in sorted(found, key=lambda one: one.file_id)])
 
     def _write_files(self, found: Sequence[Found]) -> None:
         """Add files with their names and owners, in the order in which ingest does: nobody waits in a circle."""

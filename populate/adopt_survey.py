@@ -81,15 +81,25 @@ class Survey:
         Writes down what is to be done, or nothing.
     looked
         Is told how far the survey is.
+    is_ours
+        Tells whether an item is this product's own, and no data of anybody's.
     """
 
-    def __init__(self, source: Source, root: Item, plan: Plan, looked: Looked) -> None:
+    def __init__(
+        self,
+        source: Source,
+        root: Item,
+        plan: Plan,
+        looked: Looked,
+        is_ours: Callable[[Item], bool] = lambda item: False,
+    ) -> None:
         self.counts = Counts()
         self.refusals: list[Unread] = []
         self._source = source
         self._root = root
         self._plan = plan
         self._looked = looked
+        self._is_ours = is_ours
 
     def run(self) -> int:
         """Look at everything; return how many portions were looked at, and one more.
@@ -103,6 +113,7 @@ class Survey:
         with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
             listed = self._source.walk(self._root, self._refuse)
             while portion := list(islice(listed, PORTION)):
+                portion = [(path, item) for path, item in portion if not self._is_ours(item)]
                 new = seen.add({file_id(item.source_system, item.item_id): (path, item) for path, item in portion})
                 self._compare(list(self._found(pool.map(self._look, new.items()))))
                 self._looked(self.counts.files, self.counts.bytes)
@@ -124,12 +135,14 @@ class Survey:
         for look in looks:
             if isinstance(look, Found):
                 yield look
-            elif not isinstance(look[1], SourceNotFound):  # else it was removed since it was listed
+            else:
                 self._refuse(*look)
 
     def _refuse(self, path: str, error: SourceError) -> None:
         if not path:
             raise error
+        if isinstance(error, SourceNotFound):  # removed since it was listed
+            return
         failure = Failure.of(error)
         self.counts.refused += 1
         self.refusals.append(Unread(f"{self._root.path.rstrip('/')}/{path}", failure.name, failure.message))

@@ -41,6 +41,7 @@ from readers import file as file_reader
 from readers.file import FileSource
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, SourceSystem, Version
+from schemas.identity import file_id
 from schemas.people import Account, Person
 from schemas.sharing import Access, AccessBatch, AccessRun, Execution, ShareEdge
 
@@ -232,6 +233,12 @@ def test_what_cannot_be_read_is_listed_and_tried_again(
     assert sorted(stored().values()) == bytes_below(share)
 
 
+# What a server says to the one of two that it ends.
+BREAK_OFF = {
+    "postgresql": "DO $$ BEGIN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$",
+    "mysql": "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'Deadlock found'",
+}
+
 KILLED = """
 import sys
 from populate import adopt_plan
@@ -327,6 +334,45 @@ def test_two_do_not_survey_a_root_at_once(binding: Binding, share: Path) -> None
 
 def root_of(share: Path) -> str:
     return adopt_plan.root_id_of(FileSource(settings()).resolve(str(share)))
+
+
+def test_a_batch_that_lost_a_lock_to_a_worker_is_written_again(binding: Binding, tmp_path: Path) -> None:
+    share = some_files(tmp_path / "share", 2)
+    plan = adopt_plan.WrittenPlan(binding, FileSource(settings()).resolve(str(share)), "file", adopt_plan.Rate())
+    source = FileSource(settings())
+    items = [item for _, item in source.list(source.resolve(str(share)))]
+    found = [adopt_plan.Found(file_id(i.source_system, i.item_id), i, source.revision(i)) for i in items]
+    broken_off: list[int] = []
+    write_files = plan._write_files
+
+    def breaking_off(found: Any) -> None:
+        write_files(found)
+        if not broken_off:
+            broken_off.append(1)
+            binding.connection.query(BREAK_OFF[binding.backend])
+
+    plan._write_files = breaking_off  # type: ignore[method-assign]
+    plan.add(found)
+    plan.flush()
+    assert broken_off
+    assert (len(AdoptBatch()), len(AdoptMember()), len(File())) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("name", ["store", "my störe"])
+def test_what_the_product_keeps_for_itself_is_left_out(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path, name: str
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__URL", str(tmp_path / "around" / name))
+    settings.cache_clear()
+    some_files(tmp_path / "around" / "share", 3)
+    write(home / "cache" / "x", b"ours")
+    for _ in range(2):
+        assert quietly(tmp_path).found.files == 3
+    assert any((tmp_path / "around" / name / "objects").iterdir())
+    for own in (home, home / "cache", tmp_path / "around" / name):
+        with pytest.raises(UnsupportedItem, match="keeps its own files"):
+            quietly(own)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])

@@ -23,6 +23,7 @@ from servers.sites import Site, hire, mysql_site, postgresql_site
 from dashboard import queries
 from data_platform.errors import DatabaseError
 from data_platform.settings import QuestionSettings
+from populate.adopt import adopt
 from populate.backup import Backup
 from populate.conversation.answering import answer
 from populate.conversation.links import Link, token_of
@@ -198,6 +199,15 @@ def test_a_worker_works_off_what_was_delivered_and_deletes_nothing(site: Site, t
     for table in (Backup, Ingest, Access):
         with pytest.raises(dj.errors.AccessError):
             table().delete_quick()
+
+
+def test_a_worker_adopts_a_share(site: Site, tmp_path: Path) -> None:
+    for name in ("plate 1.csv", "plate 2.csv"):
+        (tmp_path / name).write_bytes(name.encode())
+    assert adopt(tmp_path, settings=site.settings("worker")).taken == 2
+    (tmp_path / "plate 1.csv").unlink()
+    again = adopt(tmp_path, settings=site.settings("worker"))
+    assert (again.found.known, again.found.gone, again.taken, again.failed) == (1, 1, 0, 0)
 
 
 def test_workers_with_logins_of_their_own_tell_the_living_from_the_dead(site: Site) -> None:
