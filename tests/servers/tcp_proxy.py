@@ -14,14 +14,14 @@ Target = tuple[str, int] | str
 
 
 class TcpProxy:
-    """Forwards connections to `target` from a port of loopback; a context manager."""
+    """Forwards connections to `target` from a port of this machine; a context manager."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, address: str = "127.0.0.1") -> None:
         self._target = target
         self._open = True
         self._pairs: list[socket.socket] = []
         self._guard = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         self.port = int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Self:
