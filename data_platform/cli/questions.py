@@ -54,7 +54,7 @@ def answer(token: str, choice: str) -> None:
 
     \b
     Example:
-        data-platform answer "https://catalogue.example.org/answer?token=…" keep
+        data-platform answer "https://catalogue.example.org/?token=…" keep
     """
     from data_platform import face
 

@@ -83,7 +83,7 @@ def _signature(claims: bytes, key: bytes) -> bytes:
 
 def address_of(token: str, settings: Settings) -> str:
     """Return the address of the page where the question can be answered."""
-    return f"{settings.questions.url.rstrip('/')}/answer?token={quote(token, safe='')}"
+    return f"{settings.questions.url.rstrip('/')}/?token={quote(token, safe='')}"
 
 
 def token_in(text: str) -> str:

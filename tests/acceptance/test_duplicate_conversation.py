@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from email.message import EmailMessage
 from pathlib import Path
@@ -22,6 +26,7 @@ from streamlit.testing.v1 import AppTest
 import dashboard
 from dashboard.catalogue import catalogue
 from data_platform.settings import settings
+from populate.conversation.asking import ask_due
 from populate.conversation.questions import QuestionMail, QuestionMailSent
 from schemas.binding import Binding
 from schemas.conversation import Answer
@@ -30,7 +35,8 @@ from schemas.people import Account, Department, Membership, Person
 
 pytestmark = pytest.mark.timeout(900)  # several commands, each a new process
 on_one_database = pytest.mark.parametrize("backend", ["postgresql"])  # the tables are tested on each
-PAGE = Path(dashboard.__file__).with_name("pages") / "answer.py"
+APP = Path(dashboard.__file__).with_name("app.py")
+CHROMIUM = "/usr/bin/chromium"
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240
 TEAM = ("maria", "aiko", "chen", "elena", "lukas")
@@ -87,15 +93,14 @@ def command_json(*arguments: str) -> Any:
 def token_in(mail: EmailMessage) -> str:
     body = mail.get_body(("plain",))
     assert body is not None
-    found = re.search(r"http://\S+/answer\?\S+", body.get_content())
+    found = re.search(r"http://\S+/\?\S+", body.get_content())
     assert found
     return parse_qs(urlsplit(found[0]).query)["token"][0]
 
 
 def opened(token: str) -> AppTest:
-    app = AppTest.from_file(str(PAGE), default_timeout=PATIENCE)
-    if token:
-        app.query_params["token"] = token
+    app = AppTest.from_file(str(APP), default_timeout=PATIENCE)
+    app.query_params["token"] = token
     app.run()
     assert not app.exception, app.exception
     assert not app.error, [text.value for text in app.text]
@@ -156,7 +161,7 @@ def test_from_a_copy_to_the_bytes_saved(
     assert (found["bytes_saved"], found["bytes_promised"]) == (len(TRIAL), 0)
     assert len(post.received) == 1
 
-    assert command("answer", f"http://127.0.0.1:8501/answer?token={token}", "keep").startswith("Noted")
+    assert command("answer", f"http://127.0.0.1:8501/?token={token}", "keep").startswith("Noted")
     assert [row["answer"] for row in Answer().to_dicts(order_by="answered_at")] == ["keep", "withdraw", "keep"]
     assert command("ledger").startswith("Saved: 0 bytes.")  # no promise any more
     forged = token[:-1] + ("A" if token[-1] != "A" else "B")
@@ -173,3 +178,68 @@ def test_a_link_that_is_not_good_is_one_sentence(binding: Binding, post: MailSer
     assert "not one of ours" in texts(app)
     assert not app.button
     assert "opened by the link in a mail" in opened("").info[0].value
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve the dashboard as its user does, and yield its address once it answers."""
+    process = subprocess.Popen(
+        [*PROGRAM, "dashboard"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+    )
+    try:
+        assert process.stdout is not None
+        address = next(line.split()[1] for line in process.stdout if line.startswith("Dashboard: "))
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=PATIENCE).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline, f"nothing listens at {address}"
+                time.sleep(0.2)
+        yield address
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.mark.browser
+@on_one_database
+def test_opening_a_link_answers_nothing_and_a_click_does(
+    binding: Binding, post: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path(CHROMIUM).exists():
+        message = f"{CHROMIUM} not found; apt-get install chromium fonts-liberation"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    hire()
+    people = Colleagues(tmp_path / "shares", monkeypatch)
+    for person in ("maria", "chen"):
+        people.put(f"{login(person)}/trial.csv", TRIAL)
+        people.read(login("aiko"), f"{login(person)}/trial.csv")
+    people.catalogue_only()
+    ask_due(binding, settings())
+    ((_, mail),) = post.received
+    with served() as address, sync_playwright() as playwright:
+        link = f"{address}/?token={token_in(mail)}"
+        urllib.request.urlopen(link, timeout=PATIENCE).close()
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE * 1000)
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        page.goto(link)
+        page.get_by_text("Maria, Clinical: the original").wait_for()
+        button = page.get_by_role("button", name="I will remove my copy")
+        button.wait_for()
+        assert len(Answer()) == 0
+        button.click()
+        page.get_by_text("Noted, thank you").wait_for()
+        assert [(row["answer"], row["answered_by"]) for row in Answer().to_dicts()] == [("withdraw", "link")]
+        browser.close()

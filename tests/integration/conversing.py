@@ -73,7 +73,7 @@ def link_in(mail: EmailMessage) -> str:
     plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None
     assert html is not None
-    found = re.search(r"^https?://\S+/answer\?\S+", plain.get_content(), re.MULTILINE)
+    found = re.search(r"^https?://\S+/\?\S+", plain.get_content(), re.MULTILINE)
     assert found
     assert f'href="{found[0]}"' in html.get_content()
     return parse_qs(urlsplit(found[0]).query)["token"][0]

@@ -71,7 +71,7 @@ def test_what_we_did_not_sign_is_refused(token: str) -> None:
 def test_an_address_leads_to_the_page(tmp_path: Path) -> None:
     settings = load(home=tmp_path, questions={"url": "https://catalogue.example.org/data/"})
     address = urlsplit(address_of(TOKEN, settings))
-    assert (address.netloc, address.path) == ("catalogue.example.org", "/data/answer")
+    assert (address.netloc, address.path) == ("catalogue.example.org", "/data/")
     assert parse_qs(address.query) == {"token": [TOKEN]}
 
 

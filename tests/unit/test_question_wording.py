@@ -17,7 +17,7 @@ from populate.mail import message
 from schemas.conversation import ANSWERS
 
 UNTIL = datetime(2026, 12, 29)
-PAGE = "https://catalogue.example.org/answer?token=abc"
+PAGE = "https://catalogue.example.org/?token=abc"
 HOSTILE = (
     "<script>alert(1)</script>.csv",
     "<img src=https://evil.example/p.png onerror=alert(1)>.csv",
