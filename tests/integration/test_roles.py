@@ -15,17 +15,20 @@ import pymysql
 import pytest
 from conversing import KEY, PLATES, copies, person_id
 from deliveries import hand_in, item, read
+from pydantic import SecretStr
 from readers_at_work import an_access, delivered
+from servers.mail import mail_server
 from servers.mysql import MySQLServer
 from servers.sessions import another_session
 from servers.sites import Site, hire, mysql_site, postgresql_site
 
 from dashboard import queries
 from data_platform.errors import DatabaseError
-from data_platform.settings import QuestionSettings
+from data_platform.settings import MailSettings, QuestionSettings
 from populate.adopt import adopt
 from populate.backup import Backup
 from populate.conversation.answering import answer
+from populate.conversation.asking import ask_due
 from populate.conversation.links import Link, token_of
 from populate.conversation.questions import Question, question_id
 from populate.ingest import Ingest
@@ -237,6 +240,21 @@ def test_the_dashboard_shows_and_writes_nothing(site: Site) -> None:
     assert len(queries.files(binding)) == queries.count_files(binding)
     with pytest.raises(dj.errors.AccessError):
         Department.insert1({"department": "Chemistry"})
+
+
+def test_a_worker_asks_about_duplicates(site: Site) -> None:
+    binding = bind_all(site.settings("worker"))
+    copies(binding, "brendan", "carla", data=b"other plates", name="other.csv")
+    with mail_server() as post:
+        mail = MailSettings(
+            host=post.host, port=post.port, security="none", sender="x@example.org", domains=("example.org",)
+        )
+        questions = QuestionSettings(key=SecretStr(KEY), min_bytes=1)
+        settings = site.settings("worker").model_copy(update={"mail": mail, "questions": questions})
+        done = ask_due(binding, settings)
+        assert ("carla@example.org", "sent") in [(one.address, one.state) for one in done.mails]
+        assert ask_due(binding, settings).mails == []
+        assert len(post.received) == len(done.mails)
 
 
 def test_answers_are_added_by_a_login_that_may_do_nothing_else(site: Site) -> None:
