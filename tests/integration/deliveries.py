@@ -88,7 +88,7 @@ def _some_read(chance: random.Random, file: int) -> Record:
 
 def contents(*tables: Any) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of `tables` in order, without the times at which a worker did its work."""
-    bookkeeping = {"ingested_at", "backed_up_at"}
+    bookkeeping = {"ingested_at", "backed_up_at", "adopted_at"}
     found = {}
     for table in tables:
         names = [name for name in table().heading.names if name not in bookkeeping]

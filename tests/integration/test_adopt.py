@@ -290,6 +290,22 @@ def test_a_fresh_read_is_worked_before_a_back_fill(
     assert (len(Adopt()), len(Version())) == (10, 21)
 
 
+@pytest.mark.parametrize("backend", ["mysql"])
+def test_many_workers_make_the_rows_that_one_makes(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adopt_plan, "MEMBERS", 4)
+    share = some_files(tmp_path / "share", 60)
+    for number in range(20):  # contents that several batches bring
+        write(share / "copies" / str(number), b"alike")
+    quietly(share)
+    alone = contents(*CATALOGUE, AdoptFile, AdoptBatch, AdoptMember, Adopt, Placement)
+    for table in (Adopt().jobs, Placement(), Adopt(), Version(), Blob()):
+        binding.connection.query(f"DELETE FROM {table.full_table_name}")
+    assert run_worker(settings(), once=True, processes=3).failed_jobs == 0
+    assert contents(*CATALOGUE, AdoptFile, AdoptBatch, AdoptMember, Adopt, Placement) == alone
+
+
 def test_of_batches_that_keep_a_rate_one_is_taken_at_a_time(
     binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
