@@ -18,7 +18,7 @@ from data_platform.settings import Settings
 from populate.adopt_tables import Adopt
 from populate.adoption.tables import Adoption
 from populate.backup import Backup
-from populate.duplicates.tables import Canonical, DuplicateSet
+from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.observing import Observer, watch
 from populate.retries import PATIENT
@@ -266,13 +266,15 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
     observer
         Is told of each job that this process makes.
     """
-    backup, adopt, canonical = Backup(), Adopt(), Canonical()
-    backup.settings = adopt.settings = canonical.settings = settings
+    backup, adopt = Backup(), Adopt()
+    forms = Canonical(), CanonicalAdopted()
+    for table in (backup, adopt, *forms):
+        table.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
         Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
-        Queue(canonical, Urgency.INSIGHT, observer=observer),
+        *(Queue(table, Urgency.INSIGHT, observer=observer) for table in forms),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
     )
 

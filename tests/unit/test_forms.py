@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import lzma
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -35,11 +34,10 @@ PLATE = pd.DataFrame(
 
 
 @pytest.fixture
-def found(tmp_path: Path):  # type: ignore[no-untyped-def]
+def found():  # type: ignore[no-untyped-def]
     def find(content: bytes | str) -> Form:
-        path = tmp_path / "content"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return form_of(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        data = content.encode() if isinstance(content, str) else content
+        return form_of(lambda: io.BytesIO(data), len(data), hashlib.sha256(data).hexdigest())
 
     return find
 

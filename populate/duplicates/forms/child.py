@@ -1,6 +1,6 @@
-"""The limited process that parses bytes of strangers: one line in for a file, one line out for its form.
+"""The limited process that parses bytes of strangers: one line in for a content, one line out for its form.
 
-It limits itself before it reads anything: memory, processor time for each file, open files,
+It limits itself before it reads anything: memory, processor time for each content, open files,
 and not a byte written to any disk. It has no settings, no credentials in its environment and
 no connection; what it says is checked by `limited.Forms`, as whatever was parsed may speak
 through it.
@@ -14,13 +14,14 @@ import resource
 import signal
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import TextIO
+from importlib.util import find_spec
+from typing import IO, TextIO
 
-from populate.duplicates.forms.form import NONE, Form
-from populate.duplicates.forms.recognise import form_of
+from populate.duplicates.forms.form import NONE, READY, Form
+from populate.duplicates.forms.recognise import Opened, form_of
 
 LONGEST_REASON = 200
+PARSERS = ("pyarrow", "python_calamine")
 
 
 def limit(memory: int) -> None:
@@ -36,10 +37,10 @@ def limit(memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which ends this
 
 
-def answer(path: Path, sha256: str) -> Form:
-    """Return the form of a file, or the reason why it has none."""
+def answer(opened: Opened, size: int, sha256: str) -> Form:
+    """Return the form of a content, or the reason why it has none."""
     try:
-        return form_of(path, sha256)
+        return form_of(opened, size, sha256)
     except MemoryError:
         return Form(NONE, "", why="it takes more memory than it may")
     except Exception as error:  # parsers raise what they like
@@ -47,14 +48,24 @@ def answer(path: Path, sha256: str) -> Form:
         return Form(NONE, "", why=reason[:LONGEST_REASON])
 
 
-def serve(replies: TextIO, seconds: int) -> None:
-    """Answer until nothing more is asked; a file may take so many seconds of processor time."""
+def serve(content: int, replies: TextIO, seconds: int) -> None:
+    """Answer until nothing more is asked; a content may take so many seconds of processor time.
+
+    Each is put in turn into the file that `content` is the descriptor of: it has no name, so
+    nothing is left of it, however all this ends.
+    """
+
+    def opened() -> IO[bytes]:
+        file = os.fdopen(os.dup(content), "rb")
+        file.seek(0)
+        return file
+
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     for line in sys.stdin:
         question = json.loads(line)
         used = resource.getrusage(resource.RUSAGE_SELF)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, hard))
-        replies.write(json.dumps(asdict(answer(Path(question["path"]), question["sha256"]))) + "\n")
+        replies.write(json.dumps(asdict(answer(opened, question["size"], question["sha256"]))) + "\n")
         replies.flush()
 
 
@@ -64,8 +75,13 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    limit(int(sys.argv[1]))
-    serve(replies, int(sys.argv[2]))
+    content, memory, seconds = map(int, sys.argv[1:4])
+    if not all(map(find_spec, PARSERS)):
+        raise SystemExit(1)  # nothing that could be said of a content would be true elsewhere
+    limit(memory)
+    replies.write(READY)
+    replies.flush()
+    serve(content, replies, seconds)
 
 
 if __name__ == "__main__":

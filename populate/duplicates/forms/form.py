@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
 
+READY = "ready\n"  # what the limited process says first
 SKETCH = 128
 DIGITS = 12  # of a hash in a sketch: 48 bits
 

@@ -18,10 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from populate.duplicates.forms.form import BYTES, DIGITS, KINDS, NONE, SKETCH, Form
+from data_platform.errors import DataPlatformError
+from populate.duplicates.forms.form import BYTES, DIGITS, KINDS, NONE, READY, SKETCH, Form
 from schemas.identity import display_text
 
 LONGEST_REPLY = 64 * 1024
+START_SECONDS = 120.0  # that the child may take to start
 SLOWER = 10  # times: of a file's processor seconds, the seconds that may pass meanwhile
 WHY = 255
 
@@ -44,12 +46,20 @@ class Limits:
 class Forms:
     """Finds forms in a child process, which is started when first needed and again when it was killed.
 
-    A context manager: at its end the child and the files that it was given are gone.
+    A context manager: at its end the child is gone. Contents are handed to it in a file that
+    never has a name, so that nothing is left of them even if this process is killed.
+
+    Parameters
+    ----------
+    limits
+        What a content may take.
+    folder
+        Where there is room for one content.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, folder: Path) -> None:
         self._limits = limits
-        self._folder = tempfile.TemporaryDirectory(prefix="data-platform-forms-")
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  (closed at exit)
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -59,37 +69,34 @@ class Forms:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._end()
-        self._folder.cleanup()
+        self._file.close()
 
     def form_of(self, sha256: str, size: int, content: Iterable[bytes]) -> Form:
         """Return the form of a content of `size` bytes with the hash `sha256`, or why it has none."""
         if size > self._limits.file_bytes:
             return Form(BYTES, sha256, why=f"larger than {self._limits.file_bytes} bytes: not opened")
-        path = Path(self._folder.name) / "content"
-        with path.open("wb") as file:
-            for piece in content:
-                file.write(piece)
-        try:
-            return self._ask(path, sha256)
-        finally:
-            path.unlink()
+        self._file.seek(0)
+        self._file.truncate()
+        with os.fdopen(os.dup(self._file.fileno()), "wb") as file:
+            file.writelines(content)
+        return self._ask(size, sha256)
 
-    def _ask(self, path: Path, sha256: str) -> Form:
-        question = json.dumps({"path": str(path), "sha256": sha256}).encode() + b"\n"
-        self._child = self._child or self._start()
+    def _ask(self, size: int, sha256: str) -> Form:
+        question = json.dumps({"size": size, "sha256": sha256}).encode() + b"\n"
+        child = self._child or self._started()
         try:
-            _tell(self._child, question)
+            _tell(child, question)
         except BrokenPipeError:  # somebody ended it while it had nothing to do
             self._end()
-            self._child = self._start()
-            _tell(self._child, question)
-        line = self._reply(self._child)
+            child = self._started()
+            _tell(child, question)
+        line = self._reply(child, SLOWER * self._limits.cpu_seconds)
         return _checked(line) if line is not None else Form(NONE, "", why=self._end())
 
-    def _reply(self, child: subprocess.Popen[bytes]) -> bytes | None:
-        """Return the line that the child says, or None if it ends, hangs or says too much."""
+    def _reply(self, child: subprocess.Popen[bytes], seconds: float) -> bytes | None:
+        """Return the line that the child says, or None if it ends, says too much, or nothing for so many seconds."""
         assert child.stdout is not None
-        deadline = time.monotonic() + SLOWER * self._limits.cpu_seconds
+        deadline = time.monotonic() + seconds
         said = b""
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
@@ -104,14 +111,27 @@ class Forms:
                 said += piece
         return said
 
+    def _started(self) -> subprocess.Popen[bytes]:
+        """Start a child and wait until it is ready: that it cannot start says nothing about a content."""
+        self._child = self._start()
+        if self._reply(self._child, START_SECONDS) != READY.encode():
+            self._end()
+            raise DataPlatformError(
+                "The process that looks into contents does not start. Install data_platform[platform] as a whole, "
+                "and see that this machine has memory and processes left."
+            )
+        return self._child
+
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-c", _CODE, str(_ROOT)]
+        content = self._file.fileno()
         return subprocess.Popen(
-            [*command, str(self._limits.memory_bytes), str(self._limits.cpu_seconds)],
+            [*command, str(content), str(self._limits.memory_bytes), str(self._limits.cpu_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=self._folder.name,
+            cwd="/",
+            pass_fds=(content,),
             env={"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "PATH": os.defpath},
             start_new_session=True,
         )

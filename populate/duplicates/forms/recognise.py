@@ -10,7 +10,6 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from populate.duplicates.forms import documents, tables
@@ -36,29 +35,41 @@ PARQUET = b"PAR1"
 WORKBOOKS = frozenset(("xl/workbook.xml", "xl/workbook.bin", "content.xml"))
 DOCUMENTS = frozenset(("word/document.xml", "ppt/presentation.xml"))
 
+Opened = Callable[[], IO[bytes]]
 
-def form_of(path: Path, sha256: str) -> Form:
-    """Return the form of the file at `path`, whose hash is `sha256`; compression does not count.
+
+def form_of(opened: Opened, size: int, sha256: str) -> Form:
+    """Return the form of a content; compression does not count.
+
+    Parameters
+    ----------
+    opened
+        Opens it at its beginning, each time anew.
+    size, sha256
+        Of the content.
 
     Raises
     ------
     Exception
         Whatever parsers raise at bytes that are not what they begin like.
     """
-    with path.open("rb") as file:
+    with opened() as file:
         head = file.read(8)
-    opener = opener_of(head)
-    if opener is not None:
-        return _inner(lambda: opener(path), 1)
+    unpack = opener_of(head)
+    if unpack is not None:
+        return _inner(lambda: unpack(opened()), 1)
     if head.startswith(ZIP):
-        with zipfile.ZipFile(path) as archive:
-            return _archive(archive, path.read_bytes, 0)
-    if path.stat().st_size > MAX_PARSED:
-        return bytes_form(sha256)
-    return _plain(path.read_bytes(), sha256, 0)
+        with opened() as file, zipfile.ZipFile(file) as archive:
+            return _archive(archive, lambda: _whole(opened), 0)
+    return bytes_form(sha256) if size > MAX_PARSED else _plain(_whole(opened), sha256, 0)
 
 
-def _inner(opened: Callable[[], IO[bytes]], layers: int) -> Form:
+def _whole(opened: Opened) -> bytes:
+    with opened() as file:
+        return file.read()
+
+
+def _inner(opened: Opened, layers: int) -> Form:
     """Return the form of what a compressed file holds; `opened` opens it, `layers` were taken off then."""
     sha256, size = digest_of(opened())
     if size > MAX_PARSED:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from data_platform.errors import StoreError
+from data_platform.errors import BlobDamaged, BlobMissing
 from data_platform.settings import Settings
 from populate.duplicates.forms.form import NONE, Form
 from populate.duplicates.forms.limited import WHY, Forms, Limits
 from populate.store import Place, Store, open_store
+
+_log = logging.getLogger(__name__)
 
 
 class Placed(NamedTuple):
@@ -33,25 +37,55 @@ def forms_of(
 ) -> list[dict[str, Any]]:
     """Return for each content its row of `CanonicalContent`, but for the method, sorted by hash.
 
+    A content that the store does not give back as it was is left out: `data-platform check`
+    tells which these are.
+
     Raises
     ------
-    StoreUnavailable, BlobMissing
-        If the store does not give a content out: nothing is known about it then.
+    StoreUnavailable
+        If the store does not answer: nothing is known about any content then.
     """
     if not contents:
         return []
     store = open_store(settings)
-    with Forms(Limits(*limits)) as forms:
-        return [_row(sha256, _form(forms, store, sha256, contents[sha256])) for sha256 in sorted(contents)]
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with Forms(Limits(*limits), settings.home) as forms:
+        found = ((sha256, _form(forms, store, sha256, contents[sha256])) for sha256 in sorted(contents))
+        return [_row(sha256, form) for sha256, form in found if form is not None]
 
 
-def _form(forms: Forms, store: Store, sha256: str, places: Sequence[Placed]) -> Form:
+def _form(forms: Forms, store: Store, sha256: str, places: Sequence[Placed]) -> Form | None:
     here = next((one for one in places if one.store_name == store.name), None)
     if here is None:
-        raise StoreError(
-            f"{sha256} is kept in {places[0].store_name} and not in {store.name}. Set store.url to the former."
+        _log.warning(
+            "%s is kept in %s and not in %s, so nothing is said of it.", sha256, places[0].store_name, store.name
         )
-    return forms.form_of(sha256, here.size, store.read(here.place))
+        return None
+    content = _Checked(store.read(here.place))
+    try:
+        form = forms.form_of(sha256, here.size, content)
+    except (BlobMissing, BlobDamaged) as error:
+        _log.warning("Nothing is said of %s: %s", sha256, error)
+        return None
+    if content.begun and content.digest.hexdigest() != sha256:
+        _log.warning("Nothing is said of %s, for which the store gives other bytes.", sha256)
+        return None
+    return form
+
+
+class _Checked:
+    """Hashes pieces on their way; not `begun` if nobody wanted them."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = pieces
+        self.digest = hashlib.sha256()
+        self.begun = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.begun = True
+        for piece in self._pieces:
+            self.digest.update(piece)
+            yield piece
 
 
 def _row(sha256: str, found: Form) -> dict[str, Any]:
