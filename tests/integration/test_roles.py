@@ -33,8 +33,12 @@ from populate.conversation.links import Link, token_of
 from populate.conversation.questions import Question, question_id
 from populate.ingest import Ingest
 from populate.jobs import Queue
+from populate.lease import living, scheduler_lease
 from populate.pipeline import SCHEMAS, bind_all
 from populate.roles import ROLES, deploy_roles
+from populate.scheduler import Keeper
+from populate.snapshot import Snapshot, take_snapshot
+from populate.status import try_again
 from populate.worker import run_worker
 from readers.backlog import Noted
 from readers.delivery import deliver
@@ -101,6 +105,8 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     verbs = {"SELECT"}
     if role == "worker" and table.startswith("~~"):
         return set(VERBS)
+    if role == "steward" and table.startswith("~~"):
+        return {"SELECT", "UPDATE"}
     if role == "worker" and data and (schema not in CORE | WRITTEN or table in INGESTED | INBOX):
         verbs.add("INSERT")
     if role == "steward" and schema in {"people", "conversation"} and table in PEOPLE:
@@ -211,6 +217,29 @@ def test_a_worker_adopts_a_share(site: Site, tmp_path: Path) -> None:
     (tmp_path / "plate 1.csv").unlink()
     again = adopt(tmp_path, settings=site.settings("worker"))
     assert (again.found.known, again.found.gone, again.taken, again.failed) == (1, 1, 0, 0)
+
+
+def test_a_worker_s_login_is_enough_for_a_scheduler_and_a_steward_has_failed_jobs_tried_again(site: Site) -> None:
+    binding = bind_all(site.settings("worker"))
+    hand_in(binding, [read(item("/scheduled.csv"))], run="of a scheduler")
+    lease = scheduler_lease(binding, idle_seconds=60)
+    assert lease.take()
+    taken = len(Snapshot())
+    take_snapshot(binding)
+    Keeper(binding, snapshots=True).tend()
+    assert len(Snapshot()) > taken
+    assert len(Ingest.jobs) >= 1
+    assert living(binding).schedulers == 1
+    fail = f"UPDATE {Ingest.jobs.full_table_name} SET status = 'error', completed_time = CURRENT_TIMESTAMP"
+    binding.connection.query(fail)
+    lease.give()
+    unbind()
+    steward = bind_all(site.settings("steward"))
+    assert try_again(steward)["jobs"] >= 1
+    unbind()
+    bind_all(site.settings("worker"))
+    assert run_worker(site.settings("worker"), once=True).failed_jobs == 0
+    assert not Ingest.jobs
 
 
 def test_workers_with_logins_of_their_own_tell_the_living_from_the_dead(site: Site) -> None:
