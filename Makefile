@@ -6,7 +6,7 @@ SERVE ?= 1
 # Three at a time: the tests wait for servers and processes more than they compute.
 PYTEST_ARGS ?= -n 3 --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-unit lower-bounds lint bench docs lock clean
+.PHONY: help demo dashboard test test-unit lower-bounds lint chaos bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ lint: $(VENV)/.development ## ruff, mypy, import direction
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+chaos: $(VENV)/.development ## a full minute of killed workers, restarted databases and a store that refuses
+	@CHAOS_SECONDS=60 $(BIN)/python -m pytest tests/integration/test_chaos.py
 
 bench: $(VENV)/.development ## every benchmark, small
 	@for name in $$(ls benchmarks/*.py | xargs -n1 basename | sed 's/\.py$$//' | grep -v '^_'); do \
