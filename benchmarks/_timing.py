@@ -32,11 +32,6 @@ class Times:
         return _quantile(self.every, 0.5)
 
     @property
-    def fast(self) -> float:
-        """What the fastest tenth takes at most: the least that other work on the machine can change."""
-        return _quantile(self.every, 0.1)
-
-    @property
     def p99(self) -> float:
         return _quantile(self.every, 0.99)
 

@@ -9,10 +9,11 @@ Run as ``python -m benchmarks.catalogue_size [--small] [--backend NAME]``. The l
 ``files``, ``accesses``
     of the largest catalogue
 ``NAME_lookup_growth``
-    the largest factor by which a look-up took longer in the last catalogue than in the one before it,
-    by the fastest tenth of its calls, which other work on the machine disturbs least
+    the largest factor by which a look-up cost more CPU time, this process's and the server's, in the
+    last catalogue than in the one before it: CPU time, because other work on the machine and what
+    happens to be in memory hardly disturb it
 ``NAME_ingest_growth``
-    the same for the time that a fresh access takes
+    the same for a fresh access
 """
 
 from __future__ import annotations
@@ -25,12 +26,15 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from benchmarks._bulk import Loader
 from benchmarks._company import READS, Growth, file_key, person, tables
 from benchmarks._servers import deployed
-from benchmarks._timing import Times, interleaved, machine, show
+from benchmarks._timing import Times, machine, show
 from benchmarks.ingest import fill, records, timed_flush, timed_ingest
 from dashboard import queries
 from data_platform.settings import Settings
@@ -45,6 +49,7 @@ FILES = {False: (10_000, 100_000, 1_000_000), True: (300, 1_000)}
 FRESH = {False: 5_000, True: 500}  # accesses
 ROUNDS = {False: 100, True: 20}
 ENOUGH_SECONDS = 60.0  # for a question that is not asked as often as the others
+INGEST = "a fresh access, to typed rows"
 Question = Callable[[int], object]
 
 
@@ -77,23 +82,62 @@ def overviews(binding: Binding, settings: Settings) -> Mapping[str, Question]:
     }
 
 
-def measured(backend: str, small: bool, folder: Path) -> tuple[dict[str, list[Times]], list[float]]:
-    """Return how long each question took in each catalogue, and milliseconds of ingest per access."""
-    times: dict[str, list[Times]] = {}
-    ingest = []
+@dataclass(frozen=True)
+class Asked:
+    """Milliseconds of a question's answers, and of CPU time for one, the server's included."""
+
+    times: Times
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.times.median:.1f} / {self.times.p99:.1f} ({self.cpu:.1f})"
+
+
+class Meter:
+    """Measures questions to a binding's server."""
+
+    def __init__(self, binding: Binding) -> None:
+        # A session is a process on PostgreSQL; on MySQL nobody else uses the server.
+        number = binding.connection.connection_id
+        if binding.backend == "mysql":
+            number = int(Path(binding.connection.query("SELECT @@pid_file").fetchone()[0]).read_text())
+        self._server = psutil.Process(number)
+
+    def asked(self, ask: Question, rounds: int) -> Asked:
+        """Ask so many times, fewer if that takes long."""
+        taken: list[float] = []
+        ask(0)
+        before = self.cpu()
+        while len(taken) < rounds and sum(taken) < 1000 * ENOUGH_SECONDS:
+            begin = time.perf_counter()
+            ask(len(taken))
+            taken.append(1000 * (time.perf_counter() - begin))
+        cpu = (self.cpu() - before) / len(taken)
+        return Asked(Times(sorted(taken), sorted(taken)), cpu)
+
+    def cpu(self) -> float:
+        """Return the milliseconds that this process and the server have computed so far."""
+        server = self._server.cpu_times()
+        return 1000 * (time.process_time() + server.user + server.system)
+
+
+def measured(backend: str, small: bool, folder: Path) -> tuple[dict[str, list[Asked]], list[str]]:
+    """Return what each question cost in each catalogue, those about everything last, and the names of these."""
+    found: dict[str, list[Asked]] = {}
     with deployed(backend, folder) as (binding, settings):
         first = known = 0
         for earlier, files in enumerate(FILES[small]):
             growth = Growth(first, files, max(100, files // 100), known, earlier)
             _load(binding, growth)
-            ingest.append(_milliseconds_per_access(settings, FRESH[small], files))
-            found = interleaved(lookups(binding, growth), ROUNDS[small], warm_up=3)
-            found |= {name: _patiently(ask) for name, ask in overviews(binding, settings).items()}
-            for name, taken in found.items():
-                times.setdefault(name, []).append(taken)
-                print(f"    {name}: {taken.fast:.1f} / {taken.median:.1f} / {taken.p99:.1f} ms", flush=True)
+            meter, whole = Meter(binding), overviews(binding, settings)
+            results = {INGEST: _ingested(meter, settings, FRESH[small], files)}
+            results |= {name: meter.asked(ask, ROUNDS[small]) for name, ask in lookups(binding, growth).items()}
+            results |= {name: meter.asked(ask, 5) for name, ask in whole.items()}
+            for name, asked in results.items():
+                found.setdefault(name, []).append(asked)
+                print(f"    {name}: {asked}", flush=True)
             first, known = files, growth.people
-    return times, ingest
+    return found, list(whole)
 
 
 def _load(binding: Binding, growth: Growth) -> None:
@@ -108,37 +152,26 @@ def _load(binding: Binding, growth: Growth) -> None:
     print(f"  {held}: loaded in {seconds:.0f} s ({machine()})", flush=True)
 
 
-def _milliseconds_per_access(settings: Settings, accesses: int, files: int) -> float:
+def _ingested(meter: Meter, settings: Settings, accesses: int, files: int) -> Asked:
+    """Let fresh accesses go the real way; milliseconds of one."""
     fill(settings, records(files, accesses, accesses // 5, f"size {files}"))
+    before = meter.cpu()
     delivered, to_deliver = timed_flush(settings)
     _, to_ingest = timed_ingest()
     if delivered != accesses:
         raise RuntimeError(f"{delivered} of {accesses} accesses were delivered, so the figures mean nothing.")
-    print(f"    ingest: {accesses / (to_deliver + to_ingest):.0f} accesses a second", flush=True)
-    return 1000 * (to_deliver + to_ingest) / accesses
+    each = [1000 * (to_deliver + to_ingest) / accesses]
+    return Asked(Times(each, each), (meter.cpu() - before) / accesses)
 
 
-def _patiently(ask: Question) -> Times:
-    """Ask five times, fewer if that takes long."""
-    taken: list[float] = []
-    while len(taken) < 5 and sum(taken) < 1000 * ENOUGH_SECONDS:
-        begin = time.perf_counter()
-        ask(len(taken))
-        taken.append(1000 * (time.perf_counter() - begin))
-    return Times(sorted(taken), sorted(taken))
-
-
-def report(backend: str, small: bool, times: dict[str, list[Times]], ingest: list[float]) -> dict[str, float]:
+def report(backend: str, small: bool, found: dict[str, list[Asked]], whole: list[str]) -> dict[str, float]:
     """Print the table of a backend and return its growths."""
-    sizes = FILES[small]
-    head = ["milliseconds: fastest tenth / median / p99", *(f"{files:,} files" for files in sizes)]
-    rows: list[list[object]] = [["an access, delivered and ingested", *(f"{each:.2f}" for each in ingest)]]
-    rows += [[name, *(f"{t.fast:.1f} / {t.median:.1f} / {t.p99:.1f}" for t in taken)] for name, taken in times.items()]
-    show(backend, head, rows)
-    quick = [taken for name, taken in times.items() if len(taken[-1].every) == ROUNDS[small]]
+    head = [f"{backend}, milliseconds", *(f"{files:,} files" for files in FILES[small])]
+    show("median / 99th percentile (CPU)", head, [[name, *asked] for name, asked in found.items()])
+    growth = {name: asked[-1].cpu / max(asked[-2].cpu, 0.1) for name, asked in found.items()}
     return {
-        f"{backend}_lookup_growth": round(max(taken[-1].fast / taken[-2].fast for taken in quick), 2),
-        f"{backend}_ingest_growth": round(ingest[-1] / ingest[-2], 2),
+        f"{backend}_lookup_growth": round(max(growth[name] for name in growth if name not in {INGEST, *whole}), 2),
+        f"{backend}_ingest_growth": round(growth[INGEST], 2),
     }
 
 
