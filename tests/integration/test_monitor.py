@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,20 @@ def metrics(port: int) -> dict[str, float]:
     return found
 
 
+def name_of(sample: str) -> str:
+    """Return what the reference calls a sample."""
+    name = re.sub(r"_(bucket|count|sum)$", "", sample.partition("{")[0])
+    return name.replace("_created", "_total" if "makes" in name else "")
+
+
+def documented() -> set[str]:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    operating = (Path(__file__).parents[2] / "docs" / "how-to" / "operate.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"^\| `(data_platform_\w+)`", page, re.MULTILINE))
+    assert {name_of(name) for name in re.findall(r"\bdata_platform_[a-z_]+", operating)} <= names
+    return names
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_a_worker_counts_what_it_makes(binding: Binding, tmp_path: Path, processes: str) -> None:
     outbox = Outbox(load().outbox_folder, load().outbox.model_copy(update={"ship": False}), run_record)
@@ -126,6 +141,7 @@ def test_a_worker_counts_what_it_makes(binding: Binding, tmp_path: Path, process
         assert found["data_platform_delivery_lag_seconds"] >= 0
         assert found["data_platform_backups_failed"] == 0
         assert "data_platform_round_age_seconds" in found
+        assert {name_of(sample) for sample in found} == documented()
         _, text = fetch(port, "/metrics", "application/openmetrics-text; version=1.0.0")
         families = open_families(text)  # type: ignore[no-untyped-call]
         assert {family.name for family in families} >= {
