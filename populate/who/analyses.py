@@ -15,6 +15,9 @@ from populate.who.route import files
 from populate.who.together import named
 from populate.who.whom import NAMES, day, printable
 
+CROWD = 20_000
+"""A file that more runs read says nothing about any two of them."""
+
 SAME_CODE = 1.0
 """What the same script of the same repository counts beside common files."""
 
@@ -58,8 +61,8 @@ class _Run:
 def similar_to(asker: Asker, execution_id: str, limit: int) -> list[Analysis]:
     """Return the runs that read most of what this one read, rare files counting more.
 
-    The score is the sum of ``ln(runs / runs that read the file)`` over the common files, plus
-    `SAME_CODE` for the same script of the same repository.
+    The score is the sum of ``ln(runs / runs that read the file)`` over the common files, `runs` being
+    those that read any of what this one read, plus `SAME_CODE` for the same script of the same repository.
 
     Raises
     ------
@@ -75,13 +78,13 @@ def similar_to(asker: Asker, execution_id: str, limit: int) -> list[Analysis]:
     readers: dict[str, set[str]] = defaultdict(set)
     runs: dict[str, _Run] = {}
     for run, file_id, person, entry_point, repository, started_at, told in asker.ask(
-        "runs_of_inputs", files=inputs or ("",)
+        "runs_of_inputs", files=inputs, crowd=CROWD
     ):
         readers[file_id].add(run)
         runs[run] = _Run(run, person, entry_point, repository, started_at, told=bool(told))
     runs.pop(execution_id, None)
     common = {r: [f for f in inputs if r in readers[f]] for r in runs}
-    total = max(int(asker.ask("runs_size")[0][0]), len(runs) + 1)
+    total = len(runs) + 1
     scores = {
         r: sum(math.log(total / len(readers[f])) for f in common[r]) + SAME_CODE * _same_code(this, other)
         for r, other in runs.items()

@@ -51,13 +51,15 @@ class Asker:
     now: datetime
     default: str
     _colleagues: dict[str, Colleague | None] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
 
     def ask(self, name: str, columns: tuple[str, ...] = (), **values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of one of `populate.who.statements`; `columns` have to contain one of ``terms``."""
         terms: Collection[str] = values.pop("terms", ())
         values |= {f"term{n}": f"%{term}%" for n, term in enumerate(terms)}
+        values = {name: ("",) if value == () else value for name, value in values.items()}  # SQL knows no empty list
         values |= {
-            "mine": self.accounts or ("",),  # SQL knows no empty list
+            "mine": self.accounts,
             "me": self.person_id,
             "now": self.now,
             "today": self.now.date(),
@@ -66,6 +68,12 @@ class Asker:
         }
         self.binding.ensure()
         return list(self.binding.connection.query(statement(name, columns, len(terms)), values).fetchall())
+
+    def size(self, part: str) -> int:
+        """Return how many files, scripts or people in the directory there are that the asker may be told of."""
+        if part not in self._sizes:
+            self._sizes[part] = int(self.ask(f"{part}_size")[0][0])
+        return self._sizes[part]
 
     def colleagues(self, people: Collection[str]) -> dict[str, Colleague]:
         """Return those of `people` who may be named: no service, nobody who left or chose not to be."""

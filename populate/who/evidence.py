@@ -81,6 +81,6 @@ def rarities(asker: Asker, people: Collection[str]) -> Mapping[str, float]:
     """Return ``ln(files / files this person touches)`` for each, over what the asker may be told of."""
     if not people:
         return {}
-    total = int(asker.ask("files_size")[0][0])
+    total = asker.size("files")
     touched = dict(asker.ask("touched", people=tuple(sorted(people))))
     return {person: math.log(max(1.0, total / touched.get(person, 1))) for person in people}

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from populate.who.asker import Asker
 
-HOPS = 3
-CROWD = 2000
-"""A frontier of more people than this is not followed: everybody knows everybody by then."""
+CROWD = 200
+"""Whoever exchanges data with more people than this is not searched for ways through two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +35,47 @@ def routes(asker: Asker, targets: Collection[str]) -> dict[str, str]:
 
 
 def _search(asker: Asker, targets: set[str]) -> dict[str, Step]:
-    """Go outwards breadth first; of several ways of a length, that with the most files in its last step."""
-    reached: dict[str, Step] = {}
-    frontier = {asker.person_id} if asker.person_id else set()
-    for _ in range(HOPS):
-        if not frontier or len(frontier) > CROWD or targets <= set(reached):
-            break
-        found = _neighbours(asker, frontier)
-        best: dict[str, Step] = {}
-        for (origin, person), (received, given) in found.items():
-            step = Step(origin, received, given)
-            if person != asker.person_id and person not in reached and _better(step, best.get(person)):
-                best[person] = step
-        named = asker.colleagues(best)
-        reached |= {person: best[person] for person in named}
-        frontier = set(named)
+    """Return the steps of the shortest ways to `targets`, three at most, searched from both ends.
+
+    Of several ways of a length it is that with the most files in its last step.
+    """
+    if not asker.person_id:
+        return {}
+    first = _nearest(asker, _neighbours(asker, {asker.person_id}), {asker.person_id})
+    rest = targets - set(first)
+    if not rest:
+        return first
+    last = {(other, target): step for (target, other), step in _neighbours(asker, rest).items()}
+    reached = first | _nearest(asker, last, set(first))
+    rest -= set(reached)
+    if rest and 0 < len(first) <= CROWD:
+        second = _nearest(asker, _neighbours(asker, set(first)), set(first))
+        second = {person: step for person, step in second.items() if person not in {*first, asker.person_id}}
+        far = _nearest(asker, {pair: step for pair, step in last.items() if pair[1] in rest}, set(second))
+        reached = second | far | reached
     return reached
+
+
+def _nearest(asker: Asker, found: dict[tuple[str, str], tuple[int, int]], origins: set[str]) -> dict[str, Step]:
+    """Return the best step from one of `origins` to each person who may be named."""
+    best: dict[str, Step] = {}
+    for (origin, person), (received, given) in found.items():
+        step = Step(origin, received, given)
+        if origin in origins and _better(step, best.get(person)):
+            best[person] = step
+    return {person: best[person] for person in asker.colleagues(best)}
 
 
 def _neighbours(asker: Asker, people: set[str]) -> dict[tuple[str, str], tuple[int, int]]:
     """Return (files received from, files given to) for each pair of one of `people` and somebody else."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
-    for producer, consumer, files in asker.ask("exchanged", people=tuple(sorted(people))):
+    for producer, consumer, shared in asker.ask("exchanged", people=tuple(sorted(people))):
         if consumer in people:
             received, given = found.get((consumer, producer), (0, 0))
-            found[consumer, producer] = received + files, given
+            found[consumer, producer] = received + shared, given
         if producer in people:
             received, given = found.get((producer, consumer), (0, 0))
-            found[producer, consumer] = received, given + files
+            found[producer, consumer] = received, given + shared
     return found
 
 

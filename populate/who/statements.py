@@ -2,7 +2,8 @@
 
 Everything that is ranked, counted or followed goes through the fragment ``seen``: the files
 that the asker may know, and those whose owner lets them be found. What is in neither does not
-exist for any of these statements, so no answer can depend on it.
+exist for any of these statements, so no answer can depend on it. It is worked out for the files
+that the question touches, which each statement names as ``scope``, not for all that there are.
 
 ``$Table`` stands for a table's full name, ``$fragment`` for one of `FRAGMENTS`, ``%(name)s`` for a
 parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from string import Template
 
 from schemas.asking import PersonAskChoice
-from schemas.catalogue import FileName, FileOwner
+from schemas.catalogue import File, FileName, FileOwner
 from schemas.people import Account, Departure, Membership, Person
 from schemas.sharing import Access, Execution, Permission, PermissionEnded, ShareEdge
 
@@ -22,6 +23,7 @@ TABLES = (
     Account,
     Departure,
     Execution,
+    File,
     FileName,
     FileOwner,
     Membership,
@@ -45,7 +47,7 @@ owned AS (
     SELECT file_id, account_id FROM (
         SELECT file_id, account_id,
                ROW_NUMBER() OVER (PARTITION BY file_id ORDER BY owner_since DESC, account_id) AS place
-        FROM $FileOwner
+        FROM $FileOwner $within
     ) o WHERE place = 1
 )"""
 
@@ -55,15 +57,15 @@ KNOWN = """
 known AS (
     SELECT file_id, MAX(until) AS until FROM (
         SELECT file_id, CAST(MAX(accessed_at) AS DATE) AS until FROM $Access
-        WHERE account_id IN %(mine)s AND outcome = 'ok' AND file_id <> '' GROUP BY file_id
+        WHERE account_id IN %(mine)s AND outcome = 'ok' AND file_id <> '' $and_within GROUP BY file_id
         UNION ALL
         SELECT file_id, MAX(shared_on) AS until FROM $ShareEdge
-        WHERE consumer_id IN %(mine)s AND channel = 'read' GROUP BY file_id
+        WHERE consumer_id IN %(mine)s AND channel = 'read' $and_within GROUP BY file_id
         UNION ALL
         SELECT file_id, CAST(%(forever)s AS DATE) AS until FROM owned WHERE account_id IN %(mine)s
         UNION ALL
         SELECT p.file_id, CAST(%(forever)s AS DATE) AS until FROM $Permission p
-        WHERE p.grantee_id IN %(mine)s AND p.grantee_kind = 'account'
+        WHERE p.grantee_id IN %(mine)s AND p.grantee_kind = 'account' $and_within
           AND NOT EXISTS (SELECT 1 FROM $PermissionEnded e
                           WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id
                             AND e.granted_since = p.granted_since)
@@ -79,6 +81,13 @@ seen AS (
         LEFT JOIN chosen c ON c.person_id = a.person_id
         WHERE COALESCE(c.ask_choice, %(default)s) = 'open'
     ) s GROUP BY file_id
+)"""
+# What the asker knows each file of the scope by.
+NAMED = """
+named AS (
+    SELECT n.file_id, n.file_name, n.file_path, s.known,
+           ROW_NUMBER() OVER (PARTITION BY n.file_id ORDER BY n.named_on DESC, n.name_id) AS place
+    FROM seen s JOIN $FileName n ON n.file_id = s.file_id AND n.named_on <= s.until
 )"""
 WORKED = """
 worked AS (
@@ -112,6 +121,39 @@ nameable AS (
       AND NOT EXISTS (SELECT 1 FROM $Departure d
                       WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s)
 )"""
+# The files that people touch: read, were given, or own.
+OF_PEOPLE = """
+scope AS (
+    SELECT x.file_id FROM $Access x JOIN $Account a ON a.account_id = x.account_id
+    WHERE a.person_id IN %(people)s AND x.outcome = 'ok' AND x.file_id <> ''
+    UNION
+    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.consumer_id
+    WHERE a.person_id IN %(people)s
+    UNION
+    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.producer_id
+    WHERE a.person_id IN %(people)s
+    UNION
+    SELECT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
+    WHERE a.person_id IN %(people)s
+)"""
+# Who uses the files of the scope, and how many do.
+USED = """
+used AS (
+    SELECT a.person_id, x.file_id FROM seen s JOIN $Access x ON x.file_id = s.file_id
+    JOIN $Account a ON a.account_id = x.account_id
+    WHERE x.outcome = 'ok'
+    UNION
+    SELECT a.person_id, x.file_id FROM seen s JOIN $ShareEdge x ON x.file_id = s.file_id
+    JOIN $Account a ON a.account_id = x.consumer_id
+    UNION
+    SELECT a.person_id, o.file_id FROM seen s JOIN owned o ON o.file_id = s.file_id
+    JOIN $Account a ON a.account_id = o.account_id
+), crowd AS (SELECT file_id, COUNT(*) AS people FROM used GROUP BY file_id)"""
+SHARED = """
+FROM $ShareEdge e
+JOIN seen s ON s.file_id = e.file_id
+JOIN $Account p ON p.account_id = e.producer_id
+JOIN $Account c ON c.account_id = e.consumer_id"""
 SIGHT = "$chosen, $owned, $known, $seen"
 
 FRAGMENTS = {
@@ -119,10 +161,16 @@ FRAGMENTS = {
     "owned": OWNED,
     "known": KNOWN,
     "seen": SEEN,
+    "named": NAMED,
     "worked": WORKED,
     "runs": RUNS,
     "nameable": NAMEABLE,
     "sight": SIGHT,
+    "used": USED,
+    "of_people": OF_PEOPLE,
+    "within": "WHERE file_id IN (SELECT file_id FROM scope)",
+    "and_within": "AND file_id IN (SELECT file_id FROM scope)",
+    "shared": SHARED,
 }
 
 STATEMENTS = {
@@ -135,20 +183,11 @@ STATEMENTS = {
     """,
     "directory_size": "WITH $chosen, $worked, $nameable SELECT COUNT(*) FROM nameable WHERE person_kind <> 'unknown'",
     "names": """
-        WITH $sight, named AS (
-            SELECT n.file_id, n.file_name, n.file_path, s.known,
-                   ROW_NUMBER() OVER (PARTITION BY n.file_id ORDER BY n.named_on DESC, n.name_id) AS place
-            FROM $FileName n JOIN seen s ON s.file_id = n.file_id AND n.named_on <= s.until
-        )
-        SELECT file_id, file_name, file_path, known FROM named n WHERE place = 1 AND ($match)
+        WITH scope AS (SELECT DISTINCT file_id FROM $FileName WHERE $match), $sight, $named
+        SELECT file_id, file_name, file_path, known FROM named WHERE place = 1 AND ($match)
     """,
     "names_of": """
-        WITH $sight, named AS (
-            SELECT n.file_id, n.file_name, s.known,
-                   ROW_NUMBER() OVER (PARTITION BY n.file_id ORDER BY n.named_on DESC, n.name_id) AS place
-            FROM $FileName n JOIN seen s ON s.file_id = n.file_id AND n.named_on <= s.until
-            WHERE n.file_id IN %(files)s
-        )
+        WITH scope AS (SELECT file_id FROM $File WHERE file_id IN %(files)s), $sight, $named
         SELECT file_id, file_name, known FROM named WHERE place = 1
     """,
     "files_size": "WITH $sight SELECT COUNT(*) FROM seen",
@@ -176,51 +215,42 @@ STATEMENTS = {
         GROUP BY file_id, account_realm, account_login, on_behalf_of, CAST(accessed_at AS DATE)
     """,
     "touched": """
-        WITH $sight
-        SELECT person_id, COUNT(DISTINCT file_id) FROM (
-            SELECT a.person_id, x.file_id FROM $Access x
-            JOIN $Account a ON a.account_id = x.account_id JOIN seen s ON s.file_id = x.file_id
-            WHERE a.person_id IN %(people)s AND x.outcome = 'ok'
-            UNION
-            SELECT a.person_id, x.file_id FROM $ShareEdge x
-            JOIN $Account a ON a.account_id = x.consumer_id JOIN seen s ON s.file_id = x.file_id
-            WHERE a.person_id IN %(people)s
-            UNION
-            SELECT a.person_id, o.file_id FROM owned o
-            JOIN $Account a ON a.account_id = o.account_id JOIN seen s ON s.file_id = o.file_id
-            WHERE a.person_id IN %(people)s
-        ) t GROUP BY person_id
+        WITH $of_people, $sight, $used
+        SELECT person_id, COUNT(DISTINCT file_id) FROM used WHERE person_id IN %(people)s GROUP BY person_id
     """,
     "exchanged": """
-        WITH $sight
-        SELECT p.person_id AS producer, c.person_id AS consumer, COUNT(DISTINCT e.file_id) AS files
-        FROM $ShareEdge e
-        JOIN seen s ON s.file_id = e.file_id
-        JOIN $Account p ON p.account_id = e.producer_id
-        JOIN $Account c ON c.account_id = e.consumer_id
-        WHERE p.person_id <> c.person_id AND (p.person_id IN %(people)s OR c.person_id IN %(people)s)
-        GROUP BY p.person_id, c.person_id
+        WITH $of_people, $sight
+        SELECT producer, consumer, COUNT(DISTINCT file_id) AS files FROM (
+            SELECT p.person_id AS producer, c.person_id AS consumer, e.file_id $shared
+            WHERE p.person_id IN %(people)s
+            UNION
+            SELECT p.person_id AS producer, c.person_id AS consumer, e.file_id $shared
+            WHERE c.person_id IN %(people)s
+        ) x WHERE producer <> consumer GROUP BY producer, consumer
     """,
-    "used": """
-        WITH $sight, used AS (
-            SELECT a.person_id, x.file_id FROM $Access x
-            JOIN $Account a ON a.account_id = x.account_id JOIN seen s ON s.file_id = x.file_id
-            WHERE x.outcome = 'ok'
-            UNION
-            SELECT a.person_id, x.file_id FROM $ShareEdge x
-            JOIN $Account a ON a.account_id = x.consumer_id JOIN seen s ON s.file_id = x.file_id
-            UNION
-            SELECT a.person_id, o.file_id FROM owned o
-            JOIN $Account a ON a.account_id = o.account_id JOIN seen s ON s.file_id = o.file_id
-        ), crowd AS (SELECT file_id, COUNT(*) AS people FROM used GROUP BY file_id)
-        SELECT u.person_id, u.file_id, k.people, (SELECT COUNT(DISTINCT person_id) FROM used) AS everybody
+    "alike": """
+        WITH $of_people, $sight, $used, crew AS (
+            SELECT COUNT(DISTINCT person_id) AS people FROM used
+            UNION ALL SELECT COUNT(*) FROM $Person WHERE person_kind IN ('person', 'guest')
+        )
+        SELECT u.person_id, SUM(LN((SELECT MAX(people) FROM crew)) - LN(k.people)) AS worth
         FROM used mine
         JOIN crowd k ON k.file_id = mine.file_id
         JOIN used u ON u.file_id = mine.file_id
-        WHERE mine.person_id = %(person)s AND u.person_id <> %(person)s AND k.people <= %(crowd)s
+        WHERE mine.person_id IN %(people)s AND u.person_id NOT IN %(people)s AND k.people <= %(crowd)s
+        GROUP BY u.person_id
+    """,
+    "common": """
+        WITH $of_people, $sight, $used
+        SELECT u.person_id, u.file_id
+        FROM used mine
+        JOIN crowd k ON k.file_id = mine.file_id
+        JOIN used u ON u.file_id = mine.file_id
+        WHERE mine.person_id IN %(people)s AND u.person_id IN %(others)s AND k.people <= %(crowd)s
+        ORDER BY k.people, u.file_id
     """,
     "run": """
-        WITH $sight, $runs
+        WITH scope AS (SELECT DISTINCT file_id FROM $Access WHERE execution_id IN %(runs)s), $sight, $runs
         SELECT e.execution_id, a.person_id, e.entry_point, e.repository, e.started_at
         FROM $Execution e JOIN $Account a ON a.account_id = e.account_id
         WHERE e.execution_id IN %(runs)s
@@ -230,7 +260,7 @@ STATEMENTS = {
                             AND o.account_id IN %(mine)s))
     """,
     "inputs": """
-        WITH $sight
+        WITH scope AS (SELECT DISTINCT file_id FROM $Access WHERE execution_id IN %(runs)s), $sight
         SELECT DISTINCT x.file_id FROM $Access x JOIN seen s ON s.file_id = x.file_id
         WHERE x.execution_id IN %(runs)s AND x.outcome = 'ok'
     """,
@@ -241,13 +271,10 @@ STATEMENTS = {
                     THEN 1 ELSE 0 END AS told
         FROM (SELECT DISTINCT execution_id, file_id FROM $Access
               WHERE file_id IN %(files)s AND outcome = 'ok') x
+        JOIN (SELECT file_id FROM $Access WHERE file_id IN %(files)s AND outcome = 'ok'
+              GROUP BY file_id HAVING COUNT(DISTINCT execution_id) <= %(crowd)s) k ON k.file_id = x.file_id
         JOIN $Execution e ON e.execution_id = x.execution_id
         JOIN $Account a ON a.account_id = e.account_id
-    """,
-    "runs_size": """
-        WITH $sight
-        SELECT COUNT(DISTINCT x.execution_id) FROM $Access x JOIN seen s ON s.file_id = x.file_id
-        WHERE x.outcome = 'ok'
     """,
 }
 
@@ -264,6 +291,8 @@ def statement(name: str, columns: tuple[str, ...] = (), terms: int = 0) -> str:
     match = " OR ".join(f"LOWER({column}) LIKE %(term{n})s" for column in columns for n in range(terms)) or "1 = 1"
     text = STATEMENTS[name]
     words = {**FRAGMENTS, "match": match}
+    if "scope AS" not in text and "$of_people" not in text:  # about everything
+        words |= {"within": "", "and_within": ""}
     while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
         text = expanded
     return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +41,8 @@ class Collaborator:
 def collaborators_of(asker: Asker, person: Colleague, limit: int, new: bool) -> list[Collaborator]:
     """Return who shares most with a person, over files that the asker may be told of.
 
-    The score is the sum of ``ln(people / people who use the file)`` over the files that both use, and
+    The score is the sum of ``ln(people / people who use the file)`` over the files that both use (`people` are those
+    in the directory, or who use any of these if these are more), and
     for each contact that both have one over the number of that contact's contacts.
 
     Parameters
@@ -50,22 +50,23 @@ def collaborators_of(asker: Asker, person: Colleague, limit: int, new: bool) -> 
     new
         Leave out those who exchange files already.
     """
-    rows = asker.ask("used", person=person.person_id, crowd=CROWD)
-    common: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for other, file_id, users, everybody in sorted(rows):
-        common[other].append((file_id, math.log(everybody / users)))
+    rows = asker.ask("alike", people=(person.person_id,), crowd=CROWD)
+    alike = {other: float(worth) for other, worth in rows}
     contacts = set(asker.colleagues(_contacts(asker, {person.person_id})[person.person_id]))
     around = _contacts(asker, contacts)
-    people = asker.colleagues(({*common, *contacts}.union(*around.values())) - {person.person_id})
+    people = asker.colleagues({*alike, *contacts}.union(*around.values()) - {person.person_id})
     shown = {p: c for p, c in people.items() if not (new and p in contacts)}
     through = {p: [c for c in sorted(contacts) if p in around[c]] for p in shown}
     scores = {
-        p: sum(worth for _, worth in common[p])
+        p: alike.get(p, 0.0)
         + sum(1 / len(around[c]) for c in through[p]) * (SAME_DEPARTMENT if _near(person, shown[p]) else 1.0)
         for p in shown
     }
-    order = sorted(shown, key=lambda p: (-round(scores[p], 9), shown[p].name, p))[:limit]
-    names = _names(asker, {file_id for p in order for file_id, _ in common[p]})
+    order = sorted(shown, key=lambda p: (-round(scores[p], 6), shown[p].name, p))[:limit]
+    common: dict[str, list[str]] = defaultdict(list)
+    for other, file_id in asker.ask("common", people=(person.person_id,), others=tuple(order), crowd=CROWD):
+        common[other].append(file_id)
+    names = _names(asker, {file_id for p in order for file_id in common[p]})
     return [
         Collaborator(
             p,
@@ -81,7 +82,7 @@ def collaborators_of(asker: Asker, person: Colleague, limit: int, new: bool) -> 
 
 def _contacts(asker: Asker, people: set[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {person: set() for person in people}
-    for producer, consumer, _ in asker.ask("exchanged", people=tuple(sorted(people)) or ("",)):
+    for producer, consumer, _ in asker.ask("exchanged", people=tuple(sorted(people))):
         for one, other in ((producer, consumer), (consumer, producer)):
             if one in found:
                 found[one].add(other)
@@ -99,16 +100,17 @@ def _names(asker: Asker, ids: set[str]) -> dict[str, str]:
 
 def named(asker: Asker, ids: set[str]) -> list[Item]:
     """Return those of the files that the asker may be told of, each with the name that they know it by."""
-    rows = asker.ask("names_of", files=tuple(sorted(ids)) or ("",))
+    rows = asker.ask("names_of", files=tuple(sorted(ids)))
     return [Item(file_id, printable(name), bool(known)) for file_id, name, known in rows]
 
 
-def _reason(common: list[tuple[str, float]], names: Mapping[str, str], contacts: int) -> str:
+def _reason(common: list[str], names: Mapping[str, str], contacts: int) -> str:
+    """Return the reason in words; of the common files, rarest first, the names that may be told."""
     parts = []
     if common:
-        rare_first = [names[f] for f, _ in sorted(common, key=lambda file: (-file[1], file[0])) if f in names]
-        shown = f": {', '.join(rare_first[:NAMES])}" if rare_first else ""
-        more = " …" if 0 < len(rare_first[:NAMES]) < len(common) else ""
+        told = [names[file_id] for file_id in common if file_id in names][:NAMES]
+        shown = f": {', '.join(told)}" if told else ""
+        more = " …" if 0 < len(told) < len(common) else ""
         parts.append(f"uses {files(len(common))} too{shown}{more}")
     if contacts:
         parts.append(f"{contacts:,} contact{'' if contacts == 1 else 's'} in common")

@@ -67,7 +67,7 @@ def about_text(asker: Asker, text: str, limit: int) -> list[Suggestion]:
     question = list(dict.fromkeys(words(text)))[:MOST_WORDS]
     if not question:
         return []
-    total = sum(int(asker.ask(f"{part}_size")[0][0]) for part in ("files", "scripts", "directory"))
+    total = sum(asker.size(part) for part in ("files", "scripts", "directory"))
     known, documents = _documents(asker, question)
     fits = bm25(question, documents, total)
     cases: dict[str, Case] = defaultdict(Case)

@@ -20,6 +20,7 @@ from populate.who.analyses import similar_to
 from populate.who.asker import choose, chosen, find_colleague
 from populate.who.asks import record_ask, record_outcome, willingness
 from populate.who.evidence import Item
+from populate.who.route import routes
 from populate.who.together import collaborators_of
 from populate.who.whom import Suggestion, about_item, about_text
 from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
@@ -93,6 +94,30 @@ def test_words_lead_to_people_with_the_reason_in_numbers(company: Binding) -> No
     assert ask(company, "Head cytometry")[0].name == "Carol Ito"
     assert [found.name for found in ask(company, "screening")] == ["Bob"]  # neither the service nor Zoe herself
     assert ask(company, "...") == ask(company, "nothing-like-it") == []
+
+
+def test_the_way_to_somebody_goes_through_two_people_at_most(company: Binding) -> None:
+    hire("fred", "Clinical")
+    links = [
+        ("carol", "/d/1.csv", "dan"),
+        ("dan", "/e/2.csv", "eve"),
+        ("dan", "/e/3.csv", "eve"),
+        ("eve", "/f/4.csv", "fred"),
+    ]
+    deliver(company, [(*link, 6) for link in links], batch="chain")
+    zoe, chain = asking(company, "zoe"), {person(login): login for login in ("carol", "dan", "eve", "fred")}
+    assert [bool(way) for way in routes(zoe, list(chain)).values()] == [True, False, False, False]
+    for owner in ("dan", "eve", "fred"):
+        open_up(owner)
+    ways = {chain[key]: way for key, way in routes(asking(company, "zoe"), list(chain)).items()}
+    assert ways == {
+        "carol": "directly: Carol Ito shared 2 files with you",
+        "dan": "via Carol Ito, who shared 2 files with you",
+        "eve": "via Carol Ito, who shared 2 files with you, then Dan",
+        "fred": "",
+    }
+    assert routes(asking(company, "fred"), [person("eve")])[person("eve")] == "directly: Eve has 1 file of yours"
+    assert routes(asking(company, "stranger"), [person("eve")]) == {person("eve"): ""}
 
 
 def everything(binding: Binding, run: str) -> list[Any]:
@@ -219,7 +244,7 @@ def test_people_who_use_the_same_files(company: Binding) -> None:
     deliver(company, [("eve", PLATE_1, "carol", 6), ("dan", PLATE_2, "carol", 6)], batch="others")
     zoe = asking(company, "zoe")
     found = {one.name: one for one in collaborators_of(zoe, find_colleague(zoe, "zoe"), 10, False)}
-    # Seven people use what Zoe may know: zoe, bob, carol, robot, eve on plate 1; zoe, bob, carol, dan on plate 2.
+    # Six people use what Zoe uses: zoe, bob, carol, robot, eve plate 1; zoe, bob, carol, dan plate 2.
     first, second = math.log(6 / 5), math.log(6 / 4)
     contacts = 1 / 5  # Carol is in contact with zoe, bob, robot, eve and dan
     assert found["Bob"].score == pytest.approx(first + second + 2 * contacts, abs=1e-6)  # of the same department
