@@ -11,6 +11,9 @@ Run as ``python -m benchmarks.adopt [--small]``. The last line is a JSON object:
     of these, finding files and planning their batches
 ``again_per_second``
     a second run that finds nothing new
+``cpu_ms_per_file``
+    processor time of this process for one file, from nothing to backed up; other work on the
+    machine hardly changes it
 ``kilobytes``
     of one file
 ``peak_mib``, ``early_peak_mib``
@@ -80,7 +83,9 @@ def measure(folder: Path, files: int) -> dict[str, float]:
     bind_all(settings)
     timed(folder / "small", settings)
     early = peak_mib()
+    cpu = time.process_time()
     done, survey, whole = timed(folder / "large", settings)
+    cpu = time.process_time() - cpu
     again, _, seconds = timed(folder / "large", settings)
     if (done.taken, again.found.known, len(Version())) != (files, files, files + files // 10):
         raise RuntimeError(f"not all was taken in: {done}, then {again}")
@@ -88,6 +93,7 @@ def measure(folder: Path, files: int) -> dict[str, float]:
         "files_per_second": round(files / whole, 1),
         "survey_per_second": round(files / survey, 1),
         "again_per_second": round(files / seconds, 1),
+        "cpu_ms_per_file": round(1000 * cpu / files, 3),
         "kilobytes": BYTES / 1024,
         "peak_mib": round(peak_mib(), 1),
         "early_peak_mib": round(early, 1),

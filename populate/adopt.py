@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
 
 LONGEST_LINK = 4096  # to a root
+LOCK_SECONDS = 10.0  # in which a server notices that a process was killed
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +162,11 @@ def own_places(settings: Settings) -> Callable[[Item], bool]:
 def _alone(binding: Binding, root_id: str, url: str) -> Iterator[None]:
     """Keep others from surveying the same root: what both find new would be planned twice. Ends with the connection."""
     take, release, argument = _lock(binding, root_id)
-    if not binding.connection.query(take, (argument,)).fetchone()[0]:
-        raise SourceUnavailable(f"Somebody else is surveying {url} just now. Try again when that has ended.")
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not binding.connection.query(take, (argument,)).fetchone()[0]:
+        if time.monotonic() > deadline:
+            raise SourceUnavailable(f"Somebody else is surveying {url} just now. Try again when that has ended.")
+        time.sleep(0.1)
     try:
         yield
     finally:

@@ -156,9 +156,9 @@ class Intake:
             return writer.commit()
 
     def _read(self, member: Member) -> tuple[Taken, bytes | Place] | Failure:
+        self._pace.pay(1, 0, self._stopping.wait)
         if self._stopping.is_set():
             raise Stopped
-        self._pace.pay(1, 0, self._stopping.wait)
         try:
             found = self._read_settled(member)
         except (Stopped, *STORE_IS_DOWN):
@@ -203,9 +203,9 @@ class Intake:
             sink.close()
 
     def _paid(self, size: int) -> None:
+        self._pace.pay(0, size, self._stopping.wait)
         if self._stopping.is_set():
             raise Stopped
-        self._pace.pay(0, size, self._stopping.wait)
 
     def _take_note(self, error: Exception) -> None:
         """See whether the whole root is away, when files cannot be had one after the other."""

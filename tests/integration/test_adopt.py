@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from deliveries import contents, hand_in, read_file, sha256, stored
-from servers.sessions import another_session
+from servers.sessions import another_session, others
 
 from data_platform.errors import AccessDenied, DataPlatformError, SettingsError, SourceNotFound, UnsupportedItem
 from data_platform.settings import settings
@@ -250,10 +250,11 @@ adopt(sys.argv[1], files_per_second=float(sys.argv[2]))
 
 def test_killed_at_any_time_it_goes_on_and_nothing_is_doubled(binding: Binding, tmp_path: Path) -> None:
     share = some_files(tmp_path / "share", 200)
-    for table, rate in ((AdoptBatch, 0), (Adopt, 30)):  # while it plans, and while it takes in
+    for table, rate in ((AdoptBatch, 0), (Adopt, 100)):  # while it plans, and while it takes in
         with subprocess.Popen([sys.executable, "-c", KILLED, str(share), str(rate)], stderr=subprocess.PIPE) as process:
             wait_until(lambda table=table: len(table()) or process.poll() is not None)  # type: ignore[misc]
             process.kill()
+        wait_until(lambda: not others(binding))
     done = quietly(share)
     assert (done.left, done.failed, done.unread) == (0, 0, [])
     assert set(Counter(AdoptMember.to_arrays("file_id").tolist()).values()) == {1}
@@ -337,8 +338,8 @@ def test_a_share_that_is_away_says_nothing_about_its_files(binding: Binding, tmp
     assert (done.found.waiting, done.taken, done.failed) == (5, 5, 0)
 
 
-def test_two_do_not_survey_a_root_at_once(binding: Binding, share: Path) -> None:
-    quietly(share, dry_run=True)
+def test_two_do_not_survey_a_root_at_once(binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("populate.adopt.LOCK_SECONDS", 0.0)
     take, _, argument = _lock(binding, root_of(share))
     with closing(another_session(settings())) as other:
         with other.cursor() as cursor:
