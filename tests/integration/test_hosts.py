@@ -48,6 +48,7 @@ def two() -> Iterator[list[Host]]:
         pytest.skip(str(reason))
 
 
+@pytest.mark.timeout(1200)  # many times what it takes, for machines that are busy with other things
 def test_workers_on_two_hosts_make_the_rows_of_one(
     two: list[Host], binding: Binding, backend: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
