@@ -66,7 +66,8 @@ def published_adoption(snapshot_no: int) -> PublishedAdoption:
     if not rows:
         raise LookupError(f"Snapshot {snapshot_no} has no adoption figures yet. Run `data-platform worker --once`.")
     departments = [_without(row, key) for row in (Adoption.Department() & key).to_dicts()]
-    hidden = hidden_groups({row["department"]: row["people"] for row in departments})
+    sizes = {row["department"]: row["people"] for row in departments}
+    hidden = hidden_groups(sizes) if rows[0]["reader_count"] >= FLOOR else frozenset(sizes)
     shown = [row | {"coverage": share(row, "captured_read_count", "audit_read_count")} for row in departments]
     return PublishedAdoption(
         snapshot_no,

@@ -56,7 +56,7 @@ class Asker:
     def ask(self, name: str, columns: tuple[str, ...] = (), **values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of one of `populate.who.statements`; `columns` have to contain one of ``terms``."""
         terms: Collection[str] = values.pop("terms", ())
-        values |= {f"term{n}": f"%{term}%" for n, term in enumerate(terms)}
+        values |= {f"term{n}": f"%{pattern(term)}%" for n, term in enumerate(terms)}
         values = {name: ("",) if value == () else value for name, value in values.items()}  # SQL knows no empty list
         values |= {
             "mine": self.accounts,
@@ -83,6 +83,14 @@ class Asker:
             for person_id, name, _, department, title in self.ask("people", people=tuple(wanted)):
                 self._colleagues[person_id] = Colleague(person_id, name, department, title)
         return {person: found for person in sorted(people) if (found := self._colleagues[person])}
+
+
+def pattern(term: str) -> str:
+    """Return what finds a word in lower-cased text, and maybe more.
+
+    PostgreSQL may lower only the letters of ASCII, so any other letter that has two cases stands for any one.
+    """
+    return "".join(c if c.isascii() or c.lower() == c.upper() else "_" for c in term)
 
 
 def asker(binding: Binding, settings: Settings, now: datetime | None = None) -> Asker:

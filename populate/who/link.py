@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -23,7 +24,7 @@ _LINK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[/~.]")
 
 def is_link(text: str) -> bool:
     """Tell whether a question is a link or a path; what only looks like a name is one if there is such a file."""
-    return _LINK.match(text) is not None or Path(text).exists()
+    return _LINK.match(text) is not None or os.path.exists(text)  # noqa: PTH110 - of a Path it raises for long names
 
 
 def last_part(url: str) -> str:
@@ -48,6 +49,6 @@ def item_of(asker: Asker, url: str, settings: Settings) -> Item | None:
 
 
 def _read_before(asker: Asker, url: str) -> Item | None:
-    mine = {"account_id": asker.accounts, "url": {redact_url(url)}, "outcome": {"ok"}}
+    mine = {"account_id": asker.accounts, "url": {redact_url(url)}, "outcome": {"ok"}, "set_file_id": {""}}
     read = [row for row in lookup(Access, "accessed_at", "file_id", "file_name", **mine) if row[1]]
     return Item(max(read)[1], max(read)[2], known=True) if read else None

@@ -179,6 +179,7 @@ def test_months_and_what_is_hidden(company: Binding) -> None:
     assert [row["department"] for row in shown[-1].departments] == ["Screening"]  # Clinical hides Legal
     assert shown[-1].hidden == 2
     assert shown[0].organisation["read_count"] is None  # one reader in March
+    assert shown[0].departments == shown[0].sources == []
     with pytest.raises(LookupError, match="no adoption figures"):
         published_adoption(9)
 

@@ -94,6 +94,10 @@ def test_words_lead_to_people_with_the_reason_in_numbers(company: Binding) -> No
     assert ask(company, "Head cytometry")[0].name == "Carol Ito"
     assert [found.name for found in ask(company, "screening")] == ["Bob"]  # neither the service nor Zoe herself
     assert ask(company, "...") == ask(company, "nothing-like-it") == []
+    deliver(company, [("zoe", "/x/LEUKÄMIE 試験.csv", "dan", 1)], batch="umlaut")
+    assert (
+        [found.name for found in ask(company, "leukämie")] == [found.name for found in ask(company, "試験")] == ["Dan"]
+    )
 
 
 def test_the_way_to_somebody_goes_through_two_people_at_most(company: Binding) -> None:

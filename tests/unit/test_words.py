@@ -66,6 +66,8 @@ def test_links_and_what_they_end_with(question: str, expected: str) -> None:
 def test_words_are_no_link() -> None:
     assert not is_link("flow cytometry ITX_47213")
     assert not is_link("lung.csv")
+    assert not is_link("x" * 5000)
+    assert not is_link("a\0b")
 
 
 def test_what_people_read() -> None:
