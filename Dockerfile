@@ -26,6 +26,7 @@ COPY --from=build /opt/data-platform /opt/data-platform
 ENV PATH=/opt/data-platform/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    HOME=/var/lib/data-platform \
     DATA_PLATFORM_HOME=/var/lib/data-platform
 USER 10001:10001
 WORKDIR /var/lib/data-platform

@@ -116,7 +116,8 @@ class Stack:
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **ours,
-            "DATA_PLATFORM_HOME": str(home),  # as Dockerfile has it
+            "HOME": str(home),  # as Dockerfile has it
+            "DATA_PLATFORM_HOME": str(home),
             **({"TMPDIR": str(temporary)} if "TMPDIR" in ours else {}),
         }
 
