@@ -119,7 +119,7 @@ def exact_sets(binding: Binding, min_bytes: int = 1) -> dict[str, list[str]]:
     values = {"min_bytes": max(1, min_bytes)}
     for sha256, file_id in binding.connection.query(statement("sets"), values).fetchall():
         sets[sha256].append(file_id)
-    return dict(sets)
+    return {sha256: sorted(files) for sha256, files in sorted(sets.items())}
 
 
 def totals(copies: Iterable[Copy | Held]) -> Totals:

@@ -61,7 +61,7 @@ SURVEYED = {
 }
 TOLD = {
     NOW: """AND NOT EXISTS (SELECT 1 FROM $FileGone t
-        WHERE t.file_id = k.file_id AND (k.last_seen IS NULL OR t.gone_on > CAST(k.last_seen AS DATE)))""",
+        WHERE t.file_id = k.file_id AND (k.last_met IS NULL OR t.gone_on > CAST(k.last_met AS DATE)))""",
     SNAPSHOT: "",
 }
 
@@ -70,7 +70,7 @@ SHARED = """
 shared AS (
     SELECT v.sha256 FROM $Version v JOIN $Blob c ON c.sha256 = v.sha256
     WHERE c.blob_size >= %(min_bytes)s
-    GROUP BY v.sha256 HAVING COUNT(DISTINCT v.file_id) > 1
+    GROUP BY v.sha256 HAVING MIN(v.file_id) <> MAX(v.file_id)
 )"""
 # Their files, but for file sets, whose content is a list of their members.
 INVOLVED = """
@@ -101,7 +101,8 @@ gone AS (
     GROUP BY a.file_id
 ),
 known AS (
-    SELECT v.file_id, v.version_id, v.sha256, v.revision, s.first_seen, s.last_seen,
+    SELECT v.file_id, v.version_id, v.sha256, v.revision, s.first_seen,
+           MAX(s.last_seen) OVER (PARTITION BY v.file_id) AS last_met,
            ROW_NUMBER() OVER (
                PARTITION BY v.file_id
                ORDER BY CASE WHEN s.last_seen IS NULL THEN 1 ELSE 0 END, s.last_seen DESC, v.version_id
@@ -110,12 +111,13 @@ known AS (
     JOIN $Version v ON v.file_id = i.file_id
     $join seen s ON s.file_id = v.file_id AND s.version_id = v.version_id
 )"""
-# The version that each file has now, unless the file is gone.
+# Those of files that are still there, and of these the version that each has now.
 HELD = """
-held AS (
+there AS (
     SELECT k.* FROM known k LEFT JOIN gone g ON g.file_id = k.file_id
-    WHERE k.place = 1 AND (g.gone_at IS NULL OR k.last_seen IS NULL OR g.gone_at < k.last_seen) $told
-)"""
+    WHERE (g.gone_at IS NULL OR k.last_met IS NULL OR g.gone_at < k.last_met) $told
+),
+held AS (SELECT t.* FROM there t WHERE t.place = 1)"""
 DOUBLE = """
 counted AS (SELECT h.*, COUNT(*) OVER (PARTITION BY h.sha256) AS copies FROM held h),
 double_held AS (
@@ -127,7 +129,7 @@ double_held AS (
 STATEMENTS = {
     "sets": """
         WITH $SHARED, $INVOLVED, $KNOWN, $HELD, $DOUBLE
-        SELECT d.sha256, d.file_id FROM double_held d ORDER BY d.sha256, d.file_id
+        SELECT d.sha256, d.file_id FROM double_held d
     """,
     "copies": """
         WITH $SHARED, $INVOLVED, $KNOWN, $HELD, $DOUBLE
@@ -148,11 +150,8 @@ STATEMENTS = {
     """,
     "history": """
         WITH $SHARED, $INVOLVED, $KNOWN, $HELD
-        SELECT k.file_id, k.version_id, k.sha256, c.blob_size, k.first_seen,
-               CASE WHEN h.file_id IS NULL THEN 0 ELSE 1 END AS present
-        FROM known k JOIN $Blob c ON c.sha256 = k.sha256
-        LEFT JOIN held h ON h.file_id = k.file_id AND h.version_id = k.version_id
-        WHERE k.file_id IN (SELECT file_id FROM held)
+        SELECT t.file_id, t.version_id, t.sha256, c.blob_size, t.first_seen, CASE WHEN t.place = 1 THEN 1 ELSE 0 END
+        FROM there t JOIN $Blob c ON c.sha256 = t.sha256
     """,
     "present": """
         WITH $EVERY, $KNOWN, $HELD
