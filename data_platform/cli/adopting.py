@@ -14,7 +14,7 @@ from data_platform.cli.output import json_option, print_json, print_pairs
 if TYPE_CHECKING:
     from populate.adopt import Adopted
 
-SOMETHING_UNREAD = 1
+SOMETHING_LEFT = 1
 SHOWN = 20  # files that could not be read, before the rest is only counted
 UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 
@@ -49,7 +49,7 @@ def adopt(
 
     Nobody counts as having read these files. It may be stopped at any time; the next run goes
     on, and later runs read only what is new or changed and note what has vanished. Exit 1 if
-    something could not be read: it is listed, and tried again by the next run.
+    it was stopped, or something could not be read: that is listed, and tried again by the next run.
 
     \b
     Example:
@@ -71,8 +71,8 @@ def adopt(
     else:
         print_pairs(_numbers(done, dry_run))
         _say(done)
-    if done.unread or done.failed:
-        ctx.exit(SOMETHING_UNREAD)
+    if done.unread or done.failed or done.stopped:
+        ctx.exit(SOMETHING_LEFT)
 
 
 def _numbers(done: Adopted, dry_run: bool) -> dict[str, object]:

@@ -131,7 +131,7 @@ def test_stopped_it_says_how_to_go_on(running: Path, tmp_path: Path) -> None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said
+    assert process.returncode == 1, said
     assert "The same command goes on." in said
     assert "Traceback" not in said
     assert not (Adopt().jobs & "status = 'reserved'")
