@@ -19,6 +19,8 @@ from populate.snapshot import Snapshot
 from schemas.connection import Connection
 
 Row = dict[str, Any]
+MOST_KEPT = 10_000
+"""Contents, and relations, that have rows of their own: there is a snapshot a day, and the totals count all."""
 
 
 class SetRows(NamedTuple):
@@ -35,9 +37,10 @@ def set_rows(connection: Connection, snapshot_no: int) -> SetRows:
     scope = {"snapshot_no": snapshot_no, "until": last + timedelta(days=1), "min_bytes": 1}
     sets = copies_of(connection, SNAPSHOT, **scope)
     known = history_of(connection, SNAPSHOT, **scope)
-    copies = _copies(connection, sets, scope)
     relations = by_history(known)
-    return SetRows(_totals(sets, relations), copies, _relations(known, relations))
+    most = sorted(sets, key=lambda sha256: (-sets[sha256][0].size * (len(sets[sha256]) - 1), sha256))[:MOST_KEPT]
+    copies = _copies(connection, {sha256: sets[sha256] for sha256 in most}, scope)
+    return SetRows(_totals(sets, relations), copies, _relations(known, relations[:MOST_KEPT]))
 
 
 def _copies(connection: Connection, sets: Mapping[str, Sequence[Held]], scope: Row) -> list[Row]:

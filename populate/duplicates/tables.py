@@ -129,7 +129,7 @@ class DuplicateSet(dj.Computed):
 
     class Copy(dj.Part):
         definition = """
-        # A file that held a content which another file held, too
+        # A file that held a content which another held, too; of the 10,000 contents that most could be saved of
         -> master
         -> Version
         ---
@@ -141,7 +141,7 @@ class DuplicateSet(dj.Computed):
 
     class Relation(dj.Part):
         definition = """
-        # Two files that once held the same content
+        # Two files that once held the same content; at most 10,000 of these pairs
         -> master
         -> Version
         -> Version.proj(other_id='file_id', other_version='version_id')

@@ -17,8 +17,9 @@ from populate.adopt import adopt
 from populate.adopt_tables import AdoptSurvey
 from populate.duplicates.find import duplicates
 from populate.duplicates.live import Copy, exact_duplicates, exact_sets, totals
-from populate.duplicates.tables import CanonicalAdopted
+from populate.duplicates.tables import CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
+from populate.snapshot import take_snapshot
 from readers.source import Item
 from schemas.binding import Binding
 from schemas.catalogue import FileGone
@@ -128,6 +129,31 @@ def test_the_largest_waste_comes_first_and_questions_can_be_narrowed(binding: Bi
     assert _contents(exact_duplicates(binding, file_id=min(ids(A)))) == {sha256(PLATE)}
     assert _contents(exact_duplicates(binding, person_id=account_id("acme", "zoe"))) == {sha256(big)}
     assert _contents(exact_duplicates(binding, min_bytes=500)) == {sha256(big)}
+
+
+def test_a_snapshot_counts_all_and_keeps_those_that_most_could_be_saved_of(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = b"y" * 1000
+    catalogue(
+        binding,
+        *(read(item(f"/{name}"), data=PLATE) for name in "ab"),
+        *(read(item(f"/{name}", name), data=big, day=day) for day, name in enumerate("xyz")),
+        read(item("/x", "x"), "y", data=big),
+    )
+    catalogue(binding, read(item("/later"), data=PLATE, day=9), run="later")
+    monkeypatch.setattr("populate.duplicates.covered.MOST_KEPT", 1)
+    take_snapshot(binding, (MORNING + timedelta(days=5)).date())
+    DuplicateSet.populate()
+    row = DuplicateSet.fetch1()
+    assert (row["content_count"], row["copy_count"]) == (2, 5)
+    assert (row["bytes_logical"], row["bytes_distinct"]) == (3000 + 2 * len(PLATE), 1000 + len(PLATE))
+    copies = DuplicateSet.Copy.to_dicts(order_by="first_seen")
+    assert [(copy["sha256"], bool(copy["is_origin"]), copy["evidence"]) for copy in copies] == [
+        (sha256(big), True, "read"),
+        (sha256(big), False, "read"),
+        (sha256(big), False, "seen"),
+    ]
 
 
 def test_files_that_nobody_read_are_known_since_they_were_taken_in(binding: Binding, tmp_path: Path) -> None:

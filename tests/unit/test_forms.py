@@ -149,6 +149,8 @@ def test_a_document_says_the_same_whoever_saved_it(found) -> None:  # type: igno
     for other in (_documents.through_sharepoint(document, "0x01"), _documents.saved_again(document)):
         assert other != document
         assert found(other) == one
+    with_chart = _documents.packed({**_documents.unpacked(document), "word/charts/chart1.xml": "<chart/>"})
+    assert found(with_chart).sha256 != one.sha256
     changed = found(_documents.docx([*PARAGRAPHS[:-1], "Stop."]))
     assert changed.sha256 != one.sha256
     assert 0.8 < alike(one, changed) < 1

@@ -19,8 +19,9 @@ RUN = 5  # words that make an element of a text
 # The parts that make up a document; not properties, custom XML, settings, themes and relations, which
 # SharePoint and every save change.
 _PARTS = re.compile(
-    r"word/(document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml|word/media/.+"
-    r"|ppt/(slides|notesSlides)/[^/]+\.xml|ppt/media/.+"
+    r"word/(document|header\d*|footer\d*|footnotes|endnotes|comments)\.xml"
+    r"|ppt/(slides|notesSlides)/[^/]+\.xml"
+    r"|(word|ppt)/(charts/[^/]+\.xml|diagrams/data[^/]+\.xml|(media|embeddings)/.+)"
 )
 _TEXTS = (
     "http://schemas.openxmlformats.org/wordprocessingml/2006/main t",
