@@ -39,6 +39,8 @@ class Bars:
     def show(self, count: Counting) -> None:
         for name, (done, total) in count().items():
             if name not in self._bars:
+                if not total:
+                    continue  # most queues are not used everywhere
                 self._bars[name] = tqdm(desc=f"{name:8}", unit=" batches", file=self._stream, initial=done)
             bar = self._bars[name]
             bar.total, bar.n = total, done
@@ -69,8 +71,8 @@ class Lines:
         if dict(counts) == self._told:
             return
         self._told, self._next = dict(counts), time.monotonic() + SECONDS
-        text = ", ".join(f"{name} {done} of {total} batches" for name, (done, total) in counts.items())
-        self._say(text)
+        used = [f"{name} {done} of {total} batches" for name, (done, total) in counts.items() if total]
+        self._say(", ".join(used) or "nothing was delivered yet")
 
 
 def progress_on(stream: TextIO | None = None, *, logged: bool = False) -> Progress:

@@ -48,7 +48,8 @@ class Result:
     stopped
         It was told to stop before everything was worked off.
     failed_jobs
-        Batches whose job failed and waits for its next try, or for a person.
+        Batches whose job failed and waits for its next try, or for a person; 0 if it was told
+        to stop, for then it may have been the signal that a job failed of.
     """
 
     stopped: bool
@@ -160,7 +161,7 @@ class _Overseer:
         """Show and return the final state."""
         try:
             self._progress.close(self._counts)
-            return Result(stopped, sum(queue.failed() for queue in self._queues))
+            return Result(stopped, 0 if stopped else sum(queue.failed() for queue in self._queues))
         except DatabaseUnavailable:
             if not stopped:
                 raise

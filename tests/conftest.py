@@ -150,7 +150,6 @@ def binding(
     with monkeypatch.context() as patch:
         for name, value in tables.renew().items():
             patch.setenv(f"DATA_PLATFORM_DATABASE__{name.upper()}", value)
-        patch.setattr("populate.backup.Backup.settings", None)  # a worker in this process leaves its own there
         settings.cache_clear()
         from populate.pipeline import SCHEMAS, bind_all  # here, so that unit tests do not wait for it
 

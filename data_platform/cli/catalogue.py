@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from data_platform.cli.output import json_option, print_json
 
 PROBLEMS_FOUND = 1
+_log = logging.getLogger("data_platform.cli")
 
 
 @click.command()
@@ -31,7 +33,7 @@ def worker(ctx: click.Context, once: bool, processes: int) -> None:
 
     failed = face.worker(once=once, processes=processes)
     if failed:
-        click.echo(f"{failed:,} batches failed and wait for their next try; `data-platform status` says why.", err=True)
+        _log.warning("%s batches failed and wait for their next try; `data-platform status` says why.", f"{failed:,}")
         ctx.exit(PROBLEMS_FOUND)
 
 

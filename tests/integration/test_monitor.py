@@ -50,13 +50,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def service(log: Path, name: str, *arguments: str, **environment: str) -> Iterator[int]:
     """Run a worker or scheduler that can be watched; return its port. A signal has to end it in good order."""
-    port = free_port()
-    command = [sys.executable, "-m", "data_platform", name, *arguments]
-    environment = os.environ | environment | {"DATA_PLATFORM_MONITOR__PORT": str(port)}
-    with (log / "log").open("w") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    process, port = started(log / "log", [sys.executable, "-m", "data_platform", name, *arguments], environment)
     try:
-        wait_until(lambda: process.poll() is not None or fetch(port, "/healthz")[0] == 200)
         yield port
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
@@ -68,6 +63,24 @@ def service(log: Path, name: str, *arguments: str, **environment: str) -> Iterat
             child.kill()
         process.kill()
         process.wait()
+
+
+def started(log: Path, command: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a service on a port that was free a moment ago; it may be taken by the time that it listens."""
+    for _ in range(3):
+        port = free_port()
+        variables = os.environ | environment | {"DATA_PLATFORM_MONITOR__PORT": str(port)}
+        with log.open("w") as output:
+            process = subprocess.Popen(command, env=variables, stdout=output, stderr=output)
+        try:
+            wait_until(lambda: process.poll() is not None or fetch(port, "/healthz")[0] == 200)  # noqa: B023
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        if process.poll() is None or "can listen" not in log.read_text():
+            break
+    return process, port
 
 
 def fetch(port: int, path: str, accept: str = "") -> tuple[int, str]:
@@ -121,7 +134,8 @@ def test_a_worker_counts_what_it_makes(binding: Binding, tmp_path: Path, process
 
         def counted() -> bool:
             found = metrics(port)
-            return found.get(made % "Backup") == 8 and found.get("data_platform_workers") == int(processes)
+            all_made = all(found.get(made % table) == 8 for table in ("Ingest", "Backup"))
+            return all_made and found.get("data_platform_workers") == int(processes)
 
         wait_until(counted)
         outbox.append(read(item("/b.csv")))  # nobody delivers it
@@ -175,7 +189,8 @@ def test_failures_and_what_waits_are_told(binding: Binding, tmp_path: Path) -> N
         assert found["data_platform_jobs{state=stuck,table=Ingest}"] == 1
         assert found[waiting] == 0
         assert status(binding, settings())["needs_person"] == 1
-        assert ask(MonitorSettings(port=port)) == {"ready": True, "database": "ok", "work": "ok"}
+        well = {"ready": True, "database": "ok", "work": "ok"}
+        wait_until(lambda: ask(MonitorSettings(port=port)) == well)
 
 
 def test_a_service_is_not_ready_while_the_database_is_down(binding: Binding, tmp_path: Path) -> None:
@@ -191,7 +206,7 @@ def test_a_service_is_not_ready_while_the_database_is_down(binding: Binding, tmp
             wait_until(lambda: fetch(port, "/readyz")[0] == 503)
             told = json.loads(fetch(port, "/readyz")[1])
             assert not told["ready"]
-            assert "database" in told["database"].lower()
+            assert told["database"] != "ok"
             assert told["store"] == "ok"
             assert fetch(port, "/healthz") == (200, "ok\n")
             assert ask(MonitorSettings(), url, live=True) == {"ready": True, "service": "ok"}

@@ -111,7 +111,8 @@ def test_beside_a_scheduler_a_worker_only_makes_what_is_queued(binding: Binding,
             assert process.poll() is None, log.read_text()
         # It has looked at the queues between the two, and filled none.
         assert not Ingest() & left
-        assert not Ingest.jobs
+        wait_until(lambda: not Ingest.jobs)
+        assert not Ingest() & left
         assert living(binding) == (1, 1)
         lease.give()
         wait_until(lambda: len(Ingest()) == 3)  # nobody keeps the queues any more, so it does
