@@ -19,11 +19,12 @@ random() { # file, bytes
     [ -e "$1" ] || { openssl rand -hex "$2" | tr -d '\n' >"$1.new" && mv "$1.new" "$1"; }
 }
 
-for login in root owner reader worker dashboard steward; do
+for login in root owner reader worker dashboard steward answers; do
     random "database_${login}_password" 24
 done
 random object_store_access_key 10
 random object_store_secret_key 20
+random questions_key 32
 if [ ! -e object_store.json ]; then
     identity='{"name": "data-platform", "actions": ["Admin", "Read", "Write", "List", "Tagging"], "credentials": %s}'
     keys=$(printf '[{"accessKey": "%s", "secretKey": "%s"}]' \

@@ -23,7 +23,7 @@ from servers.processes import S3Server
 
 pytestmark = pytest.mark.timeout(3000)  # on a very busy machine
 CONTENT = b"well,signal\nA1,0.1\n"
-LOGINS = ("reader", "worker", "dashboard", "steward")
+LOGINS = ("reader", "worker", "dashboard", "steward", "answers")
 
 
 @pytest.fixture(scope="module")

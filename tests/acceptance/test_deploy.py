@@ -31,6 +31,7 @@ def test_deploying_prints_the_grants_and_may_be_repeated(mysql: MySQLServer, hom
         inbox = ", ".join(f"{site.prefix}_sharing.{table}" for table in ("access", "access_batch", "access_run"))
         assert f"  reader: INSERT on {inbox}\n" in text
         assert "  dashboard: SELECT on all " in text
-        assert "dashboard: INSERT" not in text
+        assert "dashboard: UPDATE" not in text
+        assert "dashboard: DELETE" not in text
         grants = json.loads(deploy(site, "--json"))["grants"]
         assert {grant["role"] for grant in grants} == {"reader", "worker", "dashboard", "steward", "answers"}
