@@ -24,7 +24,7 @@ def deploy(roles: bool, as_json: bool) -> None:
     """Create what is missing of schemas, tables and roles in the configured database.
 
     Running it again changes nothing. It prints the grants that it made to the roles reader,
-    worker, dashboard and steward; an administrator gives them to logins. The embedded
+    worker, dashboard, steward and answers; an administrator gives them to logins. The embedded
     database deploys itself and has no roles; a server is deployed by an account that owns the
     schemas, once per release.
 
