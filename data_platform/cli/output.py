@@ -42,4 +42,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of `print_table`."""
     lines = [list(header), *([*row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return ["  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return [
+        "  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]
