@@ -157,8 +157,8 @@ def test_the_dashboard_answers_and_stops_when_told(stack: Stack) -> None:
     assert not stack.is_well("dashboard")  # it does not run
     with stack.running("dashboard") as dashboard:
         until(partial(stack.is_well, "dashboard"), stack, dashboard=dashboard)
-        address = next(line.split()[1] for line in stack.said("dashboard").splitlines() if "http://" in line)
-        assert "<title>" in urlopen(address.replace("0.0.0.0", "127.0.0.1"), timeout=PATIENCE).read().decode()
+        address = f"http://127.0.0.1:{stack.taken['dashboard', '8501']}"
+        assert "<title>" in urlopen(address, timeout=PATIENCE).read().decode()
         dashboard.terminate()
         assert dashboard.wait(PATIENCE) == 0, stack.said("dashboard")
 
