@@ -43,9 +43,19 @@ def dismiss(login: str, day: date) -> None:
 
 
 def deliver(
-    binding: Binding, reads: Iterable[Read], *, batch: str, script: str = "", repository: str = "", data: str = "x"
+    binding: Binding,
+    reads: Iterable[Read],
+    *,
+    batch: str,
+    script: str = "",
+    repository: str = "",
+    data: str = "x",
+    alike: bool = False,
 ) -> str:
-    """Deliver reads of one run, by the first reader, and ingest them; return the id of the run."""
+    """Deliver reads of one run, by the first reader, and ingest them; return the id of the run.
+
+    Each file has a content of its own, which changes with `data`; or, if `alike`, all have the same.
+    """
     rows = list(reads)
     run = identity("run", batch)
     with binding.transaction():
@@ -58,7 +68,12 @@ def deliver(
             }
         )
         AccessRun.insert1(_run(batch, run, rows[0], script, repository))
-        Access.insert([_access(batch, run, number, *read, data) for number, read in enumerate(rows)])
+        Access.insert(
+            [
+                _access(batch, run, number, *read, data if alike else f"{read[1]} {data}")
+                for number, read in enumerate(rows)
+            ]
+        )
     Ingest.populate()
     return run
 
@@ -81,7 +96,7 @@ def _run(batch: str, run: str, first: Read, script: str, repository: str) -> dic
 def _access(
     batch: str, run: str, number: int, reader: str, path: str, owner: str, day: int, data: str
 ) -> dict[str, Any]:
-    content = (identity("bytes", path, data) * 2)[:64]
+    content = (identity("bytes", data) * 2)[:64]
     return {
         "event_id": identity("event", batch, str(number)),
         "batch_id": identity("batch", batch),
