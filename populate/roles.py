@@ -3,9 +3,9 @@
 ============ ===========================================================================
 reader       adds to the inbox of accesses, and sees and changes nothing, not even its own
 worker       reads all; adds results and accesses; keeps the queues; deletes nothing
-dashboard    reads all; adds what people tell through it
+dashboard    reads all, and writes nothing
 steward      reads all; keeps people, departments and accounts; has backups tried again
-answers      adds answers to questions about duplicates, and sees and changes nothing
+answers      adds what people tell: answers, asks, choices; sees and changes nothing
 ============ ===========================================================================
 
 They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
@@ -46,8 +46,9 @@ INGESTED = (
 )
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
 REQUESTED = (BackupBatch, BackupMember, Snapshot, SnapshotBatch, SiloParameter)
-# What people tell through the dashboard, which acts for them.
+# What people tell.
 TOLD = (
+    conversation.Answer,
     *(asking.Ask, asking.AskOutcome, asking.PersonAskChoice),
     *(survey.HoursSaved, survey.ReportSubscription, survey.ReportSubscriptionEnded),
 )
@@ -147,9 +148,9 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
     return {
         "reader": _each(INBOX, "INSERT"),
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
-        "dashboard": _each(TOLD, "INSERT"),
+        "dashboard": {},
         "steward": {**_each(PEOPLE, "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED), "INSERT")},
-        "answers": _each((conversation.Answer,), "INSERT"),
+        "answers": _each(TOLD, "INSERT"),
     }
 
 
