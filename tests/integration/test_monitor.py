@@ -121,7 +121,7 @@ def documented() -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize(("backend", "processes"), [("postgresql", "2"), ("mysql", "1")])
 def test_a_worker_counts_what_it_makes(binding: Binding, tmp_path: Path, processes: str) -> None:
     outbox = Outbox(load().outbox_folder, load().outbox.model_copy(update={"ship": False}), run_record)
     for number in range(8):
