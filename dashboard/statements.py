@@ -56,13 +56,6 @@ owned AS (
     JOIN $Account a ON a.account_id = o.account_id
     JOIN $Person p ON p.person_id = a.person_id
 )"""
-WORKED = """
-worked AS (
-    SELECT person_id, department,
-           ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY member_since DESC) AS place
-    FROM $Membership
-)"""
-
 # Which version of a file was read last.
 MET = """
 met AS (
@@ -121,7 +114,6 @@ FRAGMENTS = {
     "found": FOUND,
     "named": NAMED,
     "owned": OWNED,
-    "worked": WORKED,
     "met": MET,
     "held": HELD,
     "kept": KEPT,
@@ -259,16 +251,17 @@ STATEMENTS = {
         ORDER BY first_read DESC
     """,
     "readers": """
-        WITH $worked
-        SELECT p.full_name AS reader, COALESCE(w.department, '') AS department, COUNT(*) AS read_count,
+        SELECT p.full_name AS reader,
+               COALESCE((SELECT m.department FROM $Membership m WHERE m.person_id = p.person_id
+                         ORDER BY m.member_since DESC LIMIT 1), '') AS department,
+               COUNT(*) AS read_count,
                MIN(a.accessed_at) AS first_read, MAX(a.accessed_at) AS last_read, MAX(e.entry_point) AS entry_point
         FROM $Access a
         JOIN $Account c ON c.account_id = a.account_id
         JOIN $Person p ON p.person_id = c.person_id
-        LEFT JOIN worked w ON w.person_id = p.person_id AND w.place = 1
         LEFT JOIN $Execution e ON e.execution_id = a.execution_id
         WHERE a.outcome = 'ok' AND a.file_id IN %(ids)s
-        GROUP BY p.person_id, p.full_name, w.department
+        GROUP BY p.person_id, p.full_name
         ORDER BY last_read DESC, p.full_name
     """,
     "holders": """
