@@ -14,12 +14,12 @@ from schemas.embedded import EmbeddedServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from servers.ceph import Ceph, ceph_server, missing_programs
+from servers.ceph import ceph_server, missing_programs
 from servers.moto import moto_server
 from servers.mysql import mysql_server
 from servers.processes import S3Server
 
-__all__ = ["Ceph", "S3Server", "deployed", "s3_server"]
+__all__ = ["S3Server", "deployed", "s3_server"]
 
 MYSQL_MEMORY = 2 * 1024**3  # bytes, as a machine has that is bought for it; the tests' server has next to none
 
