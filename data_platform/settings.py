@@ -135,6 +135,9 @@ class MailSettings(_Section):
         (), description="mail goes to addresses of these only, and logins that are such addresses need no other"
     )
     timeout_seconds: float = Field(30.0, gt=0, description="per step of the conversation with the server")
+    automatic: bool = Field(
+        False, description="the scheduler asks about duplicates and sends the report; else `ask` and `report` do"
+    )
 
 
 class QuestionSettings(_Section):

@@ -22,6 +22,7 @@ from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.jobs import queues
 from populate.lease import Lease, scheduler_lease
+from populate.mailing import mail_due
 from populate.pipeline import bind_all
 from populate.retries import retry_due
 from populate.service import monitored
@@ -33,6 +34,7 @@ LOOK_SECONDS = 1.0  # between two rounds
 CLEAN_SECONDS = 1.0  # between two rounds of the janitor
 RETRY_SECONDS = 20.0  # between two looks for versions to try again
 SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
+MAIL_SECONDS = 3600.0  # between two looks for mail that is due
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
 IDLE_SECONDS = 60  # after which a server takes a scheduler for gone that says nothing
 STALE_SECONDS = 120.0  # without a round before a scheduler is not ready
@@ -46,7 +48,7 @@ class Keeper:
     Parameters
     ----------
     snapshots
-        Whether it takes them.
+        Whether it takes them, and sends mail if the settings say so.
     """
 
     def __init__(self, binding: Binding, snapshots: bool) -> None:
@@ -56,6 +58,11 @@ class Keeper:
             _Chore(lambda: retry_due(binding), RETRY_SECONDS),
             _Chore(self.clean, CLEAN_SECONDS),
             *([_Chore(self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
+            *(
+                [_Chore(lambda: mail_due(binding), MAIL_SECONDS)]
+                if snapshots and binding.settings.mail.automatic
+                else []
+            ),
             *(_Chore(queue.refresh, 0.0) for queue in self._queues),
         ]
 
