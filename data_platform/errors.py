@@ -31,6 +31,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── BlobDamaged (ValueError)           the store's bytes do not match their hash
     │   ├── StoreFull (OSError)                no space left
     │   └── StoreUnavailable (ConnectionError) the store does not answer
+    ├── SnapshotRefused (ValueError)           of that day no snapshot can be taken    P
     ├── ReportUnavailable (LookupError)        there is nothing to report, or no place for it
     ├── DemoFailed (RuntimeError)              a script of the demo failed
     ├── MailError                              a mail was not sent
@@ -161,6 +162,10 @@ class StoreFull(StoreError, OSError):
 
 class StoreUnavailable(StoreError, ConnectionError):
     """The content store does not answer, or refuses these credentials."""
+
+
+class SnapshotRefused(Permanent, DataPlatformError, ValueError):
+    """A snapshot of that day cannot be taken."""
 
 
 class ReportUnavailable(DataPlatformError, LookupError):

@@ -347,6 +347,8 @@ def snapshot(day: date | None = None) -> int:
 
     Raises
     ------
+    SnapshotRefused
+        If the day has not begun.
     DatabaseUnavailable
         If no connection can be had.
     """

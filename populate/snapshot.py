@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from data_platform.errors import SnapshotRefused
 from populate.ingest import Ingest
 from schemas.binding import Binding
 from schemas.engine import dj
@@ -43,7 +44,7 @@ class SnapshotBatch(dj.Manual):
     """
 
 
-def take_snapshot(binding: Binding, day: date | None = None) -> int:
+def take_snapshot(binding: Binding, day: date | None = None, *, now: datetime | None = None) -> int:
     """Take a snapshot of everything that is ingested and return its number.
 
     Parameters
@@ -53,20 +54,33 @@ def take_snapshot(binding: Binding, day: date | None = None) -> int:
     day
         Last day that figures look at, UTC; today unless given. A past day back-fills: its
         figures leave out what was accessed later.
+    now
+        UTC, naive; the time of the machine unless given.
+
+    Raises
+    ------
+    SnapshotRefused
+        If the day has not begun: its figures would stand for a day that nobody knows yet.
     """
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    day = day or now.date()
+    if day > now.date():
+        raise SnapshotRefused(
+            f"{day} has not begun yet (UTC): nothing is known of it. Take the snapshot of a day up to {now.date()}."
+        )
     for _ in range(_TRIES):
         try:
             with binding.transaction():
-                return _take(binding, day or datetime.now(UTC).date())
+                return _take(binding, day, now)
         except dj.errors.DuplicateError:  # another process took one at the same moment
             continue
     raise RuntimeError("Other processes take snapshots all the time. Retry.")
 
 
-def _take(binding: Binding, day: date) -> int:
+def _take(binding: Binding, day: date, now: datetime) -> int:
     latest = binding.connection.query(f"SELECT MAX(snapshot_no) FROM {Snapshot().full_table_name}").fetchone()[0]  # noqa: S608
     number = (latest or 0) + 1
-    Snapshot.insert1({"snapshot_no": number, "snapshot_day": day, "taken_at": datetime.now(UTC).replace(tzinfo=None)})
+    Snapshot.insert1({"snapshot_no": number, "snapshot_day": day, "taken_at": now})
     new = (Ingest.proj() - SnapshotBatch.proj()).keys()
     SnapshotBatch.insert(
         ({**key, "snapshot_no": number} for key in sorted(new, key=lambda key: key["batch_id"])), chunk_size=5000
@@ -74,21 +88,30 @@ def _take(binding: Binding, day: date) -> int:
     return number
 
 
-def take_daily(binding: Binding) -> list[int]:
+def take_daily(binding: Binding, now: datetime | None = None) -> list[int]:
     """Take the snapshots that are missing of past days, oldest first; return their numbers.
 
     There is to be one of every day that is over, from the first delivery on, but not further
     back than `BACK_FILL_DAYS`: each is to be computed, and a person can have older ones taken.
+
+    Parameters
+    ----------
+    now
+        UTC, naive; the time of the machine unless given.
     """
-    return [take_snapshot(binding, day) for day in missing_days(binding, datetime.now(UTC).date())]
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    return [take_snapshot(binding, day, now=now) for day in missing_days(binding, now.date())]
 
 
 def missing_days(binding: Binding, today: date) -> list[date]:
-    """Return the days before `today` (UTC) that a snapshot is to be taken of, oldest first."""
+    """Return the days before `today` (UTC) that a snapshot is to be taken of, oldest first.
+
+    One that was taken before its day was over does not count: it knows a part of the day.
+    """
     first = binding.connection.query(f"SELECT MIN(delivered_at) FROM {AccessBatch().full_table_name}").fetchone()[0]  # noqa: S608
     if first is None:
         return []
     start = max(first.date(), today - timedelta(days=BACK_FILL_DAYS))
-    taken = set(Snapshot().to_arrays("snapshot_day").tolist())
+    whole = {row["snapshot_day"] for row in Snapshot().to_dicts() if row["taken_at"].date() > row["snapshot_day"]}
     days = (start + timedelta(days=number) for number in range((today - start).days))
-    return [day for day in days if day not in taken]
+    return [day for day in days if day not in whole]

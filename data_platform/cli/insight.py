@@ -15,7 +15,9 @@ from data_platform.cli.output import json_option, print_json, print_table
 def snapshot(day: datetime | None, as_json: bool) -> None:
     """Fix what is known now and tell from it how far departments share with each other.
 
-    Departments of fewer than five people are not shown, nor what would give them away.
+    Departments of fewer than five people are not shown, nor what would give them away. A day that
+    has not begun is refused; one of today knows a part of the day only, and does not count as the
+    day's own, which is taken by itself once the day is over.
 
     \b
     Example:

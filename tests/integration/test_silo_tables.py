@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from data_platform.errors import SnapshotRefused
 from populate.ingest import Ingest
 from populate.insight.graph import ego_graph, silo_graph
 from populate.insight.publish import latest_snapshot, published
@@ -187,19 +188,40 @@ def test_a_move_makes_new_ties_and_a_leaver_is_counted_apart(binding: Binding) -
 
 
 def test_one_snapshot_a_day_by_itself_and_those_that_were_missed(binding: Binding) -> None:
-    assert take_daily(binding) == []  # nothing was ever delivered
+    now = datetime(2026, 6, 10, 12)
+    assert take_daily(binding, now) == []  # nothing was ever delivered
     deliver(binding, office())
-    today = datetime.now(UTC).date()
     first = f"UPDATE {AccessBatch().full_table_name} SET delivered_at = %s"
-    binding.connection.query(first, (today,))
-    assert missing_days(binding, today) == []  # the day is not over
-    binding.connection.query(first, (today - timedelta(days=3),))
-    take_snapshot(binding, today - timedelta(days=2))
-    numbers = take_daily(binding)
+    binding.connection.query(first, (now,))
+    assert missing_days(binding, now.date()) == []  # the day is not over
+    binding.connection.query(first, (now - timedelta(days=3),))
+    take_snapshot(binding, date(2026, 6, 8), now=now)
+    numbers = take_daily(binding, now)
     days = {row["snapshot_no"]: row["snapshot_day"] for row in Snapshot.to_dicts()}
-    assert [(today - days[number]).days for number in numbers] == [3, 1]
-    assert take_daily(binding) == []
-    assert len(missing_days(binding, today + timedelta(days=400))) == BACK_FILL_DAYS
+    assert [days[number] for number in numbers] == [date(2026, 6, 7), date(2026, 6, 9)]
+    assert take_daily(binding, now) == []
+    assert len(missing_days(binding, now.date() + timedelta(days=400))) == BACK_FILL_DAYS
+
+
+def test_a_snapshot_of_a_part_of_a_day_is_not_the_day_s(binding: Binding) -> None:
+    deliver(binding, office())
+    noon = datetime(2026, 6, 10, 12)
+    binding.connection.query(f"UPDATE {AccessBatch().full_table_name} SET delivered_at = %s", (noon,))
+    partial = take_snapshot(binding, now=noon)
+    assert take_daily(binding, noon) == []
+    midnight = datetime(2026, 6, 11)
+    (whole,) = take_daily(binding, midnight)
+    taken = [(row["snapshot_no"], row["snapshot_day"], row["taken_at"]) for row in Snapshot.to_dicts()]
+    assert sorted(taken) == [(partial, noon.date(), noon), (whole, noon.date(), midnight)]
+    assert take_daily(binding, midnight) == []
+
+
+def test_a_day_that_has_not_begun_has_no_snapshot(binding: Binding) -> None:
+    now = datetime(2026, 6, 10, 23, 59)
+    with pytest.raises(SnapshotRefused, match=r"2026-06-11 has not begun .* up to 2026-06-10\."):
+        take_snapshot(binding, date(2026, 6, 11), now=now)
+    assert len(Snapshot()) == 0
+    assert take_snapshot(binding, date(2026, 6, 10), now=now) == 1
 
 
 def test_a_person_with_everybody_around(binding: Binding) -> None:
