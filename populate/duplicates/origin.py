@@ -32,7 +32,7 @@ class Holder(NamedTuple):
 
     file_id: str
     person: str  # whose file it is; empty = unknown
-    first_seen: datetime | None
+    first_seen: datetime | None  # with this content, under whatever revision
     modified: datetime | None
 
 
@@ -64,8 +64,8 @@ def judge(holders: Sequence[Holder], readings: Iterable[Reading] = ()) -> dict[s
     parents = _parents(holders, readings)
     children = Counter(parent for found in parents.values() for parent in found)
     dated = all(holder.modified is not None for holder in holders)
-    # The first one met is nobody's copy, so there always is one.
-    possible = [holder for holder in holders if not parents[holder.file_id]]
+    # The first one met is nobody's copy. Rows that came in between two queries may say that each is another's.
+    possible = [holder for holder in holders if not parents[holder.file_id]] or holders
     origin = min(possible, key=lambda holder: (-children[holder.file_id], *_age(holder, dated)))
     others = [holder for holder in holders if holder is not origin]
     verdicts = {other.file_id: Verdict(False, _grade(origin, other, parents, dated)) for other in others}

@@ -59,9 +59,13 @@ SURVEYED = {
     JOIN $Version v ON v.file_id = x.file_id AND v.revision = x.seen_revision""",
     SNAPSHOT: "",
 }
+# A day without a time: one that an access explains counts with that access's time, another as after all reads.
 TOLD = {
     NOW: """AND NOT EXISTS (SELECT 1 FROM $FileGone t
-        WHERE t.file_id = k.file_id AND (k.last_met IS NULL OR t.gone_on > CAST(k.last_met AS DATE)))""",
+        WHERE t.file_id = k.file_id AND (
+            k.last_met IS NULL OR t.gone_on > CAST(k.last_met AS DATE)
+            OR (t.gone_on = CAST(k.last_met AS DATE)
+                AND (g.gone_at IS NULL OR CAST(g.gone_at AS DATE) < t.gone_on))))""",
     SNAPSHOT: "",
 }
 
@@ -82,7 +86,8 @@ EVERY = """
 involved AS (
     SELECT x.file_id FROM $File x WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = x.file_id)
 )"""
-# When each version of them was met first and last. A version that nothing tells of comes last.
+# When each version of them was met last, and the file first with that content: a new revision may be
+# the same bytes. A version that nothing tells of comes last.
 KNOWN = """
 met AS (
     SELECT a.file_id, a.version_id, MIN(a.accessed_at) AS first_met, MAX(a.accessed_at) AS last_met
@@ -101,7 +106,8 @@ gone AS (
     GROUP BY a.file_id
 ),
 known AS (
-    SELECT v.file_id, v.version_id, v.sha256, v.revision, s.first_seen,
+    SELECT v.file_id, v.version_id, v.sha256, v.revision,
+           MIN(s.first_seen) OVER (PARTITION BY v.file_id, v.sha256) AS first_seen,
            MAX(s.last_seen) OVER (PARTITION BY v.file_id) AS last_met,
            ROW_NUMBER() OVER (
                PARTITION BY v.file_id

@@ -97,6 +97,44 @@ def test_only_present_versions_of_files_that_are_there_count(binding: Binding) -
     assert sets(binding) == [ids(A, B, COPY, back)]
 
 
+def test_new_revisions_of_the_same_bytes_are_no_new_contents(binding: Binding) -> None:
+    catalogue(
+        binding,
+        read(A, "brendan", PLATE),
+        read(COPY, "amy", PLATE, day=1),
+        read(A, "amy", PLATE, day=2),
+        read(COPY, "brendan", PLATE, day=2),
+        read(A, "brendan", PLATE, day=3, revision="r2"),
+        read(COPY, "amy", PLATE, day=3, revision="r2"),
+    )
+    found = exact_duplicates(binding)
+    assert [(copy.path, copy.is_origin, copy.evidence) for copy in found] == [
+        (A.path, True, "seen"),
+        (COPY.path, False, "seen"),
+    ]
+    assert [copy.first_seen for copy in found] == [MORNING, MORNING + timedelta(days=1)]
+    take_snapshot(binding, (MORNING + timedelta(days=5)).date())
+    DuplicateSet.populate()
+    kept = DuplicateSet.Copy.to_dicts(order_by="first_seen")
+    assert [(copy["first_seen"], bool(copy["is_origin"])) for copy in kept] == [
+        (copy.first_seen, copy.is_origin) for copy in found
+    ]
+
+
+def test_a_file_that_is_told_to_be_gone_on_the_day_of_its_last_read_is_gone(binding: Binding) -> None:
+    told, back = item("/told.csv"), item("/back.csv")
+    later = (MORNING + timedelta(hours=1)).isoformat()
+    catalogue(
+        binding,
+        *(read(one, data=PLATE) for one in (A, COPY, told)),
+        read(back, error=FileNotFoundError("gone")) | {"outcome": "SourceNotFound"},
+        read(back, data=PLATE) | {"accessed_at": later},
+    )
+    assert sets(binding) == [ids(A, COPY, told, back)]
+    FileGone.insert1({"file_id": file_id("file/lab", "/told.csv"), "gone_on": MORNING.date()})
+    assert sets(binding) == [ids(A, COPY, back)]
+
+
 def test_empty_files_and_file_sets_are_no_duplicates(binding: Binding) -> None:
     whole, other = item("/data"), item("/copy of data")
     manifest = b"x" * 64

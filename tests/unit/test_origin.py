@@ -53,6 +53,12 @@ def test_an_origin_is_as_sure_as_its_least_sure_copy_unless_it_was_read() -> Non
     assert judge([holder("a1", None), holder("b1", 4)])["b1"] == Verdict(True, "none")
 
 
+def test_there_is_an_origin_even_if_each_seems_to_be_made_from_another() -> None:
+    holders = [holder("b1", 5), holder("a1", 4)]
+    found = judge(holders, [reading("a", "b1", 1), reading("b", "a1", 2)])
+    assert found == {"a1": Verdict(True, "read"), "b1": Verdict(False, "read")}
+
+
 def test_a_chain_of_copies_leads_to_its_beginning() -> None:
     holders = [holder("a1", 0), holder("b1", 10), holder("c1", 20)]
     found = judge(holders, [reading("b", "a1", 1), reading("c", "b1", 12)])
