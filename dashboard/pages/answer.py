@@ -9,7 +9,7 @@ from data_platform.errors import AnswerRefused, DataPlatformError
 from data_platform.redact import redact_text
 from data_platform.settings import settings
 from populate.conversation.answering import answer, question_of
-from populate.conversation.wording import CHOICES, Told, human
+from populate.conversation.wording import CHOICES, Told, copyable, human
 
 
 def show() -> None:
@@ -40,7 +40,7 @@ def _viewer() -> str:
 def _tell(question: Told) -> None:
     with st.container(border=True):
         st.text(f"{question.person}, this is yours ({human(question.saving)}):")
-        st.text("\n".join(question.mine))
+        st.text(copyable("\n".join(question.mine)))
         st.text("The same bytes are also with" if question.others else "No other file is known to hold the same bytes.")
         if question.others:
             st.text("\n".join(question.others))

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from data_platform.errors import AnswerRefused, DatabaseError, LinkRefused
 from data_platform.settings import Settings
 from populate.conversation.links import link_of, signing_key
+from populate.conversation.people import unnamed
 from populate.conversation.statements import ask
 from populate.conversation.wording import Told, told
 from populate.duplicates.live import exact_duplicates
@@ -71,7 +72,9 @@ def question_of(
     paths = [path or name for name, path in (names.get(file, ("", file)) for file in files)]
     copies = exact_duplicates(binding, person_id=found.person_id)
     others = [copy for copy in copies if copy.sha256 == found.sha256 and copy.owner.person_id != found.person_id]
-    return told(found.person, found.size, paths, others, found.answer)
+    owners = {copy.owner.person_id for copy in others}
+    hidden = unnamed(binding, owners, now or datetime.now(UTC).replace(tzinfo=None))
+    return told(found.person, found.size, paths, others, found.answer, unnamed=hidden)
 
 
 def answer(

@@ -9,7 +9,7 @@ a time; should two, the key of the row lets only one of them send.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from data_platform.errors import MailRefused, MailUnavailable
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.conversation.links import Link, address_of, signing_key, token_of
-from populate.conversation.people import addresses, silent
+from populate.conversation.people import addresses, silent, unnamed
 from populate.conversation.plan import (
     REFUSED,
     REFUSED_FOR_GOOD,
@@ -122,7 +122,8 @@ def ask_due(
     if dry_run:
         planned = planned_mails(binding, settings, now)
         due = planned.due[:limit]
-        mails = [_asked(one, _question_of(one), "planned") for one in due]
+        hidden = _unnamed(binding, due, now)
+        mails = [_asked(one, _question_of(one, hidden), "planned") for one in due]
         return Round(mails, dict(planned.left_out), _unknown(binding))
     with _alone(binding) as alone:
         if not alone:
@@ -169,10 +170,11 @@ def _unknown(binding: Binding) -> int:
 
 
 def _send(binding: Binding, settings: Settings, due: Sequence[Due], done: Round, now: datetime) -> None:
-    compose = _Composer(binding, settings, due, now)
+    hidden = _unnamed(binding, due, now)
+    compose = _Composer(binding, settings, due, now, hidden)
     with mailer(settings.mail) as server:
         for one in due:
-            question = _question_of(one)
+            question = _question_of(one, hidden)
             made = compose.mail(one, question)  # before its row: what cannot be written is not "unknown"
             if not _begin(binding, one, now):
                 continue  # somebody else sends it
@@ -182,22 +184,30 @@ def _send(binding: Binding, settings: Settings, due: Sequence[Due], done: Round,
                 return
 
 
-def _question_of(due: Due) -> Told:
+def _unnamed(binding: Binding, due: Sequence[Due], now: datetime) -> frozenset[str]:
+    """Return the owners of others' copies whom nobody may be told the names of."""
+    return unnamed(binding, {copy.owner.person_id for one in due for copy in one.candidate.others}, now)
+
+
+def _question_of(due: Due, hidden: Collection[str]) -> Told:
     candidate = due.candidate
     paths = [copy.path or copy.name for copy in candidate.copies]
     others = [copy for copy in candidate.others if copy.owner.person_id != candidate.person_id]
-    return told(candidate.full_name, candidate.size, paths, others)
+    return told(candidate.full_name, candidate.size, paths, others, unnamed=hidden)
 
 
 class _Composer:
     """Writes mails, each with its own link."""
 
-    def __init__(self, binding: Binding, settings: Settings, due: Sequence[Due], now: datetime) -> None:
+    def __init__(
+        self, binding: Binding, settings: Settings, due: Sequence[Due], now: datetime, hidden: Collection[str]
+    ) -> None:
         self._settings = settings
         self._key = signing_key(settings)
         self._until = (now + timedelta(days=settings.questions.link_days)).replace(microsecond=0)
         owners = {_owner_of_origin(one) for one in due} if settings.questions.teams else set()
-        self._chats = addresses(binding, owners, settings.mail, now.date())
+        left_alone = {*hidden, *silent(binding, owners, now.date())}  # who has left, too
+        self._chats = addresses(binding, owners - left_alone, settings.mail, now.date())
 
     def mail(self, due: Due, question: Told) -> EmailMessage:
         person, settings = due.candidate.person_id, self._settings

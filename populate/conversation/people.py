@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
+from datetime import date, datetime
 
 from data_platform.settings import MailSettings
 from populate.conversation.statements import ask
@@ -37,3 +37,8 @@ def addresses(binding: Binding, people: Collection[str], settings: MailSettings,
     logins = ask(binding, "logins", people=people) if settings.domains else []
     told = ask(binding, "told_addresses", people=people, today=today)
     return {person: address for person, address in (*logins, *told) if is_permitted(address, settings)}
+
+
+def unnamed(binding: Binding, people: Collection[str], now: datetime) -> frozenset[str]:
+    """Return those of the people who are not to be named to colleagues (``findable closed``), as of `now`, UTC."""
+    return frozenset(person for (person,) in ask(binding, "unnamed", people=people, now=now))

@@ -19,6 +19,7 @@ from populate.conversation.questions import (
     QuestionMailRefused,
     QuestionMailSent,
 )
+from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileName, SourceSystem
 from schemas.conversation import Answer, MailAddress
@@ -26,8 +27,9 @@ from schemas.people import Account, Departure, Membership, Person
 from schemas.sharing import Access
 
 TABLES = (
-    *(Access, Account, Answer, Blob, Departure, File, FileName, MailAddress, Membership, Person, Question),
-    *(QuestionCopy, QuestionCopyGone, QuestionMail, QuestionMailRefused, QuestionMailSent, SourceSystem),
+    *(Access, Account, Answer, Blob, CompanyAskChoice, Departure, File, FileName, MailAddress, Membership),
+    *(Person, PersonAskChoice, Question, QuestionCopy, QuestionCopyGone, QuestionMail, QuestionMailRefused),
+    *(QuestionMailSent, SourceSystem),
 )
 Value = str | int | date | datetime | Collection[str]
 
@@ -46,6 +48,17 @@ STATEMENTS = {
         WITH $LATEST
         SELECT DISTINCT q.person_id FROM latest l JOIN $Question q ON q.question_id = l.question_id
         WHERE l.place = 1 AND l.answer = 'never' AND q.person_id IN %(people)s
+    """,
+    # Who chose not to be named to colleagues, or has not chosen where the company's rule says so.
+    "unnamed": """
+        SELECT p.person_id
+        FROM $Person p
+        LEFT JOIN (SELECT person_id, ask_choice,
+                          ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY chosen_at DESC) AS place
+                   FROM $PersonAskChoice WHERE chosen_at <= %(now)s) c ON c.person_id = p.person_id AND c.place = 1
+        WHERE p.person_id IN %(people)s
+          AND COALESCE(c.ask_choice, (SELECT ask_choice FROM $CompanyAskChoice WHERE company_chosen_at <= %(now)s
+                                      ORDER BY company_chosen_at DESC LIMIT 1), '') = 'closed'
     """,
     # The last row of each person is the one that counts.
     "told_addresses": """

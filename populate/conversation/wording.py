@@ -2,7 +2,8 @@
 
 Names of files and people come from outside and are shown as what they are: without control,
 direction and line characters, escaped in HTML, cut to a length, and such that no mail program
-makes a link of them. Of other people's copies owner and department are told, never the path.
+makes a link of them. Of other people's copies owner and department are told, never the path;
+of owners who are not findable the department alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +29,21 @@ CHOICES = {
     "never": "Do not ask me again",
 }
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_LIKE_A_LINK = re.compile(r"(?i)(?<=:)//|(?<=www)\.|(?<=mailto):")
+# Endings of files that are no top-level domain. After any other dot a mail program may see a host's
+# name, also one that is new in the world: so these are known, and not the domains.
+_ENDINGS = (
+    "accdb|arrow|avro|bam|bcf|bed|bmp|cdf|cif|cram|csv|czi|dat|db|dcm|doc|docm|docx|dta|"
+    "edf|fasta|fastq|fcs|feather|fid|gct|gff|gif|gtf|gz|hdf|htm|html|idat|ipynb|jpeg|jpg|"
+    "json|jsonl|lif|log|loom|lsm|mat|mdb|mtx|mzml|mzxml|nii|npy|npz|odp|ods|odt|orc|parquet|"
+    "pdb|pdf|pickle|pkl|png|ppt|pptx|raw|rda|rdata|rds|sam|sav|sdf|sqlite|svg|svs|tar|tgz|"
+    "tif|tiff|tsv|txt|vcf|vsi|wav|xls|xlsb|xlsm|xlsx|xml|xpt|xz|yaml|yml|zst"
+)
+_LIKE_A_LINK = re.compile(
+    rf"""(?ix) (?<=:)// | (?<=mailto):
+    | (?<=[\w-]) [.\u3002\uff0e\uff61] (?! (?:{_ENDINGS}) (?!\w) ) (?: (?=[^\W\d_]{{2,}}(?!\w)) | (?=xn--) )
+    | (?<=\d) \. (?=\d+\.\d+\.\d+(?!\d))"""
+)
+_JOINER = "\N{WORD JOINER}"  # not seen, and not broken at; `harmless` takes those away that come from outside
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -62,23 +77,45 @@ class Told:
         return self.size * len(self.mine)
 
 
-def told(person: str, size: int, paths: Sequence[str], others: Sequence[Any], answered: str = "") -> Told:
-    """Return a question to `person` about their files at `paths`; `others` are copies of other owners."""
-    return Told(harmless(person, SHORT), tuple(map(harmless, paths)), tuple(_owners(others)), size, answered)
+def told(
+    person: str,
+    size: int,
+    paths: Sequence[str],
+    others: Sequence[Any],
+    answered: str = "",
+    *,
+    unnamed: Collection[str],
+) -> Told:
+    """Return a question to `person` about their files at `paths`.
+
+    Parameters
+    ----------
+    size
+        Bytes of the content.
+    others
+        Copies of other owners (`populate.duplicates.live.Copy`).
+    answered
+        What they answered last, or empty.
+    unnamed
+        Owners who are not to be named: of them only the department is told.
+    """
+    return Told(harmless(person, SHORT), tuple(map(harmless, paths)), tuple(_owners(others, unnamed)), size, answered)
 
 
-def _owners(others: Sequence[Any]) -> list[str]:
+def _owners(others: Sequence[Any], unnamed: Collection[str]) -> list[str]:
     """Return a line for each owner, so that no file of theirs is named."""
-    origin = [_who(copy) for copy in others if copy.is_origin]
-    counts = Counter(_who(copy) for copy in others if not copy.is_origin)
+    origin = [_who(copy, unnamed) for copy in others if copy.is_origin]
+    counts = Counter(_who(copy, unnamed) for copy in others if not copy.is_origin)
     lines = [f"{who}: the original, as far as can be told" for who in origin]
     return lines + [f"{who}: {_number(number)}" for who, number in sorted(counts.items())]
 
 
-def _who(copy: Any) -> str:
+def _who(copy: Any, unnamed: Collection[str]) -> str:
     owner = copy.owner
     if not owner.person_id:
         return "somebody whom the source does not name"
+    if owner.person_id in unnamed:
+        return harmless(f"somebody in {owner.department}" if owner.department else "somebody", SHORT)
     return harmless(", ".join(filter(None, (owner.full_name, owner.department))), SHORT)
 
 
@@ -161,7 +198,12 @@ def harmless(text: str, longest: int = LONGEST) -> str:
     if len(line) > longest:
         half = (longest - 1) // 2
         line = f"{line[:half]}…{line[-half:]}"
-    return _LIKE_A_LINK.sub(lambda match: f"\N{WORD JOINER}{match[0]}", line)
+    return _LIKE_A_LINK.sub(lambda match: f"{_JOINER}{match[0]}", line)
+
+
+def copyable(line: str) -> str:
+    """Return a `harmless` line without what keeps mail programs from linking: for pages that link nothing."""
+    return line.replace(_JOINER, "")
 
 
 def human(count: float) -> str:

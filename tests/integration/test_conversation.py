@@ -39,6 +39,7 @@ from populate.conversation.questions import (
     QuestionMailSent,
     question_id,
 )
+from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
 from schemas.conversation import Answer
 from schemas.people import Departure
@@ -306,6 +307,49 @@ def test_teams_opens_a_chat_with_the_owner_of_the_original(binding: Binding, pos
     body = post.received[0][1].get_body(("plain",))
     assert body is not None
     assert "https://teams.microsoft.com/l/chat/0/0?users=brendan%40example.org&message=" in body.get_content()
+
+
+def chats(post: MailServer) -> set[str]:
+    """Return who is offered a chat with the owner of the original, by the mails so far."""
+    bodies = [(to, mail.get_body(("plain",))) for to, mail in post.received]
+    return {to for to, body in bodies if body is not None and "teams.microsoft.com" in body.get_content()}
+
+
+def test_nobody_is_pointed_to_who_has_left_or_does_not_want_it(binding: Binding, post: MailServer) -> None:
+    hire("brendan", "left", "closed", "amy", "colin", "dora")
+    for number, (owner, copyist) in enumerate((("brendan", "amy"), ("left", "colin"), ("closed", "dora"))):
+        copies(binding, owner, copyist, data=PLATES * (number + 2), name=f"{number}.csv")
+    Departure.insert1({"person_id": person_id("left"), "departed_on": NOW.date()})
+    for chosen_at, choice in ((NOW - 2 * DAY, "open"), (NOW - DAY, "closed"), (NOW + DAY, "open")):
+        PersonAskChoice.insert1({"person_id": person_id("closed"), "chosen_at": chosen_at, "ask_choice": choice})
+    settings = settings_of(post, teams=True)
+    ask_due(binding, settings, now=NOW)
+    assert sorted(recipients(post)) == [login("amy"), login("colin"), login("dora")]
+    assert chats(post) == {login("amy")}
+    mail = dict(post.received)[login("dora")]
+    for part in ("plain", "html"):
+        body = mail.get_body((part,))
+        assert body is not None
+        assert "somebody in Chemistry: the original" in body.get_content()
+        assert "closed" not in body.get_content().casefold()
+    shown = question_of(binding, settings, link_in(mail), now=NOW)
+    assert shown.others == ("somebody in Chemistry: the original, as far as can be told",)
+
+
+def test_nobody_is_named_where_the_company_says_so(binding: Binding, post: MailServer) -> None:
+    hire("brendan", "amy", "colin")
+    CompanyAskChoice.insert1({"company_chosen_at": NOW - 9 * DAY, "ask_choice": "open"})
+    CompanyAskChoice.insert1({"company_chosen_at": NOW - DAY, "ask_choice": "closed"})
+    PersonAskChoice.insert1({"person_id": person_id("colin"), "chosen_at": NOW - 2 * DAY, "ask_choice": "known"})
+    copies(binding, "brendan", "amy", "colin")
+    settings = settings_of(post, teams=True)
+    ask_due(binding, settings, now=NOW)
+    assert chats(post) == set()
+    shown = question_of(binding, settings, link_in(dict(post.received)[login("amy")]), now=NOW)
+    assert shown.others == (
+        "somebody in Chemistry: the original, as far as can be told",
+        "Colin, Chemistry: a copy",
+    )
 
 
 def test_no_secret_is_kept(binding: Binding, post: MailServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from email import message_from_bytes
 from email.policy import default
@@ -10,7 +11,17 @@ from html.parser import HTMLParser
 import pytest
 
 from data_platform.settings import MailSettings
-from populate.conversation.wording import CHOICES, harmless, html_text, human, plain_text, subject, teams_link, told
+from populate.conversation.wording import (
+    CHOICES,
+    copyable,
+    harmless,
+    html_text,
+    human,
+    plain_text,
+    subject,
+    teams_link,
+    told,
+)
 from populate.duplicates.live import Copy
 from populate.duplicates.rows import Owner
 from populate.mail import message
@@ -29,11 +40,17 @@ HOSTILE = (
     "https://evil.example/login",
     "WWW.evil.example",
     "mailto:eve@evil.example",
+    "evil.example",
+    "eve@evil.example",
+    "report of eve.evil.example/login.csv",
     "javascript:alert(1)",
     "{{7*7}} ${jndi:ldap://evil.example} %(name)s",
     "x" * 4000,
     "𝕄𝔸𝕋ℍ ünï ✓.csv",
 )
+
+
+JOINER = "\N{WORD JOINER}"
 
 
 class Tags(HTMLParser):
@@ -56,7 +73,7 @@ def copy(path: str, person: str, department: str = "Chemistry", *, origin: bool 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_name_is_only_shown(name: str) -> None:
-    question = told(name, 10, [f"/amy/{name}"], [copy("/secret", name, name, origin=True)])
+    question = told(name, 10, [f"/amy/{name}"], [copy("/secret", name, name, origin=True)], unnamed=())
     settings = MailSettings(sender="catalogue@example.org")
     mail = message(
         subject(question, 1),
@@ -74,17 +91,43 @@ def test_a_name_is_only_shown(name: str) -> None:
     assert seen.tags == {"html", "body", "p", "ul", "li", "a"}
     assert seen.links == [PAGE]
     assert [word for word in plain.split() if "://" in word] == [PAGE]
-    assert "www.evil" not in plain.lower()
+    assert ".evil" not in plain.lower().replace(f"{JOINER}.", "")
+    assert "evil.example" not in plain + html
     assert "mailto:" not in plain
     assert not set(plain) & set("\0\x07\u202e\u2028\u2029")
     assert "\nBcc" not in plain
     assert len(plain.splitlines()) < 40
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evil.com", "EVIL.CO", "see evil.zip", "eve@evil.com", "a.csv.evil.com", "evil.com.csv", "evil.com/x.csv",
+        "b\u00fccher.example", "evil.xn--p1ai", "evil\u3002com", "evil\uff0ecom", "10.20.30.40",
+        "/shares/evil.com/plates.csv", "evil.newtld-x", "Evil.com",
+    ],
+)  # fmt: skip
+def test_a_bare_name_of_a_host_is_no_link(text: str) -> None:
+    shown = harmless(text)
+    assert shown != text
+    assert copyable(shown) == shown.replace(JOINER, "") == text
+    assert copyable(harmless(f"a{JOINER}b")) != "ab"  # what comes from outside stays to be seen
+    assert not re.search(r"(?i)[^\s\u2060][.\u3002\uff0e](?:com?|zip|example|xn--\w+|newtld)\b", shown)
+    assert "10.20.30.40" not in shown
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/amy/plates.csv", "/amy/v1.2/reads.fastq.gz", "C:\\amy\\Trial 7.XLSX", "a.b", ".csv", "1.2.3", "..", "x.h5ad"],
+)
+def test_what_is_no_link_can_be_copied_as_it_is(path: str) -> None:
+    assert harmless(path) == path
+
+
 def test_of_others_owner_and_department_are_told_and_no_path() -> None:
     others = [copy("/brendan/plates.csv", "brendan", origin=True), copy("/cyd/1", "cyd", ""), copy("/cyd/2", "cyd", "")]
     others.append(copy("/nobody/3", ""))
-    question = told("Amy", 2_000_000, ["/amy/a.csv", "/amy/b.csv"], others)
+    question = told("Amy", 2_000_000, ["/amy/a.csv", "/amy/b.csv"], others, unnamed=())
     assert question.others == (
         "Brendan, Chemistry: the original, as far as can be told",
         "Cyd: 2 copies",
@@ -101,18 +144,31 @@ def test_of_others_owner_and_department_are_told_and_no_path() -> None:
     assert subject(question, 2).startswith("Reminder: ")
 
 
+def test_who_is_not_findable_is_told_by_department_alone() -> None:
+    others = [copy("/b/1", "brendan", origin=True), copy("/c/2", "cyd"), copy("/d/3", "dee"), copy("/e/4", "eve", "")]
+    question = told("Amy", 1, ["/amy/a.csv"], others, unnamed={"brendan", "dee", "eve"})
+    assert question.others == (
+        "somebody in Chemistry: the original, as far as can be told",
+        "Cyd, Chemistry: a copy",
+        "somebody: a copy",
+        "somebody in Chemistry: a copy",
+    )
+
+
 def test_many_copies_do_not_make_a_long_mail() -> None:
-    question = told("Amy", 1, [f"/amy/{n}" for n in range(1000)], [copy(f"/{n}", f"p{n}") for n in range(1000)])
+    question = told(
+        "Amy", 1, [f"/amy/{n}" for n in range(1000)], [copy(f"/{n}", f"p{n}") for n in range(1000)], unnamed=()
+    )
     assert "and 990 more" in plain_text(question, PAGE, UNTIL)
     assert len(plain_text(question, PAGE, UNTIL).splitlines()) < 60
 
 
 def test_a_chat_is_only_a_draft_and_names_no_path() -> None:
-    link = teams_link("brendan#ext#@example.org", told("Amy", 1, ["/amy/secret project/a&b.csv"], []))
+    link = teams_link("brendan#ext#@example.org", told("Amy", 1, ["/amy/secret project/a&b.csv"], [], unnamed=()))
     assert link.startswith("https://teams.microsoft.com/l/chat/0/0?users=brendan%23ext%23%40example.org&message=")
     assert "a%26b.csv" in link
     assert "secret" not in link
-    assert link in plain_text(told("Amy", 1, ["/a"], []), PAGE, UNTIL, link)
+    assert link in plain_text(told("Amy", 1, ["/a"], [], unnamed=()), PAGE, UNTIL, link)
 
 
 def test_the_choices_are_those_of_the_table() -> None:
