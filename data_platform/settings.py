@@ -95,6 +95,12 @@ class OutboxSettings(_Section):
 class FileSettings(_Section):
     """Reading files and mounted shares."""
 
+    host: str = Field(
+        "",
+        max_length=250,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="what this machine's own disks are called in the catalogue; empty = its hostname",
+    )
     max_bytes: int = Field(1024 * GIB, ge=0, description="larger files are refused")
     owners: dict[str, str] = Field(
         default_factory=dict, description="folder -> login of its owner, for shares mounted under one user"

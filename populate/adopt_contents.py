@@ -18,13 +18,13 @@ from threading import Event, Lock
 from data_platform.errors import (
     IncompleteDownload,
     SourceChanged,
-    SourceError,
     SourceTimeout,
     SourceUnavailable,
     UnsupportedItem,
 )
 from data_platform.settings import Settings
 from populate.adopt_pace import Pace
+from populate.adopt_reach import Origin, ask_for_root
 from populate.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
 from populate.store import Place, Store, Writer
 from readers.registry import source_of_kind
@@ -51,18 +51,6 @@ class Member:
     item_id: str
     revision: str
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The root that files are below, and the rates (0: any) at which they may be taken."""
-
-    kind: str
-    system: str
-    item_id: str
-    url: str
-    files_per_second: float
-    bytes_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +108,7 @@ class Intake:
         StoreFull, StoreUnavailable
             If the store takes nothing.
         """
-        self._ask_for_root()
+        ask_for_root(self._settings, self._origin)
         pool = ThreadPoolExecutor(THREADS, thread_name_prefix="adopt")
         try:
             for portion in _portions(members):
@@ -214,23 +202,7 @@ class Intake:
             if self._unavailable < GIVE_UP_AFTER:
                 return
             self._unavailable = 0
-        self._ask_for_root()
-
-    def _ask_for_root(self) -> None:
-        origin = self._origin
-        try:
-            found = source_of_kind(origin.kind, self._settings).resolve(origin.url)
-        except (SourceUnavailable, SourceTimeout):
-            raise
-        except SourceError as error:
-            raise SourceUnavailable(
-                f"{origin.url} cannot be reached from here ({error}) Mount it, or run a worker where it is."
-            ) from error
-        if (found.source_system, found.is_folder) != (origin.system, True):
-            raise SourceUnavailable(
-                f"{origin.url} is {found.source_system} on this machine and not {origin.system}. "
-                "Mount it here, or run a worker where it is."
-            )
+        ask_for_root(self._settings, self._origin)
 
 
 class _Sink:

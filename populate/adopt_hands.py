@@ -52,7 +52,7 @@ class Hands:
         """For each batch that was open when this began its files."""
 
     def work(self, stop: Stop) -> None:
-        """Work until nothing is left but what failed, or `stop`.
+        """Work until nothing is left but what failed, the root goes out of reach, or `stop`.
 
         Raises
         ------
@@ -97,11 +97,12 @@ class Hands:
         return int(done["success_count"]) + len(done["error_list"])
 
     def _finished(self) -> bool:
-        """Tell whether nothing can be done now; what others have in hand is waited for."""
+        """Tell whether nothing can be done now; what others have in hand is waited for while the root can be read."""
         self._queue.clean()
         table = self._queue.table
         ready = (table.key_source & self._root) - table.proj()
-        return not len(ready.restrict(dj.Not(self._failed_jobs()), semantic_check=False))
+        ready = ready.restrict(dj.Not(self._failed_jobs()), semantic_check=False)
+        return not len(ready & dj.Not(table.out_of_reach()))
 
     def _failed_jobs(self) -> Any:
         return self._queue.table.jobs & self._root & "status = 'error'"

@@ -6,13 +6,16 @@ in. Nobody has read these files, so there is no access, no run and no share edge
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from data_platform.errors import SourceTimeout, SourceUnavailable
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate import facts
-from populate.adopt_contents import Harvest, Intake, Member, Origin
+from populate.adopt_contents import Harvest, Intake, Member
+from populate.adopt_reach import LeftToOthers, Origin, Reach
 from populate.backup import Placement, record_places
 from populate.lookup import add, lookup, unknown
 from populate.store import open_store
@@ -22,9 +25,10 @@ from schemas.identity import identity, version_id
 
 schema = dj.Schema()
 
-# What `Member` and `Origin` hold, in their order.
+# What `Member` and `Origin` hold, in their order; a place is an origin without rates.
 MEMBER = ("file_id", "source_kind", "source_system", "item_id", "seen_revision", "seen_size")
-ORIGIN = ("root_kind", "root_system", "root_item", "root_url", "files_per_second", "bytes_per_second")
+PLACE = ("root_kind", "root_system", "root_item", "root_url")
+ORIGIN = (*PLACE, "files_per_second", "bytes_per_second")
 
 
 @schema
@@ -127,6 +131,8 @@ class Adopt(dj.Imported):
     settings: Settings | None = None
     """Of an instance, whose worker sets them; None stands for those of the process."""
 
+    _reach: Reach | None = None
+
     @property
     def key_source(self) -> Any:
         """Batches, but of those that keep a rate only one at a time, whoever works on it."""
@@ -134,6 +140,26 @@ class Adopt(dj.Imported):
         batches = AdoptBatch().proj("after_survey", "after_part")
         # Not the same attributes, says DataJoint, and rightly so: that is what turns are about.
         return batches.restrict(["after_part < 0", done], semantic_check=False).proj()
+
+    def out_of_reach(self) -> list[dict[str, Any]]:
+        """Return the roots of waiting jobs that cannot be read from here, as restrictions: others may reach them."""
+        kinds = SourceSystem.proj(root_system="source_system", root_kind="source_kind")
+        waiting = AdoptRoot().restrict(self.jobs.pending.proj(), semantic_check=False) * kinds
+        roots = zip(*(column.tolist() for column in waiting.to_arrays("root_id", *PLACE)), strict=True)
+        return [{"root_id": root_id} for root_id, *place in roots if not self._reached.has(Origin(*place))]
+
+    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
+        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
+        if away := self.out_of_reach():
+            restrictions = (*restrictions, dj.Not(away))
+        made: dict[str, Any] = super().populate(*restrictions, **options)
+        return made
+
+    @property
+    def _reached(self) -> Reach:
+        if self._reach is None:
+            self._reach = Reach(self.settings or settings_of_process())
+        return self._reach
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
         """Return an array for each of `ORIGIN`, of one element, then for each of `MEMBER`, an element a file."""
@@ -157,7 +183,11 @@ class Adopt(dj.Imported):
         def placed(hashes: set[str]) -> set[str]:
             return {sha256 for (sha256,) in lookup(Placement, "sha256", sha256=hashes, store_id=(store_id,))}
 
-        return store.name, Intake(settings, store, origin, placed).take(members)
+        try:
+            return store.name, Intake(settings, store, origin, placed).take(members)
+        except (SourceUnavailable, SourceTimeout) as error:
+            self._reached.lost(replace(origin, files_per_second=0.0, bytes_per_second=0.0), error)
+            raise LeftToOthers(str(error)) from error
 
     def make_insert(self, key: dict[str, Any], store_name: str, harvest: Harvest) -> None:
         """Record contents, versions, places, and which files failed."""

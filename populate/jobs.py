@@ -53,6 +53,7 @@ INTERRUPTED = (
     "KeyboardInterrupt%",
     "LostConnectionError%",
     "ConnectionLost%",
+    "LeftToOthers%",
     "DatabaseUnavailable%",
     "DeadlockDetected%",
     "SerializationFailure%",
@@ -168,13 +169,13 @@ class Queue:
         self._free(f"status = 'error' AND {_like(INTERRUPTED)}", *INTERRUPTED)
 
     def unfinished(self) -> int:
-        """Return the number of keys that have no row and whose job has not failed."""
+        """Return the number of keys within reach that have no row and whose job has not failed."""
         failed = self._jobs & "status = 'error'"
-        return len(self._open().restrict(dj.Not(failed), semantic_check=False))
+        return len(self._within_reach(self._open().restrict(dj.Not(failed), semantic_check=False)))
 
     def busy(self) -> int:
-        """Return the number of jobs that wait or are in hand."""
-        return len(self._jobs & "status IN ('pending', 'reserved')")
+        """Return the number of jobs within reach that wait or are in hand."""
+        return len(self._within_reach(self._jobs & "status IN ('pending', 'reserved')"))
 
     def failed(self) -> int:
         """Return the number of jobs that failed and wait for their next try, or for a person."""
@@ -223,7 +224,12 @@ class Queue:
         return self.table.key_source - self.table.proj()
 
     def _waiting(self) -> int:
-        return len(self._jobs.pending & "scheduled_time <= CURRENT_TIMESTAMP(3)")
+        return len(self._within_reach(self._jobs.pending & "scheduled_time <= CURRENT_TIMESTAMP(3)"))
+
+    def _within_reach(self, keys: Any) -> Any:
+        """Leave out what this process cannot make but another can, if the table tells (see `Adopt`)."""
+        out_of_reach = getattr(self.table, "out_of_reach", list)
+        return keys & dj.Not(out_of_reach())
 
     def _held_at_most(self) -> int:
         """Return the seconds after which a job cannot be in hand any more."""

@@ -55,7 +55,7 @@ class FileSource(Source):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._here = f"file/{socket.gethostname().lower()}"[:255]
+        self._here = f"file/{(settings.file.host or socket.gethostname()).lower()}"[:255]
         self._described = lru_cache(maxsize=4096)(self._describe)
 
     @classmethod

@@ -71,7 +71,7 @@ def adopt(
     else:
         print_pairs(_numbers(done, dry_run))
         _say(done)
-    if done.unread or done.failed or done.stopped:
+    if done.unread or done.failed or done.stopped or (work and done.left):
         ctx.exit(SOMETHING_LEFT)
 
 

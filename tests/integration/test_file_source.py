@@ -21,6 +21,7 @@ from source_contract import Shelf, SourceContract, fetch
 
 from data_platform.errors import (
     AccessDenied,
+    SettingsError,
     SourceChanged,
     SourceError,
     SourceNotFound,
@@ -222,6 +223,19 @@ def test_sockets_pipes_and_devices_are_refused_without_blocking(source: FileSour
 
 
 @pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="only Linux has these")
+def test_the_disks_of_a_machine_may_be_called_otherwise_than_the_machine(home: Path, tmp_path: Path) -> None:
+    """As in a container, whose hostname is a number that changes."""
+    (tmp_path / "plate.csv").write_text("1")
+    source = FileSource(load(home=home, file={"host": "Files.example.org"}))
+    item = source.resolve(str(tmp_path / "plate.csv"))
+    assert item.source_system == "file/files.example.org"
+    assert source.reopen(item.source_system, item.item_id) == item
+    with pytest.raises(SourceUnavailable, match="is not on this machine"):
+        FileSource(load(home=home)).reopen(item.source_system, item.item_id)
+    with pytest.raises(SettingsError, match=r"file\.host"):
+        load(home=home, file={"host": "filer/export"})
+
+
 @pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/version", "/proc/sys/kernel/hostname", "/sys/kernel/mm"])
 def test_pseudo_files_are_refused(source: FileSource, path: str) -> None:
     if not Path(path).exists():
