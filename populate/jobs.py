@@ -6,18 +6,24 @@ whose holder's database session is gone is free again; one that was interrupted 
 at once; one that failed waits a little longer each time (its `priority` counts the
 failures: what failed often is also the least urgent), and after the last of `DELAYS` it
 waits for a person, who sees it in `data-platform status` and says `data-platform retry`.
+
+Jobs are looked for first and then changed one by one, by their keys: on MySQL a statement that
+finds its rows by status locks the index first and the row then, and whoever ends a job does it
+the other way round.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from data_platform.settings import Settings
 from populate.adopt_tables import Adopt
 from populate.adoption.tables import Adoption
 from populate.backup import Backup
+from populate.contention import persist
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.observing import Observer, watch
@@ -45,7 +51,7 @@ PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric, DuplicateSet, Adoption)
 """Computed tables with rows for each `Snapshot`: one that is named here is computed for every day's."""
 
 HELD_AT_MOST = 24 * 3600  # seconds, for servers that do not notice a dead connection
-MANY = 5000
+MANY = 5000  # jobs that are added or changed at a time
 
 # Not the job's fault: it is taken up again at once.
 INTERRUPTED = (
@@ -81,6 +87,11 @@ HOLDER_GONE = {
     "postgresql": "NOT EXISTS (SELECT 1 FROM pg_stat_activity AS a WHERE a.pid = {jobs}.connection_id"
     " AND COALESCE(a.backend_start <= {jobs}.reserved_time + INTERVAL '1 second', TRUE))",
     "mysql": f"IS_USED_LOCK({SESSION_LOCK.format(number='{jobs}.connection_id')}) IS NULL",
+}
+_FIND = "SELECT {columns} FROM {jobs} WHERE {condition} LIMIT {many}"
+_CHANGE = {
+    "postgresql": "UPDATE {jobs} SET {change} WHERE {key} AND {condition}",
+    "mysql": "UPDATE {jobs} FORCE INDEX (PRIMARY) SET {change} WHERE {key} AND {condition}",
 }
 UPTIME = {  # seconds since the server started: no session is older
     "postgresql": "SELECT 'Uptime', EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())",
@@ -131,16 +142,15 @@ class Queue:
         self.urgency = urgency
         self.calls = calls
         self.name: str = type(table).__name__
-        if observer is not None:
-            watch(table, observer)
+        watch(table, *([observer] if observer else []))
         self._jobs = table.jobs
         self._connection = table.connection
 
     def refresh(self) -> int:
         """Add a job for every key that has neither a row nor a job yet; return their number."""
         keys = self._open().restrict(dj.Not(self._jobs), semantic_check=False).proj().keys()
-        jobs = ({**key, "status": "pending", "priority": int(self.urgency)} for key in keys)
-        self._jobs.insert(jobs, skip_duplicates=True, chunk_size=MANY)
+        jobs = [{**key, "status": "pending", "priority": int(self.urgency)} for key in keys]
+        persist(lambda: self._jobs.insert(jobs, skip_duplicates=True, chunk_size=MANY))
         return len(keys)
 
     def clean(self) -> None:
@@ -199,8 +209,9 @@ class Queue:
 
     def set_going(self) -> int:
         """Have everything that failed tried again at once, as if it had never failed; return the number of jobs."""
-        change = "UPDATE {jobs} SET status = 'pending', priority = %s WHERE status = 'error'"
-        return int(self._query(change, int(self.urgency)).rowcount)
+        change = f"status = 'pending', priority = {int(self.urgency)}"
+        changed = self._change(change, "status = 'error'")
+        return changed + self.set_going() if changed >= MANY else changed
 
     def state(self) -> State:
         """Return the queue in numbers."""
@@ -246,7 +257,17 @@ class Queue:
     def _free(self, condition: str, *values: object, failed: bool = False) -> None:
         """Let anybody take the jobs under `condition`; the queue is no data, so it is updated in place."""
         change = "status = 'pending', priority = priority + 1" if failed else "status = 'pending'"
-        self._query("UPDATE {jobs} SET {change} WHERE {condition}", *values, change=change, condition=condition)
+        self._change(change, condition, *values)
+
+    def _change(self, change: str, condition: str, *values: object) -> int:
+        """Change up to `MANY` jobs under `condition`, each if it still is when its turn comes; return their number."""
+        adapter = self._connection.adapter
+        columns = [*map(adapter.quote_identifier, self._jobs.primary_key)]
+        found = self._query(_FIND, *values, columns=", ".join(columns), condition=condition, many=str(MANY))
+        key = " AND ".join(f"{column} = %s" for column in columns)
+        template = _CHANGE[adapter.backend]
+        changing = partial(self._query, template, change=change, key=key, condition=condition)
+        return sum(persist(partial(changing, *row, *values)).rowcount for row in found.fetchall())
 
     def _query(self, template: str, *values: object, **names: str) -> Any:
         return self._connection.query(self._statement(template, **names), args=values)
