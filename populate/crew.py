@@ -10,8 +10,10 @@ import logging
 import multiprocessing
 import time
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NamedTuple
 
 from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.logs import log_to_stderr
@@ -26,7 +28,7 @@ from schemas.binding import Binding
 
 IDLE_SECONDS = 0.5  # between two looks of a process for jobs
 LOOK_SECONDS = 0.2  # between two looks at the processes
-PATIENCE = 5  # processes in a row that end with an error before the worker gives up
+PATIENCE = 5  # processes in a row that end with an error before the next ones are waited for
 STOP_SECONDS = 20.0  # before a process that does not stop is killed
 
 
@@ -40,18 +42,30 @@ class Alone:
     def step(self) -> int:
         """Work off some jobs of the most urgent queues that have any; return how many."""
         self._presence.show()
-        return work(self._queues)
+        try:
+            return work(self._queues)
+        except Exception:  # for as long as this session lives nobody else frees what it still holds
+            with suppress(Exception):
+                self._let_go()
+            raise
 
     def end(self) -> None:
         """Give back the job that was in hand; if the database is away, it is free once our session is gone."""
         with suppress(DatabaseUnavailable):
-            for queue in self._queues:
-                queue.let_go()
+            self._let_go()
             self._presence.end()
+
+    def _let_go(self) -> None:
+        for queue in self._queues:
+            queue.let_go()
 
 
 class Crew:
-    """Several processes work; those that die are replaced."""
+    """Several processes work; those that die are replaced.
+
+    Whatever keeps them from beginning, as a database that lets no more sessions in, may end by
+    itself: each further step tries again, and whoever repeats steps waits longer each time.
+    """
 
     def __init__(self, settings: Settings, processes: int, folder: Path | None = None) -> None:
         self._settings = settings
@@ -68,60 +82,88 @@ class Crew:
         DataPlatformError
             If they end with errors again and again.
         """
-        for place, hand in enumerate(self._hands):
-            if hand.is_alive():
-                continue
-            self._errors = self._errors + 1 if hand.exitcode == 1 else 0
-            if self._errors > PATIENCE:
+        self._see_to_all()
+        time.sleep(LOOK_SECONDS)
+        while self._errors > PATIENCE:
+            if any(not hand.process.is_alive() for hand in self._hands):
                 raise DataPlatformError(
                     "The processes of the worker end with errors. Their messages above say why; "
                     "run it with one process to see them in full."
                 )
-            self._hands[place] = self._start()
-        time.sleep(LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
+            self._note_beginnings()
         return sum(queue.busy() for queue in self._queues)
 
     def end(self) -> None:
         """Stop all; each gives back the job that it has in hand."""
         for hand in self._hands:
-            hand.terminate()
+            hand.process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for hand in self._hands:
-            hand.join(max(0.0, deadline - time.monotonic()))
-            if hand.is_alive():
-                hand.kill()
-                hand.join()
+            hand.process.join(max(0.0, deadline - time.monotonic()))
+            if hand.process.is_alive():
+                hand.process.kill()
+                hand.process.join()
+            hand.begun.close()
 
-    def _start(self) -> BaseProcess:
+    def _see_to_all(self) -> None:
+        self._note_beginnings()
+        for place, hand in enumerate(self._hands):
+            if not hand.process.is_alive():
+                self._errors = self._errors + 1 if hand.process.exitcode == 1 else 0
+                hand.begun.close()
+                self._hands[place] = self._start()
+
+    def _note_beginnings(self) -> None:
+        if any(hand.has_just_begun() for hand in self._hands):
+            self._errors = 0
+
+    def _start(self) -> _Hand:
         # spawn: a forked child would share the connection, and the settings (with their
         # secrets) reach the child through a pipe, not through arguments or the environment.
-        hand = multiprocessing.get_context("spawn").Process(
-            target=be_a_hand, args=(self._settings, self._folder), daemon=True
-        )
-        hand.start()
-        return hand
+        spawning = multiprocessing.get_context("spawn")
+        begun, theirs = spawning.Pipe(duplex=False)
+        with theirs:
+            process = spawning.Process(target=be_a_hand, args=(self._settings, theirs, self._folder), daemon=True)
+            process.start()
+        return _Hand(process, begun)
 
 
-def be_a_hand(settings: Settings, folder: Path | None = None) -> None:
+class _Hand(NamedTuple):
+    process: BaseProcess
+    begun: Connection
+
+    def has_just_begun(self) -> bool:
+        """Tell, once, that it has found all that it needs for its work."""
+        with suppress(EOFError, OSError):  # it ended before it began, or told it before
+            return self.begun.poll() and bool(self.begun.recv_bytes())
+        return False
+
+
+def be_a_hand(settings: Settings, begun: Connection, folder: Path | None = None) -> None:
     """Be one of a crew: work until told to stop, or until the process that watches over it is gone.
 
     Parameters
     ----------
+    begun
+        Is told when work begins.
     folder
         Where to keep counts for that process to serve.
     """
     log_to_stderr(settings.log, "worker")
     try:
-        _work(settings, observer_of_hand(folder))
+        _work(settings, observer_of_hand(folder), begun)
     except DataPlatformError as error:
         logging.getLogger(__name__).error("%s", error)
         raise SystemExit(1) from None
 
 
-def _work(settings: Settings, observer: Observer) -> None:
+def _work(settings: Settings, observer: Observer, begun: Connection) -> None:
     with Stop.on_signals() as stop:
         binding = bind_all(settings)
         alone = Alone(settings, binding, observer)
+        with suppress(OSError), begun:  # nobody is there any more to be told
+            begun.send_bytes(b"begun")
         parent = multiprocessing.parent_process()
 
         def prepare() -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from data_platform.errors import DatabaseUnavailable, DataPlatformError
@@ -88,25 +89,32 @@ def run_worker(
         stale = settings.monitor.stale_seconds
         service = stack.enter_context(monitored(settings, binding, stale_seconds=stale, store=True, folder=folder))
         progress = progress or progress_on(logged=settings.log.format == "json")
-        overseer = _Overseer(binding, progress, service.beat, snapshots=not once)
+        overseer = _Overseer(binding, progress, snapshots=not once)
         alone = processes <= 1
         hands = Alone(settings, binding, service.observer) if alone else Crew(settings, processes, folder)
+        step = partial(_round, hands.step, service.beat)
         try:
             if once:
                 repeat(
                     stop,
                     overseer.tend,
-                    hands.step,
+                    step,
                     overseer.finished,
                     pause=0.2,
                     longest=POLL_SECONDS,
                     patience=PATIENCE,
                 )
             else:
-                repeat(stop, overseer.tend, hands.step, lambda: False, pause=POLL_SECONDS)
+                repeat(stop, overseer.tend, step, lambda: False, pause=POLL_SECONDS)
         finally:
             hands.end()
         return overseer.close(stop.requested)
+
+
+def _round(work: Callable[[], int], beat: Callable[[], None]) -> int:
+    done = work()
+    beat()  # not before: a worker that only fails is not ready
+    return done
 
 
 def _folder_of_counts(stack: ExitStack) -> Path:
@@ -126,13 +134,12 @@ def _deliver(settings: Settings, strict: bool) -> None:
 class _Overseer:
     """Keeps the queues where no scheduler does, shows how far the work is, and knows when it is done."""
 
-    def __init__(self, binding: Binding, progress: Progress, beat: Callable[[], None], snapshots: bool) -> None:
+    def __init__(self, binding: Binding, progress: Progress, snapshots: bool) -> None:
         self._binding = binding
         self._lease = scheduler_lease(binding)
         self._keeper = Keeper(binding, snapshots)
         self._queues = queues()
         self._progress = progress
-        self._beat = beat
         self._next = 0.0
 
     def tend(self) -> None:
@@ -145,7 +152,6 @@ class _Overseer:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + SHOW_SECONDS
             self._progress.show(self._counts)
-        self._beat()
 
     def finished(self) -> bool:
         """Tell whether nothing is left but what failed.
