@@ -84,6 +84,10 @@ class Asker:
                 self._colleagues[person_id] = Colleague(person_id, name, department, title)
         return {person: found for person in sorted(people) if (found := self._colleagues[person])}
 
+    def open_people(self, people: Collection[str]) -> set[str]:
+        """Return those of `people` who may be named by files that the asker cannot see."""
+        return {row[0] for row in self.ask("open", people=tuple(sorted(people)))} if people else set()
+
 
 def pattern(term: str) -> str:
     """Return what finds a word in lower-cased text, and maybe more.

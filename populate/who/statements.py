@@ -175,6 +175,11 @@ FRAGMENTS = {
 
 STATEMENTS = {
     "people": "WITH $chosen, $worked, $nameable SELECT * FROM nameable WHERE person_id IN %(people)s",
+    "open": """
+        WITH $chosen
+        SELECT p.person_id FROM $Person p LEFT JOIN chosen c ON c.person_id = p.person_id
+        WHERE p.person_id IN %(people)s AND COALESCE(c.ask_choice, %(default)s) = 'open'
+    """,
     "departments": "WITH $worked SELECT person_id, department FROM worked WHERE person_id IN %(people)s",
     "directory": """
         WITH $chosen, $worked, $nameable

@@ -113,8 +113,10 @@ def _best(fits: Mapping[Key, float], kind: str) -> list[Key]:
 
 def _add_files(asker: Asker, cases: dict[str, Case], items: list[Item], fits: Mapping[str, float]) -> None:
     rare = rarities(asker, set().union(*(item.people for item in items)))
+    # A file that the asker cannot see points only to people who are open themselves, whatever its owner chose.
+    openly = asker.open_people(set().union(*(item.people for item in items if not item.known)))
     for item in sorted(items, key=lambda item: (-fits[item.file_id], item.file_id)):
-        for person in item.people:
+        for person in item.people if item.known else item.people & openly:
             case = cases[person]
             case.score += fits[item.file_id] ** 2 * weight(item, person, rare[person])
             if person == item.owner:

@@ -159,12 +159,16 @@ def test_an_owner_may_let_files_be_found_and_still_no_name_is_told(company: Bind
     deliver(company, [("bob", HIDDEN, "dan", 7), ("eve", HIDDEN, "dan", 7)], batch="hidden")
     assert ask(company, "layoffs") == []
     open_up("dan")
+    assert [found.login for found in ask(company, "layoffs")] == ["dan"]  # the readers did not say that they are open
+    open_up("bob")
+    open_up("eve")
     dan, bob, eve = sorted(ask(company, "layoffs"), key=lambda found: ["dan", "bob", "eve"].index(found.login))
     assert dan.reason == "owns 1 file named like this that you cannot see"
     assert bob.reason == eve.reason == "read 1 file named like this, last on 11 May 2026"
     told = json.dumps([asdict(found) for found in ask(company, "layoffs ITX csv")])
     assert "layoffs" not in told
-    open_up("eve", "closed")
+    closed = {"person_id": person("eve"), "chosen_at": MONDAY + timedelta(days=1), "ask_choice": "closed"}
+    PersonAskChoice.insert1(closed)
     assert [found.login for found in ask(company, "layoffs") if found.login == "eve"] == []
     open_up_again = {"person_id": person("dan"), "chosen_at": MONDAY + timedelta(days=1), "ask_choice": "known"}
     PersonAskChoice.insert1(open_up_again)
