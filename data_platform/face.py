@@ -6,7 +6,7 @@ Streamlit before a function that needs one is called.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -517,19 +517,26 @@ def report(month: str = "", to: Link | None = None) -> Path:
 def mail_report(month: str = "") -> Mailing:
     """Send the monthly report to those subscribers who have not been sent it, and return how many mails went out.
 
+    Parameters
+    ----------
+    month
+        As 2026-11; the last one that is over unless given.
+
     Raises
     ------
     ReportUnavailable
-        If there is no snapshot of that month with figures.
+        If there is no snapshot of that month with figures, or the month is not over.
     SettingsError
         If no mail server is set.
     MailUnavailable
         If the mail server does not answer.
     """
     from populate.adoption.mailing import mail_report as send
+    from populate.mailing import month_before
     from populate.pipeline import bind_all
 
-    return send(bind_all(settings()), settings().mail, _report(month))
+    over = month or f"{month_before(datetime.now(UTC).date()):%Y-%m}"
+    return send(bind_all(settings()), settings().mail, _report(over))
 
 
 def subscribe(*, end: bool = False) -> bool:

@@ -52,11 +52,12 @@ def _report(binding: Binding, now: datetime) -> int:
     if not subscribers():
         return 0
     try:
-        report = report_of(_month_before(now.date()))
+        report = report_of(month_before(now.date()))
     except ReportUnavailable:  # the catalogue is younger, or its figures are not computed yet
         return 0
     return mail_report(binding, binding.settings.mail, report, now).sent
 
 
-def _month_before(day: date) -> date:
+def month_before(day: date) -> date:
+    """Return the first day of the month before that of `day`: the last one that is over."""
     return (day.replace(day=1) - timedelta(days=1)).replace(day=1)

@@ -27,9 +27,14 @@ def saved(hours: float) -> None:
 
 
 @click.command()
-@click.option("--month", metavar="YYYY-MM", default="", help="Default: that of the newest snapshot.")
+@click.option(
+    "--month",
+    metavar="YYYY-MM",
+    default="",
+    help="Default: that of the newest snapshot; by mail, the last month that is over.",
+)
 @click.option("--to", metavar="FILE", type=click.Path(path_type=Path), help="A file that ends in .html or .pdf.")
-@click.option("--mail", is_flag=True, help="Send it to the subscribers, to each once a month.")
+@click.option("--mail", is_flag=True, help="Send that of a month that is over to the subscribers, to each once.")
 def report(month: str, to: Path | None, mail: bool) -> None:
     """Write the monthly report of how data is shared, from the last snapshot of the month.
 

@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from html import escape
 from typing import NamedTuple
 
-from data_platform.errors import MailRefused, MailUnavailable
+from data_platform.errors import MailRefused, MailUnavailable, ReportUnavailable
 from data_platform.settings import MailSettings
 from populate.adoption.pdf import pdf_of
 from populate.adoption.report import Report
@@ -16,6 +16,7 @@ from populate.adoption.tables import ReportMail, ReportMailRefused, ReportMailSe
 from populate.conversation.people import addresses
 from populate.mail import Mailer, SendingUnknown, mailer, message
 from schemas.binding import Binding
+from schemas.engine import dj
 from schemas.people import Departure
 from schemas.restrict import where
 
@@ -37,6 +38,8 @@ def mail_report(binding: Binding, settings: MailSettings, report: Report, now: d
 
     Raises
     ------
+    ReportUnavailable
+        If the month is not over: its report would be sent with what is known now, and then no more.
     SettingsError
         If somebody is to get it and no mail server is set.
     MailUnavailable
@@ -44,11 +47,13 @@ def mail_report(binding: Binding, settings: MailSettings, report: Report, now: d
     """
     now = now or datetime.now(UTC).replace(tzinfo=None)
     label = f"{report.month:%Y-%m}"
+    if label >= f"{now:%Y-%m}":
+        raise ReportUnavailable(f"{label} is not over, and each report is sent once. Mail that of a month before.")
     binding.ensure()
     left = {row["person_id"] for row in Departure.to_dicts() if row["departed_on"] <= now.date()}
     due = {person: attempt for person in subscribers() if person not in left and (attempt := _next(person, label))}
     to = addresses(binding, sorted(due), settings, now.date()) if due else {}
-    counts = {"sent": 0, "refused": 0, "unknown": 0}
+    counts = {"sent": 0, "refused": 0, "unknown": 0, "elsewhere": 0}
     if to:
         pdf = pdf_of(report)
         with mailer(settings) as server:
@@ -56,7 +61,7 @@ def mail_report(binding: Binding, settings: MailSettings, report: Report, now: d
                 key = {"person_id": person, "report_month": label, "report_attempt": due[person]}
                 mail = _mail(report, label, to[person], pdf, settings)
                 counts[_send(server, key, mail, now)] += 1
-    return Mailing(**counts, without_address=len(due) - len(to))
+    return Mailing(counts["sent"], counts["refused"], counts["unknown"], len(due) - len(to))
 
 
 def _next(person: str, label: str) -> int:
@@ -71,7 +76,10 @@ def _next(person: str, label: str) -> int:
 
 
 def _send(server: Mailer, key: dict[str, object], mail: EmailMessage, now: datetime) -> str:
-    ReportMail.insert1({**key, "report_begun_at": now})
+    try:
+        ReportMail.insert1({**key, "report_begun_at": now})
+    except dj.errors.DuplicateError:  # another process sends it just now
+        return "elsewhere"
     try:
         server.send(mail)
     except MailRefused as error:

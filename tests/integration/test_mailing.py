@@ -76,5 +76,5 @@ def test_whoever_keeps_the_queues_sends_it_if_told_to(
 
 
 def test_the_month_before() -> None:
-    assert mailing._month_before(date(2026, 1, 1)) == date(2025, 12, 1)
-    assert mailing._month_before(date(2026, 3, 31)) == date(2026, 2, 1)
+    assert mailing.month_before(date(2026, 1, 1)) == date(2025, 12, 1)
+    assert mailing.month_before(date(2026, 3, 31)) == date(2026, 2, 1)

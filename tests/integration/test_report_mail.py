@@ -14,10 +14,12 @@ from small_company import NOW, REALM, asking, deliver, dismiss, hire, person
 
 from data_platform import face
 from data_platform.cli import main
-from data_platform.errors import MailUnavailable
+from data_platform.errors import MailUnavailable, ReportUnavailable
 from data_platform.settings import MailSettings, settings
+from populate import mailing as due_mails
+from populate.adoption import mailing as report_mails
 from populate.adoption.mailing import Mailing, mail_report
-from populate.adoption.report import report_of
+from populate.adoption.report import Report, report_of
 from populate.adoption.survey import subscribe
 from populate.adoption.tables import ReportMail, ReportMailRefused, ReportMailSent
 from schemas.binding import Binding
@@ -73,6 +75,27 @@ def test_each_subscriber_gets_it_once(company: Binding, post: MailServer) -> Non
     assert len(ReportMailSent()) == len(post.received) == 2
 
 
+def test_a_month_is_sent_once_it_is_over(company: Binding, post: MailServer) -> None:
+    with pytest.raises(ReportUnavailable, match="2026-05 is not over"):
+        mailing(company, post, datetime(2026, 5, 31, 23, 59))
+    assert len(ReportMail()) == 0
+    assert mailing(company, post, datetime(2026, 6, 1)).sent == 2
+
+
+def test_what_another_process_sends_at_the_same_time_is_left_to_it(
+    company: Binding, post: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_pdf(report: Report) -> bytes:  # meanwhile another process begins to send it
+        ReportMail.insert1(
+            {"person_id": person("ada"), "report_month": "2026-05", "report_attempt": 1, "report_begun_at": NOW}
+        )
+        return b"%PDF-"
+
+    monkeypatch.setattr(report_mails, "pdf_of", slow_pdf)
+    assert mailing(company, post) == Mailing(1, 0, 0, 1)
+    assert [recipient for recipient, _ in post.received] == ["ben@example.org"]
+
+
 def test_what_may_have_gone_out_is_not_sent_again(company: Binding, post: MailServer) -> None:
     post.hang_up = True
     with pytest.raises(MailUnavailable):  # the first may have gone out; for the second nobody answers
@@ -114,6 +137,10 @@ def test_the_commands(company: Binding, post: MailServer, tmp_path: Path, monkey
         monkeypatch.setenv(f"DATA_PLATFORM_MAIL__{name}", str(value))
     settings.cache_clear()
     run("subscribe", "--end")
+    monkeypatch.setattr(due_mails, "month_before", lambda today: date(2026, 4, 1))
+    run("report", "--mail", code=1)  # there are figures of a newer month, yet this is the last that is over
+    assert post.received == []
+    monkeypatch.setattr(due_mails, "month_before", lambda today: date(2026, 5, 1))
     assert run("report", "--mail") == "1 sent, 0 refused, 0 may have gone out, 1 without an address.\n"
     assert [recipient for recipient, _ in post.received] == ["ben@example.org"]
     assert "will come" in run("subscribe")
