@@ -71,6 +71,7 @@ class Totals(NamedTuple):
 def exact_duplicates(
     binding: Binding,
     *,
+    sha256: str | None = None,
     file_id: str | None = None,
     person_id: str | None = None,
     min_bytes: int = 1,
@@ -85,6 +86,8 @@ def exact_duplicates(
     ----------
     binding
         With the tables of `populate.pipeline`.
+    sha256
+        Only this content; no other one is looked at.
     file_id
         Only contents that this file holds.
     person_id
@@ -101,15 +104,15 @@ def exact_duplicates(
         content the origin first, then the others in the order in which they were met.
     """
     binding.ensure()
-    sets: Sets = copies_of(binding.connection, min_bytes=max(1, min_bytes))
+    sets: Sets = copies_of(binding.connection, sha256=sha256, min_bytes=max(1, min_bytes))
     if file_id is not None:
-        sets = {sha256: held for sha256, held in sets.items() if any(one.file_id == file_id for one in held)}
+        sets = {content: held for content, held in sets.items() if any(one.file_id == file_id for one in held)}
     owners = owners_of(binding.connection, {one.file_id for held in sets.values() for one in held})
     if person_id is not None:
         mine = {file for file, owner in owners.items() if owner.person_id == person_id}
-        sets = {sha256: held for sha256, held in sets.items() if any(one.file_id in mine for one in held)}
-    order = sorted(sets, key=lambda sha256: (-sets[sha256][0].size * (len(sets[sha256]) - 1), sha256))
-    return list(_copies(binding, {sha256: sets[sha256] for sha256 in order[:limit]}, owners))
+        sets = {content: held for content, held in sets.items() if any(one.file_id in mine for one in held)}
+    order = sorted(sets, key=lambda content: (-sets[content][0].size * (len(sets[content]) - 1), content))
+    return list(_copies(binding, {content: sets[content] for content in order[:limit]}, owners))
 
 
 def exact_sets(binding: Binding, min_bytes: int = 1) -> dict[str, list[str]]:

@@ -58,10 +58,13 @@ class Held(NamedTuple):
             return None
 
 
-def copies_of(connection: Connection, scope: str = NOW, **values: Any) -> dict[str, list[Held]]:
-    """Return for each content that several files hold these files, by `file_id`."""
+def copies_of(
+    connection: Connection, scope: str = NOW, *, sha256: str | None = None, **values: Any
+) -> dict[str, list[Held]]:
+    """Return for each content that several files hold, or for this one, these files, by `file_id`."""
+    name = "copies" if sha256 is None else "copies_of_one"
     sets: defaultdict[str, list[Held]] = defaultdict(list)
-    for row in connection.query(statement("copies", scope), values).fetchall():
+    for row in connection.query(statement(name, scope), {**values, "sha256": sha256}).fetchall():
         sets[row[0]].append(Held(*row))
     return {sha256: sorted(held, key=lambda one: one.file_id) for sha256, held in sets.items()}
 

@@ -56,7 +56,8 @@ SURVEYED = {
     SELECT v.file_id, v.version_id, y.surveyed_at, y.surveyed_at
     FROM $AdoptMember x
     JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
-    JOIN $Version v ON v.file_id = x.file_id AND v.revision = x.seen_revision""",
+    JOIN $Version v ON v.file_id = x.file_id AND v.revision = x.seen_revision
+    $few_surveyed""",
     SNAPSHOT: "",
 }
 # A day without a time: one that an access explains counts with that access's time, another as after all reads.
@@ -76,6 +77,13 @@ shared AS (
     WHERE c.blob_size >= %(min_bytes)s
     GROUP BY v.sha256 HAVING MIN(v.file_id) <> MAX(v.file_id)
 )"""
+# One of them.
+SHARED_ONE = """
+shared AS (
+    SELECT v.sha256 FROM $Version v JOIN $Blob c ON c.sha256 = v.sha256
+    WHERE c.blob_size >= %(min_bytes)s AND v.sha256 = %(sha256)s
+    GROUP BY v.sha256 HAVING MIN(v.file_id) <> MAX(v.file_id)
+)"""
 # Their files, but for file sets, whose content is a list of their members.
 INVOLVED = """
 involved AS (
@@ -92,7 +100,7 @@ KNOWN = """
 met AS (
     SELECT a.file_id, a.version_id, MIN(a.accessed_at) AS first_met, MAX(a.accessed_at) AS last_met
     FROM $accesses
-    WHERE a.outcome = 'ok' AND a.file_id <> '' AND a.version_id <> '' $until
+    WHERE a.outcome = 'ok' AND a.file_id <> '' AND a.version_id <> '' $until $few
     GROUP BY a.file_id, a.version_id
     $surveyed
 ),
@@ -102,7 +110,7 @@ seen AS (
 ),
 gone AS (
     SELECT a.file_id, MAX(a.accessed_at) AS gone_at FROM $accesses
-    WHERE a.outcome = 'SourceNotFound' AND a.file_id <> '' $until
+    WHERE a.outcome = 'SourceNotFound' AND a.file_id <> '' $until $few
     GROUP BY a.file_id
 ),
 known AS (
@@ -202,12 +210,28 @@ STATEMENTS = {
     """,
 }
 
-_FRAGMENTS = {"SHARED": SHARED, "INVOLVED": INVOLVED, "EVERY": EVERY, "KNOWN": KNOWN, "HELD": HELD, "DOUBLE": DOUBLE}
+STATEMENTS["copies_of_one"] = STATEMENTS["copies"].replace("$SHARED", "$SHARED_ONE")
+
+# Of few files only their own accesses are looked up, by the index; of many all are read in a row.
+FEW = {
+    "few": "AND a.file_id IN (SELECT i.file_id FROM involved i)",
+    "few_surveyed": "WHERE x.file_id IN (SELECT i.file_id FROM involved i)",
+}
+_FRAGMENTS = {
+    "SHARED": SHARED,
+    "SHARED_ONE": SHARED_ONE,
+    "INVOLVED": INVOLVED,
+    "EVERY": EVERY,
+    "KNOWN": KNOWN,
+    "HELD": HELD,
+    "DOUBLE": DOUBLE,
+}
 
 
 def statement(name: str, scope: str = NOW) -> str:
     """Return a statement with the names of the bound tables; `scope` is `NOW` or `SNAPSHOT`."""
-    words = {**_FRAGMENTS, **SCOPES[scope], "told": TOLD[scope], "surveyed": SURVEYED[scope]}
+    few = FEW if name == "copies_of_one" else dict.fromkeys(FEW, "")
+    words = {**_FRAGMENTS, **few, **SCOPES[scope], "told": TOLD[scope], "surveyed": SURVEYED[scope]}
     text = STATEMENTS[name]
     while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
         text = expanded

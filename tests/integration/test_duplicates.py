@@ -167,6 +167,9 @@ def test_the_largest_waste_comes_first_and_questions_can_be_narrowed(binding: Bi
     assert _contents(exact_duplicates(binding, file_id=min(ids(A)))) == {sha256(PLATE)}
     assert _contents(exact_duplicates(binding, person_id=account_id("acme", "zoe"))) == {sha256(big)}
     assert _contents(exact_duplicates(binding, min_bytes=500)) == {sha256(big)}
+    assert exact_duplicates(binding, sha256=sha256(PLATE)) == found[2:]
+    assert exact_duplicates(binding, sha256=sha256(PLATE), person_id=account_id("acme", "zoe")) == []
+    assert exact_duplicates(binding, sha256=sha256(b"unknown")) == []
 
 
 def test_a_snapshot_counts_all_and_keeps_those_that_most_could_be_saved_of(
