@@ -7,6 +7,7 @@ whose it is by then and what contents say is looked up when it is shown.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -34,13 +35,23 @@ class SetRows(NamedTuple):
 def set_rows(connection: Connection, snapshot_no: int) -> SetRows:
     """Return the duplicates that snapshot `snapshot_no` knows of."""
     last: date = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1("snapshot_day")
-    scope = {"snapshot_no": snapshot_no, "until": last + timedelta(days=1), "min_bytes": 1}
+    scope: Row = {"snapshot_no": snapshot_no, "until": last + timedelta(days=1), "min_bytes": 1}
     sets = copies_of(connection, SNAPSHOT, **scope)
     known = history_of(connection, SNAPSHOT, **scope)
     relations = by_history(known)
     most = sorted(sets, key=lambda sha256: (-sets[sha256][0].size * (len(sets[sha256]) - 1), sha256))[:MOST_KEPT]
     copies = _copies(connection, {sha256: sets[sha256] for sha256 in most}, scope)
-    return SetRows(_totals(sets, relations), copies, _relations(known, relations[:MOST_KEPT]))
+    return SetRows(_totals(sets, relations), copies, _relations(known, fair_part(relations, MOST_KEPT)))
+
+
+def fair_part(relations: Sequence[Relation], most: int) -> list[Relation]:
+    """Return at most so many relations, in order: as many of each kind as there is room for, the first of each."""
+    places = Counter[str]()
+    ranked: list[tuple[int, Relation]] = []
+    for relation in sorted(relations):
+        ranked.append((places[relation.kind], relation))
+        places[relation.kind] += 1
+    return sorted(relation for _, relation in sorted(ranked)[:most])
 
 
 def _copies(connection: Connection, sets: Mapping[str, Sequence[Held]], scope: Row) -> list[Row]:

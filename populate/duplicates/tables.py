@@ -64,7 +64,7 @@ class Canonical(dj.Computed):
 
     def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
         """Find forms, as `_forms_of` does."""
-        return _forms_of(self.settings, fetched)
+        return _forms_of(self.settings, key, fetched)
 
     def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
         """Keep the forms."""
@@ -90,7 +90,7 @@ class CanonicalAdopted(dj.Computed):
 
     def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
         """Find forms, as `_forms_of` does."""
-        return _forms_of(self.settings, fetched)
+        return _forms_of(self.settings, key, fetched)
 
     def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
         """Keep the forms."""
@@ -168,13 +168,15 @@ def _placed_of(members: Any, key: dict[str, Any]) -> tuple[Any, ...]:
     return (*placed.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
 
 
-def _forms_of(settings: Settings | None, fetched: tuple[Any, ...]) -> tuple[int, list[dict[str, Any]]]:
-    """Return the number of contents, and forms of those that have none yet; outside the transaction, repeatable."""
+def _forms_of(
+    settings: Settings | None, key: dict[str, Any], fetched: tuple[Any, ...]
+) -> tuple[int, list[dict[str, Any]]]:
+    """Return the number of contents, and forms of those that the method has not seen; outside the transaction."""
     from populate.duplicates.forms.stored import forms_of, placed
 
     *columns, limits = fetched
     contents = placed(zip(*(column.tolist() for column in columns), strict=True))
-    known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", sha256=contents)}
+    known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", sha256=contents, method_no=[key["method_no"]])}
     new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
     return len(contents), forms_of(settings or settings_of_process(), new, limits)
 

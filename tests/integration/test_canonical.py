@@ -12,7 +12,7 @@ from deliveries import hand_in, read_file
 
 from data_platform.settings import load
 from populate.backup import Backup, Placement
-from populate.duplicates.tables import Canonical, CanonicalContent, DuplicateSet
+from populate.duplicates.tables import METHOD, Canonical, CanonicalContent, DuplicateSet
 from populate.ingest import Ingest
 from populate.snapshot import take_snapshot
 from populate.worker import run_worker
@@ -66,6 +66,17 @@ def test_of_bytes_that_the_store_lost_or_changed_nothing_is_said(binding: Bindin
     damaged.write_bytes(damaged.read_bytes().replace(b"1", b"7"))
     Canonical.populate()
     assert forms() == {hash_of("a copy.json"): "json"}
+
+
+def test_another_method_finds_forms_anew(binding: Binding, files: dict[str, Path]) -> None:
+    hand_in(binding, [read_file(path) for path in files.values()])
+    for table in (Ingest, Backup, Canonical):
+        table.populate()
+    key = Canonical().keys()[0]
+    fetched = Canonical().make_fetch(key)
+    for method, expected in ((METHOD, 0), (METHOD + 1, len(CONTENTS))):
+        count, rows = Canonical().make_compute(key | {"method_no": method}, *fetched)
+        assert (count, len(rows)) == (len(CONTENTS), expected)
 
 
 def test_contents_of_another_store_wait_for_nobody(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from populate.duplicates.covered import fair_part
 from populate.duplicates.forms.form import BYTES, TABLE, sketched
 from populate.duplicates.kinds import (
     DIVERGED,
@@ -68,6 +69,16 @@ def test_templates_and_tiny_files_are_no_ancestors() -> None:
 def test_of_several_contents_in_common_the_old_version_counts_most() -> None:
     relations = by_history([*held("a", "1", "2", "3"), *held("b", "1", "2", since=5)])
     assert relations == [Relation(STALE, "b", "a", "2", 0.0)]
+
+
+def test_what_there_is_room_for_is_shared_by_the_kinds() -> None:
+    stale = [Relation(STALE, f"s{n}", "a", "x", 0.0) for n in range(5)]
+    diverged = [Relation(DIVERGED, f"d{n}", "a", "x", 0.0) for n in range(5)]
+    every = sorted(stale + diverged)
+    assert fair_part(every, 4) == [*diverged[:2], *stale[:2]]
+    assert fair_part(every[::-1], 4) == fair_part(every, 4)
+    assert fair_part([*diverged, *stale[:1]], 4) == [*diverged[:3], *stale[:1]]
+    assert fair_part(every, 10) == every
 
 
 HISTORIES = st.dictionaries(
