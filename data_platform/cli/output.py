@@ -27,7 +27,7 @@ def print_pairs(values: Mapping[str, object]) -> None:
 def pairs(values: Mapping[str, object]) -> list[str]:
     """Return the lines of `print_pairs`."""
     names = [name.replace("_", " ") for name in values]
-    texts = [f"{value:,}" if isinstance(value, int) else str(value) for value in values.values()]
+    texts = [f"{value:,}" if isinstance(value, int) else printable(str(value)) for value in values.values()]
     left, right = max(map(len, names), default=0), max(map(len, texts), default=0)
     return [f"{name:<{left}}  {text:>{right}}" for name, text in zip(names, texts, strict=True)]
 
@@ -40,8 +40,13 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of `print_table`."""
-    lines = [list(header), *([*row] for row in rows)]
+    lines = [list(header), *([printable(value) for value in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return [
         "  ".join(f"{value:<{width}}" for value, width in zip(line, widths, strict=True)).rstrip() for line in lines
     ]
+
+
+def printable(text: str) -> str:
+    """Return text without characters that would steer a terminal: names of files come from anybody."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

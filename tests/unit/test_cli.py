@@ -120,6 +120,16 @@ def test_sentence_of_an_error_without_text() -> None:
     assert sentence(ValueError()).startswith("ValueError: no message.")
 
 
+def test_names_of_files_do_not_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "plate\x1b]0;owned\x07\r\n\u202efdp.csv"
+    print_table(("file", "bytes"), [(name, "1")])
+    print_pairs({"file": name})
+    told = capsys.readouterr().out
+    assert told.count("plate\N{REPLACEMENT CHARACTER}]0;owned") == 2
+    assert told.count("\n") == 3
+    assert all(line.isprintable() for line in told.splitlines())
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [
