@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import io
 import os
-import signal
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,18 +18,19 @@ from pyarrow import parquet
 
 from benchmarks import _documents
 from data_platform.errors import DataPlatformError
+from populate.duplicates.forms import limited
 from populate.duplicates.forms.form import Form
 from populate.duplicates.forms.limited import Forms, Limits
 
 MIB = 1024**2
+ROOT = Path(__file__).parents[2]
 TABLE = b"a,b\n1,2\n3,4\n"
 
 
 @pytest.fixture
-def forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Forms]:
+def forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Forms:
     monkeypatch.setenv("DATA_PLATFORM_DATABASE__PASSWORD", "canary")
-    with Forms(Limits(64 * MIB, 512 * MIB, 60), tmp_path) as made:
-        yield made
+    return Forms(Limits(64 * MIB, 512 * MIB, 60), tmp_path)
 
 
 def ask(forms: Forms, content: bytes) -> Form:
@@ -105,8 +106,7 @@ def test_memory_is_limited(forms: Forms) -> None:
 
 
 def test_time_is_limited(tmp_path: Path) -> None:
-    with Forms(Limits(64 * MIB, 512 * MIB, 1), tmp_path) as forms:
-        found = ask(forms, gzip.compress(bytes(64 * MIB), 1) * 200)
+    found = ask(Forms(Limits(64 * MIB, 512 * MIB, 1), tmp_path), gzip.compress(bytes(64 * MIB), 1) * 200)
     assert found.kind == "none"
     # On a machine with much else to do the processor time is not used up before the other time is.
     assert found.why in ("it takes more processor time than it may", "it takes more time than it may")
@@ -122,30 +122,151 @@ def test_what_is_too_large_is_not_opened(forms: Forms) -> None:
     )
 
 
-def test_the_child_knows_no_secrets_and_another_takes_its_place(forms: Forms) -> None:
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that were started, in order."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = Forms._start
+
+    def noted(self: Forms, content: int) -> subprocess.Popen[bytes]:
+        started.append(start(self, content))
+        return started[-1]
+
+    monkeypatch.setattr(Forms, "_start", noted)
+    return started
+
+
+def takes_over(monkeypatch: pytest.MonkeyPatch, *code: str) -> None:
+    """Let children run `code` where they would parse, as if what they parsed had made them; it sees `replies`."""
+    program = (
+        "import json, os, socket, sys, time; sys.path.append(sys.argv.pop(1))",
+        "from populate.duplicates.forms import child",
+        "def serve(content, replies, seconds):",
+        "    sys.stdin.readline()",
+        *(f"    {line}" for line in code),
+        "    replies.flush(); time.sleep(600)",
+        "child.serve = serve",
+        "child.main()",
+    )
+    monkeypatch.setattr("populate.duplicates.forms.limited._CODE", "\n".join(program))
+
+
+def confined() -> set[str]:
+    """Return what the kernel here lets a process give up."""
+    code = "from populate.duplicates.forms.confine import confine; print(*confine(('pyarrow',)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_each_content_has_a_child_of_its_own_that_is_gone_afterwards(
+    forms: Forms, children: list[subprocess.Popen[bytes]]
+) -> None:
+    for _ in range(2):
+        assert ask(forms, TABLE).kind == "table"
+    assert len({child.pid for child in children}) == 2
+    assert all(child.returncode is not None for child in children)
+
+
+def test_a_child_that_was_taken_over_speaks_for_no_other_content(
+    forms: Forms, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        takes_over(patch, """replies.write('odd\\n{"kind": "table", "sha256": "' + 64 * 'a' + '"}\\n')""")
+        assert ask(forms, TABLE).why == "the process that parsed it gave no proper answer"
+    assert children[0].returncode is not None
+    assert ask(forms, TABLE).sha256 != 64 * "a"
+
+
+# What somebody would try who has taken a child over, and which gift of the kernel prevents it.
+TRIED = {
+    "environment": ("open(f'/proc/{os.getppid()}/environ').read(1)", "files"),
+    "home": ("open(os.path.join(HOME, 'credentials')).read()", "files"),
+    "listing": ("os.listdir(HOME)", "files"),
+    "writing": ("open(os.path.join(HOME, 'new'), 'w')", "files"),
+    "network": ("socket.socket()", "calls"),
+    "database": ("socket.socket(socket.AF_UNIX)", "calls"),
+    "process": ("os.fork() or time.sleep(600)", "calls"),
+    "program": ("os.execv('/bin/true', ['true'])", "calls"),
+    "signal": ("os.kill(os.getppid(), 0)", "calls"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines a process without privileges")
+def test_a_child_that_was_taken_over_gets_nowhere(
+    forms: Forms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "credentials").write_text("canary")
+    prevented = confined()
+    if not prevented:
+        pytest.skip("the kernel here confines nothing")
+    code = [f"HOME = {str(tmp_path)!r}", "done = []"]
+    for name, (act, by) in TRIED.items():
+        if by in prevented:
+            code += ["try:", f"    {act}; done.append({name!r})", "except OSError:", "    pass"]
+    code.append("replies.write(json.dumps({'kind': 'none', 'sha256': '', 'why': f'done {done}'}) + '\\n')")
+    takes_over(monkeypatch, *code)
+    assert ask(forms, TABLE).why == "done []"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_child_inherits_the_content_and_nothing_else(
+    forms: Forms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    takes_over(
+        monkeypatch,
+        "found = []",
+        "for number in range(64):",
+        "    try:",
+        "        found.append(os.fstat(number).st_ino)",
+        "    except OSError:",
+        "        pass",
+        "names = ' '.join(sorted(os.environ))",
+        "said = {'kind': 'none', 'sha256': '', 'why': f'{names}; {len(found)}; {INODE in found}'}",
+        "replies.write(json.dumps(said) + '\\n')",
+    )
+    with open(tmp_path / "open elsewhere", "w", encoding="utf-8") as file:
+        os.set_inheritable(file.fileno(), True)
+        monkeypatch.setattr(limited, "_CODE", limited._CODE.replace("INODE", str(os.fstat(file.fileno()).st_ino)))
+        said = ask(forms, TABLE).why
+    assert os.environ["DATA_PLATFORM_DATABASE__PASSWORD"] == "canary"
+    names, *found = said.split("; ")
+    # Python itself and macOS add the last two.
+    assert {*names.split()} - {"LC_CTYPE", "__CF_USER_TEXT_ENCODING"} == {*limited.ENVIRONMENT}
+    assert found == ["5", "False"]  # input, replies, twice nowhere, and the content
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_child_of_root_is_nobody_where_nobody_can_read_python(forms: Forms, monkeypatch: pytest.MonkeyPatch) -> None:
+    takes_over(
+        monkeypatch,
+        "said = {'kind': 'none', 'sha256': '', 'why': str(os.getresuid() + tuple(os.getgroups()))}",
+        "replies.write(json.dumps(said) + '\\n')",
+    )
+    readable = all(folder.stat().st_mode & 0o001 for folder in Path(pa.__file__).resolve().parents)
+    readable &= all(folder.stat().st_mode & 0o001 for folder in Path(os.__file__).resolve().parents)
+    assert ask(forms, TABLE).why.startswith("(65534, 65534, 65534" if readable else "(0, 0, 0")
+
+
+def test_that_no_child_can_start_says_nothing_about_a_content(
+    forms: Forms, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("populate.duplicates.forms.limited._CODE", "raise SystemExit(1)")
+        with pytest.raises(DataPlatformError, match="does not start"):
+            ask(forms, TABLE)
     assert ask(forms, TABLE).kind == "table"
-    child = forms._child
-    assert child is not None
-    if sys.platform == "linux":
-        assert os.environ["DATA_PLATFORM_DATABASE__PASSWORD"] == "canary"
-        assert b"canary" not in Path(f"/proc/{child.pid}/environ").read_bytes()
-    child.send_signal(signal.SIGKILL)
-    child.wait(60)
-    assert ask(forms, TABLE).kind == "table"
+    assert all(child.returncode is not None for child in children)
 
 
-def test_that_no_child_can_start_says_nothing_about_a_content(forms: Forms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("populate.duplicates.forms.limited._CODE", "raise SystemExit(1)")
-    with pytest.raises(DataPlatformError, match="does not start"):
-        ask(forms, TABLE)
-    monkeypatch.undo()
-    assert ask(forms, TABLE).kind == "table"
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[list[Path]] = []
+    start = Forms._start
 
+    def noted(self: Forms, content: int) -> subprocess.Popen[bytes]:
+        there.append(list(tmp_path.iterdir()))
+        return start(self, content)
 
-def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with Forms(Limits(MIB, 512 * MIB, 60), tmp_path) as forms:
-        ask(forms, TABLE)
-        child = forms._child
-        assert list(tmp_path.iterdir()) == []  # the content has no name even while it is looked at
-    assert child is not None
-    assert child.returncode is not None
+    monkeypatch.setattr(Forms, "_start", noted)
+    ask(Forms(Limits(MIB, 512 * MIB, 60), tmp_path), TABLE)
+    assert there == [[]]  # the content has no name even while it is looked at
+    assert list(tmp_path.iterdir()) == []

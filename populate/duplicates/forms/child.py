@@ -1,9 +1,9 @@
-"""The limited process that parses bytes of strangers: one line in for a content, one line out for its form.
+"""The limited process that parses bytes of a stranger: one line in for a content, one line out for its form.
 
-It limits itself before it reads anything: memory, processor time for each content, open files,
-and not a byte written to any disk. It has no settings, no credentials in its environment and
-no connection; what it says is checked by `limited.Forms`, as whatever was parsed may speak
-through it.
+It limits itself before it reads anything: memory, processor time, open files, not a byte
+written to any disk, and what `confine` says. It has no settings, no credentials in its
+environment and no connection; what it says is checked by `limited.Forms`, as whatever was
+parsed may speak through it. For the same reason it serves one content and ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import IO, TextIO
 
+from populate.duplicates.forms.confine import confine
 from populate.duplicates.forms.form import NONE, READY, Form
 from populate.duplicates.forms.recognise import Opened, form_of
 
@@ -49,10 +50,10 @@ def answer(opened: Opened, size: int, sha256: str) -> Form:
 
 
 def serve(content: int, replies: TextIO, seconds: int) -> None:
-    """Answer until nothing more is asked; a content may take so many seconds of processor time.
+    """Answer what is asked, once; it may take so many seconds of processor time.
 
-    Each is put in turn into the file that `content` is the descriptor of: it has no name, so
-    nothing is left of it, however all this ends.
+    The content is in the file that `content` is the descriptor of: it has no name, so nothing
+    is left of it, however all this ends.
     """
 
     def opened() -> IO[bytes]:
@@ -60,13 +61,12 @@ def serve(content: int, replies: TextIO, seconds: int) -> None:
         file.seek(0)
         return file
 
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    for line in sys.stdin:
-        question = json.loads(line)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds + 1, hard))
-        replies.write(json.dumps(asdict(answer(opened, question["size"], question["sha256"]))) + "\n")
-        replies.flush()
+    question = json.loads(sys.stdin.readline())
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + seconds + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    replies.write(json.dumps(asdict(answer(opened, question["size"], question["sha256"]))) + "\n")
+    replies.flush()
 
 
 def main() -> None:
@@ -75,9 +75,11 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
+    os.close(nowhere)
     content, memory, seconds = map(int, sys.argv[1:4])
     if not all(map(find_spec, PARSERS)):
         raise SystemExit(1)  # nothing that could be said of a content would be true elsewhere
+    confine(PARSERS)
     limit(memory)
     replies.write(READY)
     replies.flush()
