@@ -18,7 +18,7 @@ from email.message import EmailMessage
 from data_platform.errors import MailRefused, MailUnavailable
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.conversation.links import Link, address_of, signing_key, token_of
+from populate.conversation.links import Link, address_of, refuse_loopback, signing_key, token_of
 from populate.conversation.people import addresses, silent, unnamed
 from populate.conversation.plan import (
     REFUSED,
@@ -113,7 +113,7 @@ def ask_due(
     Raises
     ------
     SettingsError
-        If something is due and no mail server, sender or key is set.
+        If something is due and no mail server, sender or key is set, or links would lead to loopback.
     MailUnavailable
         If the mail server does not answer at all; then nobody was asked.
     """
@@ -146,6 +146,7 @@ def planned_mails(binding: Binding, settings: Settings, now: datetime) -> Plan:
         answered=frozenset(row[0] for row in ask(binding, "answered")),
         silent=silent(binding, people, now.date()),
         addresses=addresses(binding, people, settings.mail, now.date()),
+        asked_as_another=frozenset((person, sha256) for person, sha256 in ask(binding, "asked_as_another")),
     )
     return plan(found, known, settings.questions, now)
 
@@ -202,6 +203,7 @@ class _Composer:
     def __init__(
         self, binding: Binding, settings: Settings, due: Sequence[Due], now: datetime, hidden: Collection[str]
     ) -> None:
+        refuse_loopback(settings)
         self._settings = settings
         self._key = signing_key(settings)
         self._until = (now + timedelta(days=settings.questions.link_days)).replace(microsecond=0)

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import ipaddress
 import os
 import secrets
 import stat
@@ -84,6 +85,32 @@ def _signature(claims: bytes, key: bytes) -> bytes:
 def address_of(token: str, settings: Settings) -> str:
     """Return the address of the page where the question can be answered."""
     return f"{settings.questions.url.rstrip('/')}/?token={quote(token, safe='')}"
+
+
+def refuse_loopback(settings: Settings) -> None:
+    """Raise `SettingsError` if links would lead whoever gets them to their own machine.
+
+    They may if the setting ``questions.url`` says so in so many words and the mail server is on
+    this machine, too: that is a trial by somebody alone.
+    """
+    if not _is_loopback(urlsplit(settings.questions.url).hostname or ""):
+        return
+    if "url" in settings.questions.model_fields_set and _is_loopback(settings.mail.host):
+        return
+    raise SettingsError(
+        f"The links in mails would lead to {settings.questions.url}, which is everybody's own machine. Set "
+        "questions.url to the address of the dashboard as those who get the mail reach it."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def token_in(text: str) -> str:

@@ -20,7 +20,7 @@ def silent(binding: Binding, people: Collection[str], today: date) -> dict[str, 
     """Return those of the people who must not be asked, each with the reason.
 
     These are service accounts, guests, people who have left, and everybody whose latest
-    answer to any question is that they do not want to be asked again.
+    answer to any question is that they do not want to be asked again, whoever they passed for then.
     """
     found = {person: NEVER[kind] for person, kind in ask(binding, "kinds", people=people) if kind in NEVER}
     found |= dict.fromkeys((row[0] for row in ask(binding, "departed", people=people, today=today)), "has left")
@@ -34,7 +34,7 @@ def addresses(binding: Binding, people: Collection[str], settings: MailSettings,
     It is the address that the directory told last; who has none gets mail at a login that is
     an address of one of ``mail.domains``. Nothing goes to other domains if any are set.
     """
-    logins = ask(binding, "logins", people=people) if settings.domains else []
+    logins = ask(binding, "own_logins", people=people) if settings.domains else []
     told = ask(binding, "told_addresses", people=people, today=today)
     return {person: address for person, address in (*logins, *told) if is_permitted(address, settings)}
 

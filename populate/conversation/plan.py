@@ -81,12 +81,16 @@ class Due(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What decides who is asked: mails so far, answered questions, reasons to leave people alone, addresses."""
+    """What decides who is asked: mails so far, answered questions, reasons to leave people alone, addresses.
+
+    ``asked_as_another`` has person and content of questions that people got when they passed for somebody else.
+    """
 
     mails: Sequence[Mail]
     answered: frozenset[str]
     silent: Mapping[str, str]
     addresses: Mapping[str, str]
+    asked_as_another: frozenset[tuple[str, str]] = frozenset()
 
 
 class Plan(NamedTuple):
@@ -146,6 +150,8 @@ def _reason(candidate: Candidate, known: Known, following: tuple[int, int] | str
         return "answered"
     if reason := known.silent.get(candidate.person_id):
         return reason
+    if (candidate.person_id, candidate.sha256) in known.asked_as_another:
+        return "asked before"
     if isinstance(following, str):
         return following
     return "" if candidate.person_id in known.addresses else "no mail address"

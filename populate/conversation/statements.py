@@ -21,15 +21,15 @@ from populate.conversation.questions import (
 )
 from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
-from schemas.catalogue import Blob, File, FileName, SourceSystem
+from schemas.catalogue import Blob, File, FileGone, FileName, SourceSystem
 from schemas.conversation import Answer, MailAddress
 from schemas.people import Account, Departure, Membership, Person
 from schemas.sharing import Access
 
 TABLES = (
-    *(Access, Account, Answer, Blob, CompanyAskChoice, Departure, File, FileName, MailAddress, Membership),
-    *(Person, PersonAskChoice, Question, QuestionCopy, QuestionCopyGone, QuestionMail, QuestionMailRefused),
-    *(QuestionMailSent, SourceSystem),
+    *(Access, Account, Answer, Blob, CompanyAskChoice, Departure, File, FileGone, FileName, MailAddress),
+    *(Membership, Person, PersonAskChoice, Question, QuestionCopy, QuestionCopyGone, QuestionMail),
+    *(QuestionMailRefused, QuestionMailSent, SourceSystem),
 )
 Value = str | int | date | datetime | Collection[str]
 
@@ -41,13 +41,23 @@ latest AS (
     FROM $Answer
 )"""
 
+# A person is called by the login they were first met under. Who that login is said to belong to may
+# be mended later; what they were asked and answered goes with it.
 STATEMENTS = {
     "kinds": "SELECT person_id, person_kind FROM $Person WHERE person_id IN %(people)s",
     "departed": "SELECT person_id FROM $Departure WHERE person_id IN %(people)s AND departed_on <= %(today)s",
     "opted_out": """
-        WITH $LATEST
-        SELECT DISTINCT q.person_id FROM latest l JOIN $Question q ON q.question_id = l.question_id
-        WHERE l.place = 1 AND l.answer = 'never' AND q.person_id IN %(people)s
+        WITH $LATEST,
+        opted AS (SELECT DISTINCT q.person_id FROM latest l JOIN $Question q ON q.question_id = l.question_id
+                  WHERE l.place = 1 AND l.answer = 'never')
+        SELECT person_id FROM opted WHERE person_id IN %(people)s
+        UNION
+        SELECT a.person_id FROM opted o JOIN $Account a ON a.account_id = o.person_id WHERE a.person_id IN %(people)s
+    """,
+    # What people were asked when they passed for somebody else.
+    "asked_as_another": """
+        SELECT a.person_id, q.sha256 FROM $Question q JOIN $Account a ON a.account_id = q.person_id
+        WHERE a.person_id <> q.person_id
     """,
     # Who chose not to be named to colleagues, or has not chosen where the company's rule says so.
     "unnamed": """
@@ -65,11 +75,20 @@ STATEMENTS = {
         SELECT person_id, mail_address FROM $MailAddress
         WHERE person_id IN %(people)s AND address_since <= %(today)s ORDER BY address_since
     """,
-    "logins": "SELECT person_id, login FROM $Account WHERE person_id IN %(people)s ORDER BY login DESC",
+    "own_logins": "SELECT person_id, login FROM $Account WHERE person_id IN %(people)s ORDER BY login DESC",
+    # Those of whoever a login belongs to now are among them.
+    "logins": """
+        SELECT person_id, login FROM $Account WHERE person_id IN %(people)s
+        UNION
+        SELECT a.person_id, a.login FROM $Account a JOIN $Account first ON first.person_id = a.person_id
+        WHERE first.account_id IN %(people)s
+    """,
     "mails": """
-        SELECT m.question_id, q.person_id, m.mail_round, m.mail_attempt, m.begun_at, s.sent_at, r.refused_for_good
+        SELECT m.question_id, COALESCE(a.person_id, q.person_id), m.mail_round, m.mail_attempt, m.begun_at, s.sent_at,
+               r.refused_for_good
         FROM $QuestionMail m
         JOIN $Question q ON q.question_id = m.question_id
+        LEFT JOIN $Account a ON a.account_id = q.person_id
         LEFT JOIN $QuestionMailSent s ON s.question_id = m.question_id AND s.mail_round = m.mail_round
                                      AND s.mail_attempt = m.mail_attempt
         LEFT JOIN $QuestionMailRefused r ON r.question_id = m.question_id AND r.mail_round = m.mail_round
@@ -90,10 +109,11 @@ STATEMENTS = {
     # What people said they would remove. A copy that changed hands in between is one copy.
     "promises": """
         WITH $LATEST
-        SELECT c.question_id, c.file_id, c.version_id, q.person_id, q.sha256, b.blob_size, l.answered_at,
-               g.gone_seen_at, f.source_system, f.item_id, s.source_kind
+        SELECT c.question_id, c.file_id, c.version_id, COALESCE(a.person_id, q.person_id), q.sha256, b.blob_size,
+               l.answered_at, g.gone_seen_at, f.source_system, f.item_id, s.source_kind
         FROM latest l
         JOIN $Question q ON q.question_id = l.question_id
+        LEFT JOIN $Account a ON a.account_id = q.person_id
         JOIN $QuestionCopy c ON c.question_id = q.question_id
         JOIN $Blob b ON b.sha256 = q.sha256
         JOIN $File f ON f.file_id = c.file_id
@@ -102,6 +122,15 @@ STATEMENTS = {
                                      AND g.version_id = c.version_id
         WHERE l.place = 1 AND l.answer = 'withdraw'
         ORDER BY l.answered_at, c.question_id, c.file_id
+    """,
+    # A few other files of a source system that nobody said are gone, or are to be.
+    "neighbours": """
+        SELECT f.item_id FROM $File f
+        WHERE f.source_system = %(system)s AND f.file_id <> %(file)s
+          AND NOT EXISTS (SELECT 1 FROM $FileGone g WHERE g.file_id = f.file_id)
+          AND NOT EXISTS (SELECT 1 FROM $QuestionCopy c JOIN $Answer w ON w.question_id = c.question_id
+                          WHERE c.file_id = f.file_id AND w.answer = 'withdraw')
+        ORDER BY f.file_id LIMIT 5
     """,
     # When each content of a file was read last, and when the file was last found missing.
     "last_seen": """

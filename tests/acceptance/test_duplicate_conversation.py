@@ -54,6 +54,7 @@ def post(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
             "MAIL__SECURITY": "none",
             "MAIL__SENDER": "catalogue@example.org",
             "MAIL__DOMAINS": '["example.org"]',
+            "QUESTIONS__URL": "http://127.0.0.1:8501",  # said in so many words, and the mail stays here
             "QUESTIONS__MIN_BYTES": "1",
             "QUESTIONS__KEY": "signs the links of this test alone",
         }.items():

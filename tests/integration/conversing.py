@@ -27,7 +27,8 @@ def settings_of(server: MailServer | None = None, **questions: Any) -> Settings:
     """Return the settings in force, with a mail server and rules that suit small files."""
     mail = {"security": "none", "sender": "catalogue@example.org", "domains": ("example.org",)}
     where = {"host": server.host, "port": server.port} if server else {}
-    return load(mail={**mail, **where}, questions={"key": KEY, "min_bytes": 1, "mails_per_day": 9, **questions})
+    rules = {"url": "https://catalogue.example.org", "key": KEY, "min_bytes": 1, "mails_per_day": 9}
+    return load(mail={**mail, **where}, questions={**rules, **questions})
 
 
 def login(person: str) -> str:

@@ -28,6 +28,7 @@ from servers.mail import MailServer, mail_server
 from servers.sessions import another_session
 
 from data_platform.errors import AnswerRefused, LinkRefused, MailUnavailable, SettingsError
+from data_platform.settings import QuestionSettings
 from populate.conversation.answering import answer, question_of
 from populate.conversation.asking import Round, ask_due
 from populate.conversation.links import Link, token_of
@@ -42,7 +43,7 @@ from populate.conversation.questions import (
 from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
 from schemas.conversation import Answer
-from schemas.people import Departure
+from schemas.people import Account, Departure
 
 NOW = datetime(2026, 6, 1, 9)
 DAY = timedelta(days=1)
@@ -167,6 +168,36 @@ def test_nobody_is_asked_twice_about_the_same_bytes(binding: Binding, post: Mail
     for days in (1, 100, 300):
         assert ask_due(binding, settings, now=NOW + days * DAY).mails == []
     assert recipients(post) == [login("amy")]
+
+
+def merge(person: str, into: str) -> None:
+    """Mend whose login it is: both are one person."""
+    Account.update1({"account_id": person_id(person), "person_id": person_id(into)})
+
+
+def test_what_somebody_was_asked_goes_with_their_login(binding: Binding, post: MailServer) -> None:
+    hire("brendan", "amy", "amy.new")
+    copies(binding, "brendan", "amy")
+    settings = settings_of(post)
+    ask_due(binding, settings, now=NOW)
+    merge("amy", into="amy.new")
+    for days in (0, 8, 40):
+        done = ask_due(binding, settings, now=NOW + days * DAY)
+        assert (done.mails, done.left_out) == ([], {"asked before": 1})
+    copies(binding, "brendan", "amy", data=b"other plates", name="other.csv")
+    assert states(ask_due(binding, settings, now=NOW + 2 * DAY)) == [(login("amy.new"), 1, "sent")]
+
+    first, second = (link_in(mail) for _, mail in post.received)  # the old link is good for who she is now
+    assert question_of(binding, settings, first, viewer=login("amy.new"), now=NOW).mine == ("/shares/amy/plates.csv",)
+    with pytest.raises(LinkRefused, match="somebody else"):
+        question_of(binding, settings, first, viewer=login("brendan"), now=NOW)
+    answer(binding, settings, first, "never", viewer=login("amy"), now=NOW + 3 * DAY)
+    copies(binding, "brendan", "amy", "amy.new", data=b"yet other plates", name="third.csv")
+    done = ask_due(binding, settings, now=NOW + 20 * DAY)
+    assert (done.mails, done.left_out) == ([], {"does not want to be asked": 3})
+    answer(binding, settings, first, "keep", now=NOW + 21 * DAY)  # she changed her mind
+    answer(binding, settings, second, "keep", now=NOW + 21 * DAY)
+    assert states(ask_due(binding, settings, now=NOW + 21 * DAY)) == [(login("amy.new"), 1, "sent")]
 
 
 def test_a_question_ends_with_the_copy(binding: Binding, post: MailServer) -> None:
@@ -307,6 +338,20 @@ def test_teams_opens_a_chat_with_the_owner_of_the_original(binding: Binding, pos
     body = post.received[0][1].get_body(("plain",))
     assert body is not None
     assert "https://teams.microsoft.com/l/chat/0/0?users=brendan%40example.org&message=" in body.get_content()
+
+
+def test_nobody_is_sent_to_their_own_machine(binding: Binding, post: MailServer) -> None:
+    hire("brendan", "amy")
+    copies(binding, "brendan", "amy")
+    told = settings_of(post)
+    unset = told.model_copy(update={"questions": QuestionSettings(key=told.questions.key, min_bytes=1)})
+    elsewhere = settings_of(MailServer(host="mail.example.org"), url="http://localhost:8501")
+    for settings in (unset, elsewhere):
+        with pytest.raises(SettingsError, match=r"own machine\. Set questions\.url"):
+            ask_due(binding, settings, now=NOW)
+    assert rows() == (0, 0, 0, 0, 0, 0)
+    assert len(ask_due(binding, unset, dry_run=True, now=NOW).mails) == 1
+    assert len(ask_due(binding, settings_of(post, url="http://127.0.0.1:8501"), now=NOW).mails) == 1
 
 
 def chats(post: MailServer) -> set[str]:

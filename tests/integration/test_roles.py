@@ -227,7 +227,9 @@ def test_a_worker_s_login_is_enough_for_a_scheduler_and_a_steward_has_failed_job
     assert lease.take()
     taken = len(Snapshot())
     take_snapshot(binding)
-    Keeper(binding, snapshots=True).tend()
+    keeper = Keeper(binding, snapshots=True)
+    keeper.tend()
+    assert keeper.failure is None
     assert len(Snapshot()) > taken
     assert len(Ingest.jobs) >= 1
     assert living(binding).schedulers == 1
@@ -279,7 +281,7 @@ def test_a_worker_asks_about_duplicates(site: Site) -> None:
         mail = MailSettings(
             host=post.host, port=post.port, security="none", sender="x@example.org", domains=("example.org",)
         )
-        questions = QuestionSettings(key=SecretStr(KEY), min_bytes=1)
+        questions = QuestionSettings(url="https://catalogue.example.org", key=SecretStr(KEY), min_bytes=1)
         settings = site.settings("worker").model_copy(update={"mail": mail, "questions": questions})
         done = ask_due(binding, settings)
         assert ("carla@example.org", "sent") in [(one.address, one.state) for one in done.mails]
