@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def test_a_withdrawn_copy_is_looked_for_at_its_source(binding: Binding, tmp_path
     say(binding, tokens[login("carla")], "withdraw")
     assert revisit(binding, settings_of(), NOW + DAY) == 0
     files["amy"].unlink()
+    os.utime(files["amy"].parent, (NOW.timestamp(), NOW.timestamp()))  # as if it had been that day
     assert revisit(binding, settings_of(), NOW + 2 * DAY) == 1
     assert [row["gone_seen_at"] for row in QuestionCopyGone().to_dicts()] == [NOW + 2 * DAY]
     assert [row["gone_on"] for row in FileGone().to_dicts()] == [(NOW + 2 * DAY).date()]
