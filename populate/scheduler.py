@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from data_platform.errors import DatabaseUnavailable
 from data_platform.logs import log_to_stderr
+from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.jobs import queues
@@ -29,12 +31,14 @@ from populate.service import monitored
 from populate.snapshot import take_daily
 from populate.stopping import Stop, repeat
 from schemas.binding import Binding
+from schemas.engine import dj
 
 LOOK_SECONDS = 1.0  # between two rounds
 CLEAN_SECONDS = 1.0  # between two rounds of the janitor
 RETRY_SECONDS = 20.0  # between two looks for versions to try again
 SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
+LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
 IDLE_SECONDS = 60  # after which a server takes a scheduler for gone that says nothing
 STALE_SECONDS = 120.0  # without a round before a scheduler is not ready
@@ -54,22 +58,30 @@ class Keeper:
     def __init__(self, binding: Binding, snapshots: bool) -> None:
         self._binding = binding
         self._queues = queues()
+        mail = snapshots and binding.settings.mail.automatic
         self._chores: list[_Chore] = [
-            _Chore(lambda: retry_due(binding), RETRY_SECONDS),
-            _Chore(self.clean, CLEAN_SECONDS),
-            *([_Chore(self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
-            *(
-                [_Chore(lambda: mail_due(binding), MAIL_SECONDS)]
-                if snapshots and binding.settings.mail.automatic
-                else []
-            ),
-            *(_Chore(queue.refresh, 0.0) for queue in self._queues),
+            _Chore("bringing back versions", lambda: retry_due(binding), RETRY_SECONDS),
+            *(_Chore(f"tidying up {queue.name}", queue.clean, CLEAN_SECONDS) for queue in self._queues),
+            *([_Chore("taking snapshots", self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
+            *([_Chore("sending mail", lambda: mail_due(binding), MAIL_SECONDS)] if mail else []),
+            *(_Chore(f"filling {queue.name}", queue.refresh, 0.0) for queue in self._queues),
         ]
 
     def tend(self) -> None:
-        """Do what is due."""
+        """Do what is due. A chore that fails keeps no other from being done; it is logged, and tried again.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            If the connection was lost: then nothing can be done.
+        """
         for chore in self._chores:
             chore.do_if_due()
+
+    @property
+    def failure(self) -> Exception | None:
+        """What the first chore raised of those that failed when they were last tried; None if none did."""
+        return next((chore.failure for chore in self._chores if chore.failure), None)
 
     def clean(self) -> None:
         """Free jobs whose holder is gone, and those that have waited enough."""
@@ -84,17 +96,36 @@ class Keeper:
 class _Chore:
     """Something that is done again and again, the more seldom the longer it takes."""
 
-    def __init__(self, act: Callable[[], object], seconds: float) -> None:
+    def __init__(self, name: str, act: Callable[[], object], seconds: float) -> None:
+        self.failure: Exception | None = None
+        self._name = name
         self._act = act
         self._seconds = seconds
         self._due = 0.0
+        self._failures = 0
 
     def do_if_due(self) -> None:
         began = time.monotonic()
-        if began >= self._due:
+        if began < self._due:
+            return
+        try:
             self._act()
+        except (DatabaseUnavailable, dj.errors.LostConnectionError):
+            raise
+        except Exception as error:
+            self._failed(error)
+        else:
+            self.failure, self._failures = None, 0
             took = time.monotonic() - began
             self._due = time.monotonic() + max(self._seconds, SHARE * took if took > LOOK_SECONDS else 0.0)
+
+    def _failed(self, error: Exception) -> None:
+        self.failure = error
+        self._failures += 1
+        pause = min(2.0 ** min(self._failures, 10), LONGEST_PAUSE)
+        self._due = time.monotonic() + pause
+        text = redact_text(f"{type(error).__name__}: {error}")
+        _log.warning("The scheduler failed at %s and tries it again in %.0f seconds: %s", self._name, pause, text)
 
 
 def run_scheduler(settings: Settings | None = None) -> None:

@@ -157,10 +157,17 @@ class _Overseer:
         """Tell whether nothing is left but what failed.
 
         Judged by the tables, ingest first: once it is done no backup can be missing.
+
+        Raises
+        ------
+        Exception
+            What keeps the queues from being kept: who works until all is done has to give up then.
         """
         with self._lease.held() as ours:
             if ours:
                 self._keeper.clean()
+                if self._keeper.failure:
+                    raise self._keeper.failure
         return not any(queue.unfinished() for queue in self._queues)
 
     def close(self, stopped: bool) -> Result:

@@ -17,8 +17,9 @@ import pytest
 from deliveries import hand_in, item, read
 from servers.sessions import end_session, session_of
 
+from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load, settings
-from populate import jobs
+from populate import jobs, scheduler, worker
 from populate.ingest import Ingest
 from populate.jobs import DELAYS, Queue, queues
 from populate.lease import Lease, Presence, living, scheduler_lease
@@ -28,6 +29,7 @@ from populate.snapshot import Snapshot
 from populate.status import needs, status
 from schemas import binding as binding_module
 from schemas.binding import Binding
+from schemas.drivers import ConnectionLost
 from schemas.sharing import AccessBatch
 
 PATIENCE = 120.0
@@ -191,6 +193,55 @@ def test_a_keeper_takes_the_snapshots_of_all_days_and_queues_their_figures(bindi
     assert len(Snapshot()) == days
     Keeper(binding, snapshots=False).tend()
     assert len(Snapshot()) == days
+
+
+def test_a_chore_that_fails_keeps_no_other_from_being_done(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(binding, "a")
+
+    def broken(*_: Any) -> int:
+        raise RuntimeError("no, password=hunter2")
+
+    keeper = Keeper(binding, snapshots=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler, "LONGEST_PAUSE", 0.0)
+        patch.setattr(scheduler, "retry_due", broken)
+        patch.setattr(scheduler, "take_daily", broken)
+        keeper.tend()
+        assert len(Ingest.jobs) == 1  # filling the queues comes last
+        assert str(keeper.failure).startswith("no, ")
+        assert "failed at taking snapshots" in caplog.text
+        assert "hunter2" not in caplog.text
+        keeper.tend()
+    keeper.tend()
+    assert keeper.failure is None
+
+
+def test_a_chore_whose_connection_is_lost_ends_the_round(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> int:
+        raise ConnectionLost("gone")
+
+    monkeypatch.setattr(scheduler, "retry_due", lost)
+    with pytest.raises(ConnectionLost):
+        Keeper(binding, snapshots=False).tend()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_who_works_until_all_is_done_gives_up_if_the_queues_cannot_be_kept(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(binding, "a")
+
+    def broken(*_: Any) -> int:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(scheduler, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(worker, "PATIENCE", 1)
+    monkeypatch.setattr(scheduler, "retry_due", broken)
+    with pytest.raises(DatabaseUnavailable, match="again and again"):
+        worker.run_worker(once=True)
+    assert len(Ingest()) == 1  # all the same
 
 
 def test_what_fails_up_to_the_limit_is_told_with_its_reason_and_tried_again_by_a_command(
