@@ -146,8 +146,11 @@ def mysql_server(folder: Path, *options: str, **tls: Any) -> Iterator[MySQLServe
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=True, timeout=FETCH_SECONDS,
         )  # fmt: skip
     password = secrets.token_hex(16)
-    (folder / "first.sql").write_text(f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n"
-                                      "RENAME USER 'root'@'localhost' TO 'root'@'%';\n")  # fmt: skip
+    (folder / "first.sql").write_text(
+        f"CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY '{password}';\n"
+        "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;\n"
+        "DROP USER IF EXISTS 'root'@'localhost';\n"
+    )
     for attempt in range(3):
         socket = tempfile.mkdtemp(prefix="mysql-")  # the path of a socket has to be short
         server = MySQLServer(free_port(), password, folder, socket=f"{socket}/s", tls=tls)
@@ -158,9 +161,8 @@ def mysql_server(folder: Path, *options: str, **tls: Any) -> Iterator[MySQLServe
             f"--port={server.port}",
             f"--socket={server.socket}",
             f"--pid-file={folder / 'pid'}",
+            f"--init-file={folder / 'first.sql'}",
         ]
-        if attempt == 0:
-            command.append(f"--init-file={folder / 'first.sql'}")
         process = start(command, log, environment)
         try:
             try:
