@@ -6,17 +6,22 @@
   and does not switch it on on MySQL.
 - Each connection speaks UTC and has the memory that antijoins need, after a reconnect too.
 - Others can see whether a session lives, on MySQL too.
+- Either side notices within minutes that the other one is gone without a word, as after a power
+  cut; systems wait for two hours.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
+import socket
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+import psycopg2.extensions
 import pymysql
 
 from data_platform.errors import DatabaseUnavailable
@@ -26,12 +31,18 @@ from schemas.engine import dj
 from datajoint.adapters import MySQLAdapter, PostgreSQLAdapter  # isort: skip  (after the quiet import)
 
 CONNECT_SECONDS = 10
+ALIVE_SECONDS = 60  # of silence before the other side is asked for a sign of life
+ALIVE_AGAIN_SECONDS = 15  # between two such questions
+ALIVE_TIMES = 4  # of these without an answer: it is gone
+UNHEARD_SECONDS = 180  # during which nothing that was sent has been confirmed: it is gone, too
 DRIVER_ERRORS = (psycopg2.Error, pymysql.Error)
 
 _SESSION = (
     "SET TIME ZONE 'UTC'; SET standard_conforming_strings = on; "
     "SELECT set_config('work_mem', '64MB', false) "
-    "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"
+    "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB'); "
+    f"SET tcp_keepalives_idle = {ALIVE_SECONDS}; SET tcp_keepalives_interval = {ALIVE_AGAIN_SECONDS}; "
+    f"SET tcp_keepalives_count = {ALIVE_TIMES}; SET tcp_user_timeout = {UNHEARD_SECONDS * 1000}"
 )
 # A login sees no other login's sessions on MySQL, but everybody may ask whether somebody holds a
 # lock. So each session holds one with its number, and gives it back whichever way it ends.
@@ -105,6 +116,11 @@ class PostgreSQL(PostgreSQLAdapter):
             sslrootcert=str(target.authority or ""),
             gssencmode="disable",
             connect_timeout=CONNECT_SECONDS,
+            keepalives=1,
+            keepalives_idle=ALIVE_SECONDS,
+            keepalives_interval=ALIVE_AGAIN_SECONDS,
+            keepalives_count=ALIVE_TIMES,
+            tcp_user_timeout=UNHEARD_SECONDS * 1000,
             application_name="data-platform",
         )
         connection.autocommit = True
@@ -148,7 +164,7 @@ class MySQL(MySQLAdapter):
         checks: dict[str, Any] = {"ssl_disabled": True}
         if target.authority:
             checks = {"ssl_ca": str(target.authority), "ssl_verify_cert": True, "ssl_verify_identity": True}
-        return pymysql.connect(
+        connection = pymysql.connect(
             **where,
             port=target.port,
             user=target.user,
@@ -161,6 +177,9 @@ class MySQL(MySQLAdapter):
             autocommit=True,
             **checks,
         )
+        if not target.host.startswith("/"):
+            _watch_over(connection._sock)
+        return connection
 
     def is_broken(self, connection: Any) -> bool:
         """Return whether the driver knows already that the connection is over."""
@@ -178,6 +197,26 @@ class MySQL(MySQLAdapter):
         if lost or (isinstance(error, pymysql.Error) and error.args and error.args[0] in _LOST_MYSQL):
             return ConnectionLost(_lost(error))
         return translated
+
+
+def _watch_over(connected: socket.socket) -> None:
+    """Have this system ask for signs of life; the driver has switched that on, but after two hours."""
+    for name, value in (
+        ("TCP_KEEPIDLE", ALIVE_SECONDS),
+        ("TCP_KEEPALIVE", ALIVE_SECONDS),  # macOS calls it so
+        ("TCP_KEEPINTVL", ALIVE_AGAIN_SECONDS),
+        ("TCP_KEEPCNT", ALIVE_TIMES),
+        ("TCP_USER_TIMEOUT", UNHEARD_SECONDS * 1000),
+    ):
+        if (option := getattr(socket, name, None)) is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def cut(connection: Any) -> None:
+    """Break a connection off on which another thread waits for an answer: that thread gets the driver's error."""
+    connected = connection.fileno() if isinstance(connection, psycopg2.extensions.connection) else connection._sock
+    with socket.socket(fileno=os.dup(connected if isinstance(connected, int) else connected.fileno())) as same:
+        same.shutdown(socket.SHUT_RDWR)
 
 
 def _lost(error: Exception) -> str:
