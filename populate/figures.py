@@ -25,11 +25,13 @@ from populate.status import statements
 from readers.backlog import Backlog
 from schemas.binding import Binding
 from schemas.catalogue import Blob
-from schemas.drivers import DRIVER_ERRORS
+from schemas.drivers import DRIVER_ERRORS, cut
 from schemas.sharing import Access, AccessBatch
 
 SHARE = 20.0
 """Sums over whole tables are asked again after so many times as long as they took."""
+
+CUT_SECONDS = 0.5  # before an answer that is waited for is broken off
 
 _TOTALS = {
     "reads": "SELECT COALESCE(SUM(access_count), 0) FROM {AccessBatch}",
@@ -48,6 +50,7 @@ class Watch:
         self._connect = binding.connection.another
         self._guard = threading.Lock()
         self._session: Any = None
+        self._closed = False
 
     def ask(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows that a statement finds.
@@ -60,8 +63,10 @@ class Watch:
         with self._guard:
             try:
                 return self._ask(statement, arguments)
-            except (*DRIVER_ERRORS, OSError):
+            except (*DRIVER_ERRORS, OSError) as error:
                 self._hang_up()
+                if self._closed:
+                    raise DatabaseUnavailable("Nobody looks at the database any more.") from error
             try:
                 return self._ask(statement, arguments)  # it may have been down meanwhile
             except (*DRIVER_ERRORS, OSError) as error:
@@ -69,9 +74,16 @@ class Watch:
                 raise DatabaseUnavailable(f"The database does not answer: {redact_text(str(error).strip())}") from error
 
     def close(self) -> None:
-        """Hang up."""
-        with self._guard:
+        """Hang up, in the middle of an answer if need be: a sum may take minutes."""
+        self._closed = True
+        while not self._guard.acquire(timeout=CUT_SECONDS):
+            if (session := self._session) is not None:
+                with suppress(*DRIVER_ERRORS, OSError, ValueError):  # it may have ended meanwhile
+                    cut(session)
+        try:
             self._hang_up()
+        finally:
+            self._guard.release()
 
     def _ask(self, statement: str, arguments: Sequence[object]) -> list[tuple[Any, ...]]:
         if self._session is None:

@@ -80,19 +80,20 @@ def monitored(
     from populate.metrics import Makes, registry_of
     from populate.monitor import Health, Monitor, store_look
 
-    watch = Watch(binding)
-    looks = {"database": lambda: watch.ask("SELECT 1")} | ({"store": store_look(settings)} if store else {})
+    sums, pulse = Watch(binding), Watch(binding)  # whether it answers must not wait for a sum
+    looks = {"database": lambda: pulse.ask("SELECT 1")} | ({"store": store_look(settings)} if store else {})
     health = Health(looks, stale_seconds)
     registry = registry_of(folder) if folder else CollectorRegistry()
     observer = log_made if folder else _both(Makes(registry), log_made)
-    registry.register(Figures(binding, settings, watch))
+    registry.register(Figures(binding, settings, sums))
     age = Gauge("data_platform_round_age_seconds", "Since the last round of work ended.", registry=registry)
     age.set_function(lambda: nan if health.age is None else health.age)
     try:
         with Monitor(settings.monitor, health, registry):
             yield Service(observer, health.beat)
     finally:
-        watch.close()
+        sums.close()
+        pulse.close()
 
 
 def _both(first: Observer, second: Observer) -> Observer:
