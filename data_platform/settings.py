@@ -284,6 +284,10 @@ def _secrets(settings_cls: type[BaseSettings], folder: str) -> PydanticBaseSetti
         raise SettingsError(
             f"DATA_PLATFORM_SECRETS names {folder}, which is not a folder. Create it or unset the variable."
         )
+    for path in sorted(Path(folder).iterdir()):
+        # Whoever mounts a secret means to have one; without it a service would fail at its first use, if at all.
+        if path.name.lower().startswith("data_platform_") and path.is_file() and not path.read_bytes().strip():
+            raise SettingsError(f"The secret file {path} is empty. Fill it in, or remove it if none is needed.")
     return NestedSecretsSettingsSource(settings_cls, secrets_dir=folder)  # type: ignore[arg-type]
 
 

@@ -26,7 +26,9 @@ def dashboard(port: int, address: str, names: tuple[str, ...], without_sign_in: 
         data-platform dashboard --address 0.0.0.0 --name catalogue.example.org --without-sign-in
     """
     from data_platform.serve import serve
+    from data_platform.settings import settings
 
+    settings()  # what is wrong with them is told now, and not to who looks at the first page
     serve(port, address, names, without_sign_in)
 
 

@@ -77,6 +77,11 @@ def test_a_broken_configuration_is_a_finding_not_a_traceback(no_configuration: P
 
 
 def test_a_folder_of_secrets_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "data_platform_questions__key").write_text("\n")
+    monkeypatch.setenv("DATA_PLATFORM_SECRETS", str(tmp_path / "empty"))
+    with pytest.raises(SettingsError, match="data_platform_questions__key is empty"):
+        load()
     monkeypatch.setenv("DATA_PLATFORM_SECRETS", str(tmp_path / "absent"))
     with pytest.raises(SettingsError, match="DATA_PLATFORM_SECRETS"):
         load()
