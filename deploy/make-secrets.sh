@@ -5,20 +5,31 @@
 #     sh deploy/make-secrets.sh FOLDER [NAME ...]
 #
 # NAME: further names or addresses under which the database is reached, as db.example.org or 192.0.2.7.
-# A file that is there is kept, so passwords and keys of your own can be put there before.
+# A file that is there is kept, so passwords and keys of your own can be put there before; an empty one is refused.
 set -eu
 [ $# -gt 0 ] || { echo "usage: sh deploy/make-secrets.sh FOLDER [NAME ...]" >&2; exit 2; }
 folder=$1
 shift
+command -v openssl >/dev/null || { echo "openssl is missing, which makes the secrets. Install it." >&2; exit 1; }
 mkdir -p "$folder"
 chmod 700 "$folder" # its files are mounted into containers, whose users are none of this machine's
 cd "$folder"
 umask 022
 
-random() { # file, bytes
-    [ -e "$1" ] || { openssl rand -hex "$2" | tr -d '\n' >"$1.new" && mv "$1.new" "$1"; }
+refuse_empty() { # files
+    for file in "$@"; do
+        [ ! -e "$file" ] || [ -n "$(tr -d '[:space:]' <"$file")" ] || {
+            echo "$folder/$file is empty. Fill it, or remove it and run this again to have it made." >&2
+            exit 1
+        }
+    done
 }
 
+random() { # file, bytes
+    [ -e "$1" ] || { secret=$(openssl rand -hex "$2") && printf '%s' "$secret" >"$1.new" && mv "$1.new" "$1"; }
+}
+
+refuse_empty ./*
 for login in root owner reader worker dashboard steward answers; do
     random "database_${login}_password" 24
 done
@@ -58,6 +69,7 @@ if [ ! -e database_ca.pem ]; then
         -keyout database_ca_key.pem -out database_ca.pem 2>/dev/null
 fi
 [ -e database_certificate.pem ] || certify "$@"
+refuse_empty ./*
 chmod 444 ./*
 chmod 400 database_ca_key.pem # never mounted; it signs the next certificate
 echo "Secrets are in $folder. Keep a copy of them where the backups of the database are not."

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -16,12 +17,13 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from servers.compose import PATIENCE, PROJECT, Stack
+from servers.compose import PATIENCE, PROJECT, Stack, another_name
 from servers.moto import moto_server
 from servers.mysql import MySQLMissing, MySQLServer, client, mysql_server
 from servers.processes import S3Server
 
 pytestmark = pytest.mark.timeout(3000)  # on a very busy machine
+SECRETS_SCRIPT = PROJECT / "deploy" / "make-secrets.sh"
 CONTENT = b"well,signal\nA1,0.1\n"
 LOGINS = ("reader", "worker", "dashboard", "steward", "answers")
 
@@ -39,7 +41,7 @@ def secrets(object_store: S3Server, tmp_path_factory: pytest.TempPathFactory) ->
     folder.mkdir()
     (folder / "object_store_access_key").write_text(object_store.access_key)
     (folder / "object_store_secret_key").write_text(object_store.secret_key)
-    command = ["sh", str(PROJECT / "deploy" / "make-secrets.sh"), str(folder), "db.example.org"]
+    command = ["sh", str(SECRETS_SCRIPT), str(folder), "db.example.org"]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 
@@ -56,7 +58,7 @@ def mysql_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def database(secrets: Path, mysql_client: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQLServer]:
     """Run MySQL with the options of docker-compose.yml, and make the logins as its container does."""
-    variables = {"SECRETS": str(secrets), "SHARES": "/shares", "DATABASE_MEMORY": "64M"}
+    variables = {"SECRETS": str(secrets), "SHARES": "/shares", "SHARES_HOST": "lab", "DATABASE_MEMORY": "64M"}
     stack = Stack(variables, tmp_path_factory.mktemp("database"))
     program, *options = stack.command("database")
     assert program == "mysqld"
@@ -87,7 +89,21 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def named() -> list[str]:
+    """Return what gives services a hostname that is not this machine's, as containers have; only root may."""
+    return another_name()
+
+
+@pytest.fixture(scope="module")
+def shares_host(named: list[str]) -> str:
+    """Return what people's programs call the disks here: the hostname, or else a name that is no hostname."""
+    return socket.gethostname() if named else "another-lab"
+
+
+@pytest.fixture(scope="module")
 def stack(
+    named: list[str],
+    shares_host: str,
     database: MySQLServer,
     object_store: S3Server,
     secrets: Path,
@@ -98,12 +114,13 @@ def stack(
     variables = {
         "SECRETS": str(secrets),
         "SHARES": str(shares),
+        "SHARES_HOST": shares_host,
         "DATABASE_HOST": "localhost",  # one of the certificate's names, as `database` is
         "DATABASE_PORT": str(database.port),
         "OBJECT_STORE_ENDPOINT": object_store.endpoint,
         "OBJECT_STORE_URL": "s3://catalogue/content",
     }
-    made = Stack(variables, tmp_path_factory.mktemp("stack"), ("8501", "9464"))
+    made = Stack(variables, tmp_path_factory.mktemp("stack"), ("8501", "9464"), named)
     deployed = made.run("migrate")
     assert deployed.returncode == 0, deployed.stderr
     assert "reader: INSERT on data_platform_sharing.access" in deployed.stdout
@@ -121,9 +138,16 @@ def until(condition: Callable[[], bool], stack: Stack, **running: subprocess.Pop
 
 
 def test_a_read_of_somebody_outside_is_worked_off(
-    stack: Stack, database: MySQLServer, secrets: Path, shares: Path, tmp_path: Path
+    stack: Stack,
+    database: MySQLServer,
+    secrets: Path,
+    shares: Path,
+    named: list[str],
+    shares_host: str,
+    tmp_path: Path,
 ) -> None:
     """A program elsewhere has the reader's password and the authority's certificate, and nothing else."""
+    called = {} if named else {"DATA_PLATFORM_FILE__HOST": shares_host}
     outside = {
         "PATH": stack.environment("worker")["PATH"],
         "DATA_PLATFORM_HOME": str(tmp_path / "home"),
@@ -133,6 +157,7 @@ def test_a_read_of_somebody_outside_is_worked_off(
         "DATA_PLATFORM_DATABASE__USER": "reader",
         "DATA_PLATFORM_DATABASE__PASSWORD": (secrets / "database_reader_password").read_text(),
         "DATA_PLATFORM_OUTBOX__SHIP": "false",
+        **called,
     }
     for command in (["read", str(shares / "plate.csv")], ["flush"]):
         done = subprocess.run(
@@ -143,6 +168,8 @@ def test_a_read_of_somebody_outside_is_worked_off(
     with stack.running("scheduler") as scheduler, stack.running("worker") as worker:
         placed = "SELECT placement.sha256 FROM data_platform_backup.placement"
         until(lambda: database.execute(placed) == [(digest,)], stack, worker=worker, scheduler=scheduler)
+        systems = database.execute("SELECT source_system FROM data_platform_catalogue.source_system")
+        assert systems == [(f"file/{shares_host.lower()}",)]
         for name, process in (("scheduler", scheduler), ("worker", worker)):
             until(partial(stack.is_well, name), stack, **{name: process})
             process.terminate()
@@ -181,7 +208,7 @@ class Answer(BaseHTTPRequestHandler):
 def test_an_object_store_that_is_open_to_all_is_not_well(
     secrets: Path, tmp_path: Path, status: int, well: bool
 ) -> None:
-    stack = Stack({"SECRETS": str(secrets), "SHARES": "/shares"}, tmp_path, ("8333",))
+    stack = Stack({"SECRETS": str(secrets), "SHARES": "/shares", "SHARES_HOST": "lab"}, tmp_path, ("8333",))
     handler = type("Handler", (Answer,), {"status": status})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         stack.taken["object-store", "8333"] = server.server_port
@@ -203,6 +230,52 @@ def test_each_service_has_the_least_role(stack: Stack, database: MySQLServer) ->
         assert [grant for (grant,) in roles if "data_platform" in grant] == [
             f"GRANT `data_platform_{login}`@`%` TO `{login}`@`%`"
         ]
+
+
+@pytest.mark.parametrize(
+    ("service", "secret"),
+    [("worker", "object_store_secret_key"), ("dashboard", "questions_key"), ("scheduler", "database_worker_password")],
+)
+def test_no_service_starts_with_an_empty_secret(secrets: Path, tmp_path: Path, service: str, secret: str) -> None:
+    shutil.copytree(secrets, tmp_path / "secrets")
+    (tmp_path / "secrets" / secret).unlink()
+    (tmp_path / "secrets" / secret).write_text("\n")
+    variables = {"SECRETS": str(tmp_path / "secrets"), "SHARES": "/shares", "SHARES_HOST": "lab"}
+    started = Stack(variables, tmp_path / "stack").run(service)
+    assert started.returncode != 0
+    assert " is empty. Fill it in" in started.stderr
+
+
+def make_secrets(folder: Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": str(path)} if path else None
+    command = [str(shutil.which("sh")), str(SECRETS_SCRIPT), str(folder)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("openssl", [None, "#!/bin/sh\nexit 1\n"], ids=["missing", "failing"])
+def test_without_openssl_no_secret_is_made(tmp_path: Path, openssl: str | None) -> None:
+    (tmp_path / "bin").mkdir()
+    for program in ("cat", "chmod", "mkdir", "mv", "rm", "tr"):
+        (tmp_path / "bin" / program).symlink_to(str(shutil.which(program)))
+    if openssl is not None:
+        (tmp_path / "bin" / "openssl").write_text(openssl)
+        (tmp_path / "bin" / "openssl").chmod(0o755)
+    done = make_secrets(tmp_path / "secrets", tmp_path / "bin")
+    assert done.returncode != 0
+    assert ("openssl is missing" in done.stderr) is (openssl is None)
+    assert not list((tmp_path / "secrets").glob("*"))
+
+
+def test_an_empty_secret_is_not_kept_for_one(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "questions_key").write_text("\n")
+    done = make_secrets(tmp_path / "secrets")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "questions_key is empty. Fill it" in done.stderr
+    (tmp_path / "secrets" / "questions_key").unlink()
+    assert make_secrets(tmp_path / "secrets").returncode == 0
+    assert all(path.read_text().strip() for path in (tmp_path / "secrets").iterdir())
+    assert make_secrets(tmp_path / "secrets").returncode == 0
 
 
 def test_nobody_connects_without_encryption(database: MySQLServer, secrets: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -75,6 +76,7 @@ def variables(site: Path) -> dict[str, str]:
         **read_env(PROJECT / ".env.example"),
         "SECRETS": str(site / "secrets"),
         "SHARES": str(demo.shares(site)),
+        "SHARES_HOST": socket.gethostname(),
         "DATABASE_PUBLISHED": f"127.0.0.1:{free_port()}",
         "DASHBOARD_PUBLISHED": f"127.0.0.1:{free_port()}",
         "DATABASE_MEMORY": "256M",

@@ -75,6 +75,15 @@ def _port_of_no_client() -> int:
             return port
 
 
+def another_name() -> list[str]:
+    """Return what runs a command under a hostname of its own; nothing if this user may not have that."""
+    command = ["unshare", "--uts", "sh", "-c", 'hostname 0123456789ab && exec "$@"', "sh"]
+    if any(shutil.which(program) is None for program in ("unshare", "hostname")):
+        return []
+    may = subprocess.run([*command, "true"], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return command if may.returncode == 0 else []
+
+
 class Stack:
     """The services of docker-compose.yml as processes, each with the secrets that are mounted for it.
 
@@ -87,11 +96,15 @@ class Stack:
     ports
         Ports in containers. Each service has a free one of this machine in place of each of them, as
         containers have an address of their own; `taken` tells which.
+    named
+        What runs a command under another hostname (see `another_name`), as a container has one.
     """
 
-    def __init__(self, variables: Mapping[str, str], folder: Path, ports: Sequence[str] = ()) -> None:
+    def __init__(
+        self, variables: Mapping[str, str], folder: Path, ports: Sequence[str] = (), named: Sequence[str] = ()
+    ) -> None:
         self.file = load(variables)
-        self._folder, self._ports = folder, ports
+        self._folder, self._ports, self._named = folder, ports, named
         self.taken: dict[tuple[str, str], int] = {}
 
     def _port(self, name: str, port: str) -> int:
@@ -140,8 +153,8 @@ class Stack:
     def run(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
         """Run the service to its end; or, as ``docker compose exec`` does, another command in its place."""
         return subprocess.run(
-            command or self.command(name), env=self.environment(name), cwd=self._folder, capture_output=True,
-            text=True, check=False, timeout=PATIENCE,
+            [*self._named, *(command or self.command(name))], env=self.environment(name), cwd=self._folder,
+            capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
 
     @contextmanager
@@ -149,8 +162,8 @@ class Stack:
         """Run the service for the length of a block; what it says goes to a file."""
         with (self._folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                self.command(name), env=self.environment(name), cwd=self._folder, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log,
+                [*self._named, *self.command(name)], env=self.environment(name), cwd=self._folder,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
             try:
                 yield process

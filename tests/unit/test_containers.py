@@ -19,7 +19,7 @@ PROGRAMS = Path(sys.executable).parent
 COMPOSE = PROJECT / "docker-compose.yml"
 DOCKERFILE = PROJECT / "Dockerfile"
 EXAMPLE = PROJECT / ".env.example"
-FILLED = {**read_env(EXAMPLE), "SECRETS": "/secrets", "SHARES": "/shares"}
+FILLED = {**read_env(EXAMPLE), "SECRETS": "/secrets", "SHARES": "/shares", "SHARES_HOST": "lab-7"}
 NUMBER = "10001"
 OURS = ("migrate", "scheduler", "worker", "dashboard")
 OTHERS = ("database", "object-store")
@@ -51,9 +51,9 @@ def test_the_dockerfile_keeps_to_good_practice() -> None:
 
 def test_what_the_example_leaves_empty_has_to_be_filled_in() -> None:
     empty = [name for name, value in read_env(EXAMPLE).items() if not value]
-    assert sorted(empty) == ["SECRETS", "SHARES"]
+    assert sorted(empty) == ["SECRETS", "SHARES", "SHARES_HOST"]
     for name in empty:
-        with pytest.raises(Refused, match=f"^{name}: Name the folder of .* in .env"):
+        with pytest.raises(Refused, match=f"^{name}: Name the .* in .env"):
             load({**FILLED, name: ""})
         with pytest.raises(Refused, match=f"^{name}: "):
             load({key: value for key, value in FILLED.items() if key != name})
@@ -107,10 +107,27 @@ def test_ports_are_published_on_loopback_unless_somebody_says_otherwise(services
 
 
 def test_what_is_built_on_starts_first(services: dict[str, Any]) -> None:
-    assert services["migrate"]["depends_on"] == {"database": {"condition": "service_healthy"}}
+    assert services["migrate"]["depends_on"] == {"database": {"condition": "service_healthy", "required": False}}
     for name in OURS:
         if name != "migrate":
             assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_what_may_be_elsewhere_starts_by_default_and_is_waited_for_only_where_it_runs(services: dict[str, Any]) -> None:
+    profiles = {name: services[name]["profiles"] for name in services if "profiles" in services[name]}
+    assert profiles == {name: [name] for name in OTHERS}
+    assert read_env(EXAMPLE)["COMPOSE_PROFILES"] == ",".join(OTHERS)
+    for name, service in services.items():
+        for other, how in service.get("depends_on", {}).items():
+            assert how.get("required", True) is (other not in profiles), name
+
+
+def test_whoever_sees_the_shares_is_told_what_their_machine_is_called(services: dict[str, Any]) -> None:
+    setting = "DATA_PLATFORM_FILE__HOST"
+    seeing = {name for name in services if any(isinstance(v, dict) for v in services[name].get("volumes", []))}
+    assert seeing == {"worker"}
+    assert {name: services[name]["environment"][setting] for name in seeing} == {"worker": "lab-7"}
+    assert setting in documents()["ConfigMap/data-platform"]["data"]  # which all pods are given
 
 
 def test_the_object_store_shares_a_network_only_with_those_that_have_its_keys(services: dict[str, Any]) -> None:
