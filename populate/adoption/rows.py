@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from math import comb
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -95,9 +94,10 @@ def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
     reads = [*_reads(connection, staff, values)]
     people = staff.present(first, last)
     audited = _audited(connection, staff, values)
+    elsewhere: dict[str, set[str]] = {"": set()} if any(not place for place, _ in audited) else {}
     departments = [
         row | coverage_of([seen for place, seen in audited if place == row["department"]])
-        for row in by_department(reads, people, staff.services)
+        for row in by_department(reads, people | elsewhere, staff.services)
     ]
     organisation = {
         "window_days": WINDOW_DAYS,
@@ -140,7 +140,11 @@ def _foreign(read: Read) -> bool:
 
 
 def by_department(reads: Sequence[Read], people: Mapping[str, set[str]], services: set[str]) -> list[Row]:
-    """Return the counts of each department, those without a read included."""
+    """Return the counts of each department, those without a read included.
+
+    People of no known department have a row without a name if they read: else nobody could tell what is theirs
+    in the totals, and hide it.
+    """
     readers: dict[str, set[str]] = defaultdict(set)
     producers: dict[str, set[str]] = defaultdict(set)
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -149,7 +153,7 @@ def by_department(reads: Sequence[Read], people: Mapping[str, set[str]], service
             continue
         readers[read.reading].add(read.reader)
         counts[read.reading]["read_count"] += read.times
-        if read.reader != read.owner:
+        if read.owner not in ("", read.reader):
             producers[read.owning].add(read.owner)
         if _foreign(read) and read.reading != read.owning:
             counts[read.reading]["cross_received"] += read.times
@@ -157,12 +161,12 @@ def by_department(reads: Sequence[Read], people: Mapping[str, set[str]], service
     return [
         {
             "department": department,
-            "people": len(people[department]),
+            "people": len(people.get(department, ())),
             "readers": len(readers[department]),
             "producers": len(producers[department]),
             **{name: counts[department][name] for name in ("read_count", "cross_received", "cross_given")},
         }
-        for department in sorted(people)
+        for department in sorted(people.keys() | ({""} & readers.keys()))
     ]
 
 
@@ -226,9 +230,11 @@ def interval(answers: Sequence[float]) -> Row:
     answers have none.
     """
     ordered, n = sorted(answers), len(answers)
-    k = 0
-    while sum(comb(n, i) for i in range(k + 1)) <= 0.025 * 2**n:
+    k, ways, below = 0, 1, 1  # of 2**n ways to be on either side, those with k answers below, and with at most k
+    while 40 * below <= 2**n:  # in integers, as powers of two soon pass what a float can hold
         k += 1
+        ways = ways * (n - k + 1) // k
+        below += ways
     return {
         "survey_count": n,
         "hours_saved": float(median(ordered)) if n else None,
