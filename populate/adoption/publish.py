@@ -1,26 +1,29 @@
 """What may be shown of adoption: nothing of fewer than five people, and no way to subtract them out.
 
-Departments below the floor are hidden, and the next smallest with them until at least five people are
-hidden together and at least two departments are. Sources are folded together likewise, by their
-readers. Answers to the survey are shown from five on.
+Departments below the floor, by their people or by those who read, are hidden, and the next smallest with
+them until at least two departments, five people and five readers are hidden together
+(`populate.insight.hiding`). Readers of no known department are hidden always, so with fewer than five of
+them no departments but hidden ones may make up the rest of a total. Sources are folded together likewise, by
+their readers. Answers to the survey are shown from five on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from populate.adoption.tables import Adoption
-from populate.insight.publish import FLOOR, hidden_departments
+from populate.insight.hiding import FLOOR, hidden_departments
 from populate.snapshot import Snapshot
 from schemas.engine import dj
 
 Row = dict[str, Any]
 
 OF_READERS = ("reader_count", "producer_count", "read_count", "foreign_read_count", "cross_read_count",
-              "audit_read_count", "captured_read_count")  # fmt: skip
+              "audit_read_count", "captured_read_count", "automatic_entries")  # fmt: skip
+OF_LOGS = ("audit_read_count", "captured_read_count", "coverage")
 OF_SURVEY = ("survey_count", "hours_saved", "hours_saved_low", "hours_saved_high")
 OTHERS = "other sources"
 
@@ -37,7 +40,8 @@ class PublishedAdoption:
         Column of `Adoption` -> value; None where it is not defined or must not be shown. Besides these
         ``coverage``, ``cross_share`` (shares, 0 to 1) and ``bytes_duplicate``.
     departments
-        As in the table, with ``coverage``; most reads first, hidden ones left out.
+        As in the table, with ``coverage``; most reads first, hidden ones left out. What logs tell is None for
+        all if it would tell of the hidden ones.
     sources
         As in the table, most reads first; those with few readers together as `OTHERS`, whose readers are not
         told.
@@ -65,17 +69,17 @@ def published_adoption(snapshot_no: int) -> PublishedAdoption:
     rows = (Adoption() & key).to_dicts()
     if not rows:
         raise LookupError(f"Snapshot {snapshot_no} has no adoption figures yet. Run `data-platform worker --once`.")
-    departments = [_without(row, key) for row in (Adoption.Department() & key).to_dicts()]
-    sizes = {row["department"]: row["people"] for row in departments}
-    hidden = hidden_groups(sizes) if rows[0]["reader_count"] >= FLOOR else frozenset(sizes)
-    shown = [row | {"coverage": share(row, "captured_read_count", "audit_read_count")} for row in departments]
+    organisation = _without(rows[0], key)
+    departments, hidden = shown_departments(
+        organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()]
+    )
     return PublishedAdoption(
         snapshot_no,
         (Snapshot() & key).fetch1("snapshot_day"),
-        shown_organisation(_without(rows[0], key)),
-        sorted((row for row in shown if row["department"] not in hidden), key=_most_reads),
+        shown_organisation(organisation),
+        departments,
         folded([_without(row, key) for row in (Adoption.Source() & key).to_dicts()]),
-        len(hidden),
+        hidden,
     )
 
 
@@ -87,13 +91,57 @@ def _most_reads(row: Row) -> tuple[int, str]:
     return (-row["read_count"], str(row.get("department", row.get("source_system"))))
 
 
-def hidden_groups(sizes: Mapping[str, int]) -> frozenset[str]:
-    """Return the groups that must not be shown: none hidden alone, nor fewer than five people together."""
-    hidden = set(hidden_departments(sizes))
-    for group in sorted(sizes, key=lambda name: (sizes[name], name)):
-        if hidden and sum(sizes[name] for name in hidden) < FLOOR:
-            hidden.add(group)
-    return frozenset(hidden)
+def shown_departments(organisation: Row, rows: list[Row]) -> tuple[list[Row], int]:
+    """Return the rows of departments that may be shown, and how many of them are not.
+
+    Parameters
+    ----------
+    organisation
+        Figures over everybody.
+    rows
+        Of all departments; the one without a name is of people of whom no department is known.
+    """
+    known = {row["department"]: row for row in rows if row["department"]}
+    if organisation["reader_count"] < FLOOR:
+        return [], len(known)
+    hidden = _hidden(known, _outside(organisation, rows))
+    shown = [row | {"coverage": share(row, "captured_read_count", "audit_read_count")} for row in known.values()]
+    shown = sorted((row for row in shown if row["department"] not in hidden), key=_most_reads)
+    if hidden and _all_or_nothing([known[name] for name in hidden]):
+        shown = [row | dict.fromkeys(OF_LOGS) for row in shown]
+    return shown, len(hidden)
+
+
+def _outside(organisation: Row, rows: list[Row]) -> bool:
+    """Tell whether the totals have reads of few people in them of whom no department is known."""
+    readers = sum(row["readers"] for row in rows if not row["department"])
+    named = [row for row in rows if row["department"]]
+    rest = any(_sum(name, [organisation]) != _sum(name, named) for name in ("read_count", "audit_read_count"))
+    return readers < FLOOR and rest
+
+
+def _sum(column: str, rows: Iterable[Row]) -> int:
+    return sum(row[column] or 0 for row in rows)
+
+
+def _hidden(known: Mapping[str, Row], outside: bool) -> frozenset[str]:
+    def enough(hidden: frozenset[str]) -> bool:
+        if not hidden:
+            return not outside
+        rows = [known[name] for name in hidden]
+        # Of a sum of nothing each part is known.
+        told = any(not _sum(name, rows) and _sum(name, known.values()) for name in ("cross_received", "cross_given"))
+        return _sum("readers", rows) >= FLOOR and not told
+
+    few = [name for name, row in known.items() if 0 < row["readers"] < FLOOR]
+    few += [name for name, row in known.items() if not row["readers"] and row["audit_read_count"]]
+    return hidden_departments({name: row["people"] for name, row in known.items()}, small=few, enough=enough)
+
+
+def _all_or_nothing(rows: list[Row]) -> bool:
+    """Tell whether no read in the logs was captured of these departments, or every one: then so it is of each."""
+    audited, captured = _sum("audit_read_count", rows), _sum("captured_read_count", rows)
+    return captured in (0, audited)
 
 
 def folded(sources: list[Row]) -> list[Row]:

@@ -230,10 +230,11 @@ def _sources(now: PublishedAdoption) -> Table:
 
 
 def _notes(now: PublishedAdoption) -> list[str]:
+    by_themselves = now.organisation["automatic_entries"]
+    entries = [] if by_themselves is None else [f"{by_themselves:,} entries noted themselves down so far;"]
     return [
         f"From snapshot {now.snapshot_no}, which never changes. What each figure means: docs/explanation/adoption.md.",
-        f"{now.organisation['automatic_entries']:,} entries noted themselves down so far; "
-        f"{now.organisation['manual_entries']:,} were typed in.",
+        " ".join([*entries, f"{now.organisation['manual_entries']:,} were typed in."]),
         "Nothing is shown of fewer than five people, nor what would give them away. "
         "A figure that is not known is left out rather than shown as zero.",
     ]

@@ -7,7 +7,7 @@ from typing import Any
 import networkx as nx
 import pandas as pd
 
-from populate.insight.publish import published
+from populate.insight.publish import Published, published
 from schemas.binding import Binding
 from schemas.people import Account
 from schemas.restrict import where
@@ -18,10 +18,16 @@ def silo_graph(snapshot_no: int, parameter: str = "standard") -> nx.DiGraph:
     """Return the departments of a snapshot with the working ties between them.
 
     Nodes carry the figures of a department, edges those of an ordered pair (ties, expected,
-    ratio, z, flagged). Hidden departments and pairs are left out.
+    ratio, z, flagged). Hidden departments and withheld pairs are left out.
     """
-    shown = published(snapshot_no, parameter)
-    graph = nx.DiGraph(snapshot_no=snapshot_no, sentence=shown.sentence)
+    graph = graph_of(published(snapshot_no, parameter))
+    graph.graph["snapshot_no"] = snapshot_no
+    return graph
+
+
+def graph_of(shown: Published) -> nx.DiGraph:
+    """Return what may be shown of silo measures as a graph."""
+    graph = nx.DiGraph(sentence=shown.sentence)
     for row in _records(shown.departments):
         if row["department"] not in shown.hidden:
             graph.add_node(row.pop("department"), **row)

@@ -1,7 +1,7 @@
-"""What may be shown of the silo measures: no department below a floor, and no way to subtract one out.
+"""What may be shown of the silo measures: no department below a floor, and no way to compute one from the rest.
 
-The floor of five is that of Viva Insights. If exactly one department is below it, the next
-smallest is hidden too, else totals minus the rest would tell.
+The floor of five is that of Viva Insights. What is hidden besides, so that sums do not tell, is
+worked out by `populate.insight.hiding`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from populate.insight.hiding import FLOOR, Counts, hidden_departments, withheld_pairs
 from populate.silo import SiloMetric
 from populate.snapshot import Snapshot
 
-FLOOR = 5
-FEW = 3
-"""Pairs with fewer ties than this, but some, are shown as "fewer than three"."""
+__all__ = ["FLOOR", "Published", "hidden_departments", "latest_snapshot", "published", "sentence", "suppressed"]
 
 _COUNTS_OF_PAIR = ["ties", "expected", "ratio", "z"]
 _TRUTHS_OF_PAIR = ["rests_on_one", "tested", "flagged"]
@@ -33,8 +33,9 @@ class Published:
     organisation
         Name of a measure -> value; None where it is not defined.
     departments, pairs
-        As in the tables; figures of hidden departments, and of pairs with one or two ties,
-        are not a number. `pairs` has a column few for the latter.
+        As in the tables; figures of hidden departments and of withheld pairs are not a number. `pairs` has a
+        column withheld for pairs of two shown departments that have one or two ties, or that would tell
+        what another one has; whether they are flagged is shown, rests_on_one is false.
     hidden
         Departments whose figures are not shown.
     """
@@ -44,21 +45,6 @@ class Published:
     departments: pd.DataFrame
     pairs: pd.DataFrame
     hidden: frozenset[str]
-
-
-def hidden_departments(people: Mapping[str, int], floor: int = FLOOR) -> frozenset[str]:
-    """Return the departments that must not be shown, given their sizes.
-
-    Raises
-    ------
-    ValueError
-        If the floor is below five.
-    """
-    if floor < FLOOR:
-        raise ValueError(f"A floor below {FLOOR} people would show what single people do.")
-    by_size = sorted(people, key=lambda name: (people[name], name))
-    small = [name for name in by_size if people[name] < floor]
-    return frozenset(by_size[:2] if len(small) == 1 else small)
 
 
 def published(snapshot_no: int, parameter: str = "standard", floor: int = FLOOR) -> Published:
@@ -76,14 +62,14 @@ def published(snapshot_no: int, parameter: str = "standard", floor: int = FLOOR)
     organisation = {name: value for name, value in rows[0].items() if name not in key}
     departments = pd.DataFrame((SiloMetric.Department() & key).to_dicts()).drop(columns=list(key), errors="ignore")
     pairs = pd.DataFrame((SiloMetric.Pair() & key).to_dicts()).drop(columns=list(key), errors="ignore")
-    return _suppress(organisation, departments, pairs, floor)
+    return suppressed(organisation, departments, pairs, floor)
 
 
-def _suppress(
-    organisation: Mapping[str, float | None], departments: pd.DataFrame, pairs: pd.DataFrame, floor: int
+def suppressed(
+    organisation: Mapping[str, float | None], departments: pd.DataFrame, pairs: pd.DataFrame, floor: int = FLOOR
 ) -> Published:
-    sizes = dict(zip(departments["department"], departments["people"], strict=True)) if len(departments) else {}
-    hidden = hidden_departments(sizes, floor)
+    """Return what may be shown of measures that are complete."""
+    hidden, withheld = _hidden(departments, pairs, floor)
     departments, pairs = departments.copy(), pairs.copy()
     if len(departments):
         figures = [name for name in departments.columns if name != "department"]
@@ -92,11 +78,37 @@ def _suppress(
     if len(pairs):
         pairs[_COUNTS_OF_PAIR] = pairs[_COUNTS_OF_PAIR].astype(float)
         pairs[_TRUTHS_OF_PAIR] = pairs[_TRUTHS_OF_PAIR].astype(bool)  # MySQL has 0 and 1 for them
-        pairs["few"] = pairs["ties"].between(1, FEW - 1)
+        ends = zip(pairs["giving"], pairs["receiving"], strict=True)
+        pairs["withheld"] = pd.Series([pair in withheld for pair in ends], index=pairs.index, dtype=bool)
         concealed = pairs["giving"].isin(hidden) | pairs["receiving"].isin(hidden)
-        pairs.loc[concealed | pairs["few"], _COUNTS_OF_PAIR] = float("nan")
-        pairs.loc[concealed, ["few", *_TRUTHS_OF_PAIR]] = False
+        pairs.loc[concealed | pairs["withheld"], _COUNTS_OF_PAIR] = float("nan")
+        pairs.loc[pairs["withheld"], "rests_on_one"] = False
+        pairs.loc[concealed, _TRUTHS_OF_PAIR] = False
     return Published(sentence(organisation), organisation, departments, pairs, hidden)
+
+
+def _hidden(departments: pd.DataFrame, pairs: pd.DataFrame, floor: int) -> tuple[frozenset[str], set[tuple[str, str]]]:
+    """Return the departments and the pairs of others that must not be shown."""
+    if not len(departments):
+        return frozenset(), set()
+    names = departments["department"].tolist()
+    flow = _flow(names, departments, pairs)
+
+    def withheld(hidden: frozenset[str]) -> set[tuple[int, int]] | None:
+        return withheld_pairs(flow, [names.index(name) for name in sorted(hidden)])
+
+    people = dict(zip(names, departments["people"].astype(int), strict=True))
+    hidden = hidden_departments(people, floor, enough=lambda hidden: withheld(hidden) is not None)
+    return hidden, {(names[giving], names[receiving]) for giving, receiving in withheld(hidden) or ()}
+
+
+def _flow(names: list[str], departments: pd.DataFrame, pairs: pd.DataFrame) -> Counts:
+    flow: Counts = np.diag(departments["internal"].to_numpy(dtype=np.int64))
+    place = {name: number for number, name in enumerate(names)}
+    if len(pairs):
+        giving, receiving = (pairs[side].map(place).to_numpy() for side in ("giving", "receiving"))
+        flow[giving, receiving] = pairs["ties"].to_numpy(dtype=np.int64)
+    return flow
 
 
 def sentence(organisation: Mapping[str, float | None]) -> str:

@@ -36,13 +36,13 @@ TEAM = ("ada", "ben", "cem", "dee", "eli")
 
 @pytest.fixture
 def company(binding: Binding) -> Binding:
-    """Two departments of five and a robot; ten reads in May and one in March."""
+    """Two departments of five and a robot; eleven reads in May and one in March."""
     for number, login in enumerate((*TEAM, *(f"{name}2" for name in TEAM))):
         hire(login, "Screening" if number < 5 else "Clinical")
     hire("robot", "Screening", kind="service")
     deliver(binding, [("ada", "/c/old.csv", "ada2", -60)], batch="march", data="old")
     reads = [(login, "/c/trial.csv", "ada2", 1) for login in TEAM]
-    reads += [(f"{login}2", "/c/trial.csv", "ada2", 2) for login in TEAM[1:]]
+    reads += [(f"{login}2", "/c/trial.csv", "ada2", 2) for login in TEAM]
     reads += [("ada", "/s/plate.csv", "ada", 3), ("robot", "/s/plate.csv", "ada", 3)]
     deliver(binding, reads, batch="may")
     return binding
@@ -57,8 +57,8 @@ def figures(number: int) -> dict[str, Any]:
 def test_reads_of_the_window_and_what_is_held(company: Binding) -> None:
     found = figures(take_snapshot(company, DAY))
     expected = {
-        "window_days": 30, "people_count": 10, "reader_count": 9, "producer_count": 1, "read_count": 10,
-        "service_read_count": 1, "foreign_read_count": 9, "cross_read_count": 5, "automatic_entries": 12,
+        "window_days": 30, "people_count": 10, "reader_count": 10, "producer_count": 1, "read_count": 11,
+        "service_read_count": 1, "foreign_read_count": 9, "cross_read_count": 5, "automatic_entries": 13,
         "manual_entries": 0, "file_count": 3, "bytes_logical": 300, "bytes_distinct": 300, "content_count": 3,
         "content_backed_up": 0, "audit_read_count": None, "captured_read_count": None, "ask_count": 0,
         "survey_count": 0, "hours_saved": None,
@@ -66,10 +66,21 @@ def test_reads_of_the_window_and_what_is_held(company: Binding) -> None:
     assert {name: found[name] for name in expected} == expected
     clinical, screening = (Adoption.Department() & {"snapshot_no": 1}).to_dicts(order_by="department")
     names = ("people", "readers", "producers", "read_count", "cross_received", "cross_given", "audit_read_count")
-    assert [clinical[name] for name in names] == [5, 4, 1, 4, 0, 5, None]
+    assert [clinical[name] for name in names] == [5, 5, 1, 5, 0, 5, None]
     assert [screening[name] for name in names] == [5, 5, 0, 6, 5, 0, None]
     past = figures(take_snapshot(company, date(2026, 3, 31)))
     assert (past["read_count"], past["automatic_entries"], past["file_count"]) == (1, 1, 1)
+
+
+def test_reads_of_people_of_no_known_department_are_not_what_remains(company: Binding) -> None:
+    deliver(company, [("guest", "/c/trial.csv", "ada2", 4)] * 3, batch="guest")
+    figures(take_snapshot(company, DAY))
+    nobody = (Adoption.Department() & {"department": ""}).fetch1()
+    names = ("people", "readers", "read_count", "cross_received", "cross_given")
+    assert [nobody[name] for name in names] == [0, 1, 3, 0, 0]
+    shown = published_adoption(1)
+    assert (shown.departments, shown.hidden) == ([], 2)  # with either, the other one and the guest would be told
+    assert shown.organisation["read_count"] == 14
 
 
 def test_copies_backups_and_files_that_are_gone(company: Binding) -> None:

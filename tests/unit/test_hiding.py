@@ -1,0 +1,252 @@
+"""What is shown of small companies, as equations: nobody can solve them for what is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from scipy.optimize import linprog
+
+from populate.adoption import report as reports
+from populate.adoption.publish import PublishedAdoption, folded, shown_departments, shown_organisation
+from populate.insight.graph import graph_of
+from populate.insight.hiding import FEW, hidden_departments
+from populate.insight.publish import Published, suppressed
+
+Numbers = npt.NDArray[np.float64]
+SIZES = {
+    "a department of four": [4, 9, 12, 20, 31],
+    "two of two": [2, 2, 8, 15, 30],
+    "one hidden only": [3, 40, 41, 42],
+    "none is small": [6, 7, 8, 9, 10, 11],
+    "three": [10, 11, 12],
+    "two": [6, 30],
+    "all are small": [1, 2, 3],
+}
+
+
+def undetermined(equations: Numbers) -> npt.NDArray[np.bool_]:
+    """Tell for each unknown whether solutions of these equations differ in it."""
+    _, values, basis = np.linalg.svd(equations)
+    rank = int((values > 1e-9 * max(1.0, values.max(initial=0.0))).sum())
+    return np.asarray(np.abs(basis[rank:]).max(axis=0, initial=0.0) > 1e-9)
+
+
+def range_of(equations: Numbers, truth: Numbers, unknown: int) -> float:
+    """Return how far apart solutions without a number below zero can be in an unknown."""
+    target = np.zeros(len(truth))
+    target[unknown] = 1
+    low, high = (
+        linprog(sign * target, A_eq=equations, b_eq=equations @ truth, bounds=(0, None)).fun * sign for sign in (1, -1)
+    )
+    return float(high - low)
+
+
+def company(sizes: list[int], chance: np.random.Generator) -> tuple[npt.NDArray[np.int64], pd.DataFrame, pd.DataFrame]:
+    """Return ties between departments of these sizes, and both tables of the silo measures."""
+    busy = chance.choice([0.5, 2.0, 8.0])
+    flow = chance.poisson(busy, (len(sizes), len(sizes))) + np.diag(chance.poisson(2 * busy, len(sizes)))
+    names = [f"d{number}" for number in range(len(sizes))]
+    given, received, internal = flow.sum(axis=1), flow.sum(axis=0), np.diag(flow)
+    departments = pd.DataFrame(
+        {
+            "department": names, "people": sizes, "given": given, "received": received, "internal": internal,
+            "cross_share_given": 1 - internal / np.maximum(given, 1),
+            "cross_given_per_head": (given - internal) / sizes,
+        }
+    )  # fmt: skip
+    places = [(a, b) for a in range(len(sizes)) for b in range(len(sizes)) if a != b]
+    pairs = pd.DataFrame(
+        [(names[a], names[b], flow[a, b], 6.0, flow[a, b] / 6, 0.1, True, True, False) for a, b in places],
+        columns=["giving", "receiving", "ties", "expected", "ratio", "z", "rests_on_one", "tested", "flagged"],
+    )
+    return flow, departments, pairs
+
+
+def shown_of(departments: pd.DataFrame, pairs: pd.DataFrame) -> Published:
+    totals = {"cross_share": 0.4, "cross_share_expected": 0.8, "silo_index": 0.5, "cross_share_se": 0.1}
+    return suppressed(totals, departments, pairs)
+
+
+def known_ties(shown: Published, size: int) -> Numbers:
+    """Return what the measures and the graph tell, as equations over all cells of the table of ties."""
+    cells = np.eye(size * size).reshape(size * size, size, size)
+    told = [np.ones((size, size)), np.eye(size)]  # the number of ties, and by the cross share those within
+    for number, row in enumerate(shown.departments.to_dict("records")):
+        figures = {"given": (number, slice(None)), "received": (slice(None), number), "internal": (number, number)}
+        for name, place in figures.items():
+            if not np.isnan(row[name]):
+                told.append(mask(size, place))
+        if np.isnan(row["internal"]):
+            assert all(np.isnan(value) for name, value in row.items() if name != "department")
+    for row in shown.pairs.to_dict("records"):
+        if not np.isnan(row["ties"]):
+            told.append(mask(size, (int(row["giving"][1:]), int(row["receiving"][1:]))))
+        else:
+            assert all(np.isnan(row[name]) for name in ("expected", "ratio", "z"))
+            assert not row["rests_on_one"]
+    graph = graph_of(shown)
+    for giving, receiving in graph.edges:
+        told.append(mask(size, (int(giving[1:]), int(receiving[1:]))))
+    assert not shown.hidden & set(graph.nodes)
+    return np.array(told).reshape(len(told), -1) @ cells.reshape(size * size, -1)
+
+
+def mask(size: int, place: tuple[Any, Any]) -> Numbers:
+    found = np.zeros((size, size))
+    found[place] = 1
+    return found
+
+
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
+def test_no_hidden_tie_can_be_computed(sizes: list[int]) -> None:
+    chance = np.random.default_rng(sum(sizes))
+    for turn in range(25):
+        flow, departments, pairs = company(sizes, chance)
+        shown = shown_of(departments, pairs)
+        assert shown.hidden >= {f"d{n}" for n, size in enumerate(sizes) if size < 5}
+        equations = known_ties(shown, len(sizes))
+        hidden = [int(name[1:]) for name in shown.hidden]
+        secret = (flow > 0) & (flow < FEW) & ~np.eye(len(sizes), dtype=bool)
+        secret[hidden] = secret[:, hidden] = True
+        open_ = undetermined(equations)
+        assert open_[secret.ravel()].all()
+        margins = [mask(len(sizes), (place, slice(None))).ravel() for place in hidden]
+        margins += [mask(len(sizes), (slice(None), place)).ravel() for place in hidden]
+        rank = np.linalg.matrix_rank(equations)
+        assert all(np.linalg.matrix_rank(np.vstack([equations, margin])) > rank for margin in margins)
+        anything = np.trace(flow) and flow.sum() > np.trace(flow)  # else the totals tell that all is zero
+        if turn < 2 and anything and len(hidden) < len(sizes):  # nor by knowing that there are no ties below zero
+            for unknown in np.flatnonzero(secret.ravel()):
+                assert range_of(equations, flow.ravel().astype(float), int(unknown)) >= 1 - 1e-6
+
+
+def test_few_ties_cannot_be_subtracted_out_and_the_rest_is_shown() -> None:
+    flow, departments, pairs = company([20] * 6, np.random.default_rng(1))
+    flow[:] = 10
+    flow[0, 1] = 2
+    pairs["ties"] = [flow[a, b] for a in range(6) for b in range(6) if a != b]
+    departments["internal"] = 10
+    shown = shown_of(departments, pairs)
+    assert shown.hidden == frozenset()
+    assert int(shown.pairs["withheld"].sum()) == 4  # a rectangle
+    assert undetermined(known_ties(shown, 6))[1]
+    pairs["ties"] = 10
+    assert not shown_of(departments, pairs).pairs["withheld"].any()
+
+
+def test_departments_are_hidden_together() -> None:
+    assert hidden_departments({"a": 5, "b": 9}) == frozenset()
+    assert hidden_departments({"a": 4, "b": 9, "c": 30}) == {"a", "b"}
+    assert hidden_departments({"a": 2, "b": 2, "c": 9, "d": 30}) == {"a", "b", "c"}
+    assert hidden_departments({"a": 3, "b": 3, "c": 9}) == {"a", "b"}
+    assert hidden_departments({"a": 9, "b": 9, "c": 9}, small=["c"]) == {"a", "c"}
+    assert hidden_departments({"a": 9, "b": 9}, enough=lambda hidden: False) == {"a", "b"}
+    with pytest.raises(ValueError, match="below 5"):
+        hidden_departments({}, floor=4)
+
+
+COLUMNS = ("read_count", "cross_received", "cross_given", "audit_read_count", "captured_read_count")
+READERS = ([9, 8, 7, 12], [1, 9, 9, 9], [4, 0, 7, 9], [0, 0, 6, 2], [5, 6, 7, 8])
+
+
+def adopting(
+    people: list[int], readers: list[int], outside: int, chance: np.random.Generator
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return figures of adoption over everybody, and those of each department and of people of none."""
+    rows: list[dict[str, Any]] = []
+    for number, (size, read) in enumerate(zip([*people, 0], [*readers, outside], strict=True)):
+        log = int(read * chance.integers(0, 3)) if chance.random() < 0.6 else 0
+        figures = [read * int(chance.integers(1, 5)), read, int(chance.integers(0, 4)), log, log // 2]
+        if number == len(people):
+            figures[1:3] = 0, 0
+        row: dict[str, Any] = {"department": f"d{number}" if size else "", "people": size, "readers": read}
+        rows.append(row | {"producers": 1} | dict(zip(COLUMNS, figures, strict=True)))
+    totals = {name: sum(row[name] for row in rows) for name in COLUMNS}
+    organisation = {"reader_count": sum([*readers, outside]), "survey_count": 0, "people_count": sum(people),
+                    "bytes_logical": 0, "bytes_distinct": 0, "producer_count": 3, "automatic_entries": 900,
+                    "foreign_read_count": 50, "cross_read_count": totals["cross_received"]}  # fmt: skip
+    return organisation | totals, rows
+
+
+@pytest.mark.parametrize("people", [[12, 20, 30, 40], [4, 9, 12, 20], [2, 2, 9, 30]])
+@pytest.mark.parametrize("outside", [0, 1, 4, 6])
+def test_no_hidden_department_of_adoption_can_be_computed(people: list[int], outside: int) -> None:
+    for turn in range(40):
+        chance = np.random.default_rng(turn)
+        readers = [min(pair) for pair in zip(people, READERS[turn % len(READERS)], strict=True)]
+        organisation, rows = adopting(people, readers, outside, chance)
+        shown, hidden = shown_departments(organisation, rows)
+        told = {row["department"]: row for row in shown}
+        assert hidden == len(people) - len(told)
+        assert all(row["people"] >= 5 and (row["readers"] >= 5 or not row["readers"]) for row in shown)
+        secret = [n for n, row in enumerate(rows) if row["department"] not in told]
+        secret = [n for n in secret if rows[n]["department"] or rows[n]["readers"] in range(1, 5)]
+        for name in COLUMNS:
+            equations = np.array([mask_of(rows, told, name, place) for place in range(len(rows) + 1)])
+            if name.startswith("cross"):  # of no department, no read is from one to another
+                equations = np.vstack([equations, np.eye(len(rows))[-1]])
+            places = [n for n in secret if rows[n]["department"]] if name.startswith("cross") else secret
+            assert undetermined(equations)[places].all(), (name, readers)
+            hidden_rows = [row for row in rows if row["department"] and row["department"] not in told]
+            if told and hidden_rows and sum(row[name] for row in rows) and told_of(shown, name):
+                assert sum(row[name] for row in hidden_rows)  # else each has none
+
+
+def told_of(shown: list[dict[str, Any]], name: str) -> bool:
+    return any(row[name] is not None for row in shown)
+
+
+def mask_of(rows: list[dict[str, Any]], told: dict[str, dict[str, Any]], name: str, place: int) -> Numbers:
+    """Return the total, or a department's figure if it is shown, as an equation."""
+    if place == len(rows):
+        return np.ones(len(rows))
+    known = told.get(rows[place]["department"], {}).get(name) is not None
+    return np.asarray(np.eye(len(rows))[place] * known)
+
+
+def test_reads_of_one_guest_are_not_what_remains(monkeypatch: pytest.MonkeyPatch) -> None:
+    organisation, rows = adopting([12, 20, 30, 40], [9, 9, 9, 9], 1, np.random.default_rng(0))
+    shown, hidden = shown_departments(organisation, rows)
+    assert (hidden, len(shown)) == (2, 2)
+    made = report_of(monkeypatch, organisation, shown, hidden)
+    assert {row[0] for row in made.tables[0].rows} == {row["department"] for row in shown} == {"d2", "d3"}
+    old = [row for row in rows if row["department"]]  # snapshots of before have no row of people of no department
+    assert shown_departments(organisation, old) == (shown, hidden)
+    assert shown_departments(organisation, adopting([12, 20], [9, 9], 0, np.random.default_rng(0))[1])[1] == 2
+    complete, rows = adopting([12, 20], [9, 9], 0, np.random.default_rng(0))
+    assert shown_departments(complete, rows)[1] == 0
+
+
+def test_few_readers_leave_no_count_of_what_noted_itself_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    organisation, rows = adopting([12, 20], [1, 2], 1, np.random.default_rng(0))
+    shown, hidden = shown_departments(organisation, rows)
+    made = report_of(monkeypatch, organisation, shown, hidden)
+    assert "900" not in " ".join([*made.notes, *made.sentences])
+    assert "noted themselves down" in " ".join(report_of(monkeypatch, organisation | {"reader_count": 9}, [], 2).notes)
+
+
+def report_of(
+    monkeypatch: pytest.MonkeyPatch, organisation: dict[str, Any], shown: Iterable[dict[str, Any]], hidden: int
+) -> reports.Report:
+    more = ("window_days", "content_count", "content_backed_up", "file_count", "question_count", "ask_count",
+            "answered_question_count", "answered_ask_count", "manual_entries")  # fmt: skip
+    figures = shown_organisation(dict.fromkeys(more, 0) | organisation)
+    sources = folded([])
+    month = PublishedAdoption(1, date(2026, 5, 31), figures, list(shown), sources, hidden)
+    monkeypatch.setattr(reports, "_snapshot", lambda month: 1)
+    monkeypatch.setattr(reports, "history", lambda number: [month])
+    monkeypatch.setattr(reports, "_silos", lambda number: "")
+    return reports.report_of()
+
+
+def test_where_nothing_is_shared_departments_are_still_listed() -> None:
+    _, departments, pairs = company([4, 9, 12, 20], np.random.default_rng(1))
+    departments[["given", "received", "internal"]] = 0
+    pairs["ties"] = 0
+    assert shown_of(departments, pairs).hidden == {"d0", "d1"}
