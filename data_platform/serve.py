@@ -41,7 +41,18 @@ OPTIONS: dict[str, object] = {
 }
 
 
-def serve(port: int = 0, address: str = ADDRESS, names: Sequence[str] = (), without_sign_in: bool = False) -> None:
+# What is run. Streamlit also opens files in a folder `pages` beside it by their path, past any router:
+# there is none beside the second, so that nothing else can be reached.
+WHOLE, ANSWERS_ONLY = "app.py", "pages/answer.py"
+
+
+def serve(
+    port: int = 0,
+    address: str = ADDRESS,
+    names: Sequence[str] = (),
+    without_sign_in: bool = False,
+    answers_only: bool = False,
+) -> None:
     """Serve the dashboard and print its address; return after SIGTERM or Ctrl-C.
 
     Parameters
@@ -54,6 +65,9 @@ def serve(port: int = 0, address: str = ADDRESS, names: Sequence[str] = (), with
         Names of hosts, besides loopback's, that browsers may reach it under.
     without_sign_in
         Listen beyond loopback although the dashboard asks nobody who they are.
+    answers_only
+        Serve the page that answers a question and nothing else: it shows nothing without the
+        signed link of a mail, so it may listen anywhere.
 
     Raises
     ------
@@ -64,15 +78,16 @@ def serve(port: int = 0, address: str = ADDRESS, names: Sequence[str] = (), with
     """
     if find_spec("streamlit") is None:
         raise MissingExtra("The dashboard needs Streamlit. Install it with `pip install 'data-platform[platform]'`.")
-    if not (without_sign_in or _is_loopback(address)):
+    if not (_is_loopback(address) or without_sign_in or answers_only):
         raise SettingsError(
             f"The dashboard shows all to everybody who reaches {address}: it asks nobody to sign in. Serve it on "
-            f"{ADDRESS}, or see to it that only those get there who may see all, and add --without-sign-in."
+            f"{ADDRESS}, or see to it that only those get there who may see all, and add --without-sign-in. For people "
+            "who answer questions only, --answers-only serves that page alone."
         )
     if port:
         refuse_taken(port, address)
     options = {**OPTIONS, "server.address": address, "server.allowedHosts": [ADDRESS, "localhost", *names]}
-    _run({**options, "server.port": port} if port else options)
+    _run({**options, "server.port": port} if port else options, ANSWERS_ONLY if answers_only else WHOLE)
 
 
 def _is_loopback(address: str) -> bool:
@@ -94,13 +109,13 @@ def refuse_taken(port: int, address: str = ADDRESS) -> None:
             ) from error
 
 
-def _run(options: Mapping[str, object]) -> None:
+def _run(options: Mapping[str, object], script: str) -> None:
     from streamlit import config
     from streamlit.web import bootstrap
 
     import dashboard
 
-    app = Path(dashboard.__file__).with_name("app.py")
+    app = Path(dashboard.__file__).parent / script
     known = getattr(config, "_config_options_template", options)  # asking in public would parse the files twice
     flags = {name.replace(".", "_"): value for name, value in options.items() if name in known}
     bootstrap.load_config_options(flags)

@@ -14,6 +14,7 @@ from populate.conversation.wording import CHOICES, Told, copyable, human
 
 def show() -> None:
     """The page from top to bottom; a link that is not good becomes one sentence."""
+    st.set_page_config(page_title="Do you still need your copy?")  # where this page is served alone, nobody else does
     st.title("Do you still need your copy?")
     token = st.query_params.get("token", "")
     if not token:

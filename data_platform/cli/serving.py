@@ -14,22 +14,27 @@ import click
 @click.option(
     "--without-sign-in", is_flag=True, help="Listen beyond loopback: whoever gets there sees all, and is not asked."
 )
-def dashboard(port: int, address: str, names: tuple[str, ...], without_sign_in: bool) -> None:
+@click.option("--answers-only", is_flag=True, help="Serve the page of questions about duplicates and no other.")
+def dashboard(port: int, address: str, names: tuple[str, ...], without_sign_in: bool, answers_only: bool) -> None:
     """Serve the dashboard on this machine (127.0.0.1 only) until Ctrl-C, and print its address.
 
     It does not ask people to sign in. So it listens elsewhere only with --without-sign-in, which
     is for containers whose port is published on loopback, and for proxies that ask.
 
+    With --answers-only there is one page: a question about a duplicate, for whoever has the signed
+    link of a mail. Nothing else of the catalogue can be reached there.
+
     \b
     Example:
         data-platform dashboard --port 8600
         data-platform dashboard --address 0.0.0.0 --name catalogue.example.org --without-sign-in
+        data-platform dashboard --address 0.0.0.0 --name questions.example.org --answers-only
     """
     from data_platform.serve import serve
     from data_platform.settings import settings
 
     settings()  # what is wrong with them is told now, and not to who looks at the first page
-    serve(port, address, names, without_sign_in)
+    serve(port, address, names, without_sign_in, answers_only)
 
 
 @click.command()

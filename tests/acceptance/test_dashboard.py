@@ -184,6 +184,13 @@ def test_nobody_is_let_in_unasked_from_elsewhere_by_mistake(beyond: str) -> None
         serve(address=beyond)
 
 
+def test_the_page_of_questions_alone_may_be_reached_from_elsewhere() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # so that it ends where it would listen
+        number = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"{number} .* --port"):
+            serve(number, "0.0.0.0", answers_only=True)
+
+
 @pytest.mark.parametrize("address", ["::", "localhost", "dashboard.example.org", ""])
 def test_an_address_that_may_be_anything_is_refused(address: str) -> None:
     with pytest.raises(SettingsError, match="not an IPv4 address"):

@@ -25,6 +25,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.catalogue import catalogue
+from data_platform.serve import ANSWERS_ONLY
 from data_platform.settings import settings
 from populate.conversation.asking import ask_due
 from populate.conversation.questions import QuestionMail, QuestionMailSent
@@ -181,11 +182,20 @@ def test_a_link_that_is_not_good_is_one_sentence(binding: Binding, post: MailSer
     assert "opened by the link in a mail" in opened("").info[0].value
 
 
+@on_one_database
+def test_the_page_of_questions_alone_shows_nothing_without_a_link(binding: Binding, post: MailServer) -> None:
+    app = AppTest.from_file(str(APP.parent / ANSWERS_ONLY), default_timeout=PATIENCE).run()
+    assert "opened by the link in a mail" in app.info[0].value
+    shown = (app.dataframe, app.metric, app.text_input, app.button)
+    assert not any(shown)
+    assert not (APP.parent / ANSWERS_ONLY).with_name("pages").exists()  # Streamlit would open what is in it
+
+
 @contextmanager
-def served() -> Iterator[str]:
+def served(*options: str) -> Iterator[str]:
     """Serve the dashboard as its user does, and yield its address once it answers."""
     process = subprocess.Popen(
-        [*PROGRAM, "dashboard"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+        [*PROGRAM, "dashboard", *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
     )
     try:
         assert process.stdout is not None
@@ -210,8 +220,9 @@ def served() -> Iterator[str]:
 
 @pytest.mark.browser
 @on_one_database
+@pytest.mark.parametrize("options", [(), ("--answers-only",)], ids=["whole", "answers only"])
 def test_opening_a_link_answers_nothing_and_a_click_does(
-    binding: Binding, post: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    binding: Binding, post: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     if not Path(CHROMIUM).exists():
         message = f"{CHROMIUM} not found; apt-get install chromium fonts-liberation"
@@ -228,7 +239,7 @@ def test_opening_a_link_answers_nothing_and_a_click_does(
     people.catalogue_only()
     ask_due(binding, settings())
     ((_, mail),) = post.received
-    with served() as address, sync_playwright() as playwright:
+    with served(*options) as address, sync_playwright() as playwright:
         link = f"{address}/?token={token_in(mail)}"
         urllib.request.urlopen(link, timeout=PATIENCE).close()
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -243,4 +254,9 @@ def test_opening_a_link_answers_nothing_and_a_click_does(
         button.click()
         page.get_by_text("Noted, thank you").wait_for()
         assert [(row["answer"], row["answered_by"]) for row in Answer().to_dicts()] == [("withdraw", "link")]
+        for path in ("", "files", "app", "answer") if options else ():
+            page.goto(f"{address}/{path}")
+            page.get_by_text("This page is opened by the link in a mail.").wait_for()
+            assert page.get_by_text("trial.csv").count() == 0
+            assert page.get_by_role("heading", name="Files", exact=True).count() == 0
         browser.close()
