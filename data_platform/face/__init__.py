@@ -1,0 +1,65 @@
+"""What users call, in terms of the parts that do it. Each verb of the command line is one of these functions.
+
+`data_platform` exports these lazily: nothing here imports a database driver, pandas or
+Streamlit before a function that needs one is called.
+"""
+
+from __future__ import annotations
+
+from data_platform.face.copies import answer, ask, duplicates, ledger
+from data_platform.face.operating import (
+    adopt,
+    check,
+    deploy,
+    flush,
+    health,
+    restore,
+    retry,
+    scheduler,
+    snapshot,
+    status,
+    worker,
+)
+from data_platform.face.people import (
+    asked,
+    collaborators,
+    findable,
+    mail_report,
+    report,
+    saved,
+    similar_analyses,
+    subscribe,
+    who,
+)
+from data_platform.face.reading import read, read_file, read_http, read_s3
+
+__all__ = [
+    "adopt",
+    "answer",
+    "ask",
+    "asked",
+    "check",
+    "collaborators",
+    "deploy",
+    "duplicates",
+    "findable",
+    "flush",
+    "health",
+    "ledger",
+    "mail_report",
+    "read",
+    "read_file",
+    "read_http",
+    "read_s3",
+    "report",
+    "restore",
+    "retry",
+    "saved",
+    "scheduler",
+    "similar_analyses",
+    "snapshot",
+    "status",
+    "subscribe",
+    "who",
+    "worker",
+]

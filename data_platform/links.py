@@ -1,0 +1,7 @@
+"""What users name a file by."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+Link = str | PathLike[str]
