@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -29,9 +31,10 @@ TABLE = b"a,b\n1,2\n3,4\n"
 
 
 @pytest.fixture
-def forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Forms:
+def forms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Forms]:
     monkeypatch.setenv("DATA_PLATFORM_DATABASE__PASSWORD", "canary")
-    return Forms(Limits(64 * MIB, 512 * MIB, 60), tmp_path)
+    with Forms(Limits(64 * MIB, 512 * MIB, 60), tmp_path) as made:
+        yield made
 
 
 def ask(forms: Forms, content: bytes) -> Form:
@@ -107,7 +110,8 @@ def test_memory_is_limited(forms: Forms) -> None:
 
 
 def test_time_is_limited(tmp_path: Path) -> None:
-    found = ask(Forms(Limits(64 * MIB, 512 * MIB, 1), tmp_path), gzip.compress(bytes(64 * MIB), 1) * 200)
+    with Forms(Limits(64 * MIB, 512 * MIB, 1), tmp_path) as forms:
+        found = ask(forms, gzip.compress(bytes(64 * MIB), 1) * 200)
     assert found.kind == "none"
     # On a machine with much else to do the processor time is not used up before the other time is.
     assert found.why in ("it takes more processor time than it may", "it takes more time than it may")
@@ -159,13 +163,40 @@ def confined() -> set[str]:
     return set(done.stdout.split())
 
 
-def test_each_content_has_a_child_of_its_own_that_is_gone_afterwards(
+def test_a_few_contents_share_a_child_that_is_gone_afterwards(
+    forms: Forms, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited, "SHARED", 2)
+    with forms:
+        for _ in range(5):
+            assert ask(forms, TABLE).kind == "table"
+    assert len({child.pid for child in children}) == 3
+    assert all(child.returncode is not None for child in children)
+
+
+def test_what_has_no_form_beside_others_is_looked_at_alone(
     forms: Forms, children: list[subprocess.Popen[bytes]]
 ) -> None:
-    for _ in range(2):
-        assert ask(forms, TABLE).kind == "table"
-    assert len({child.pid for child in children}) == 2
-    assert all(child.returncode is not None for child in children)
+    broken = b"PAR1 and nothing more"
+    assert ask(forms, TABLE).kind == "table"
+    assert ask(forms, broken).kind == "none"
+    assert len(children) == 2
+    assert ask(forms, TABLE).kind == "table"
+    assert len(children) == 2
+
+
+def test_a_child_that_says_more_than_it_was_asked_is_not_heard_again(
+    forms: Forms, children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = json.dumps({"kind": "table", "sha256": 64 * "a"})
+    with monkeypatch.context() as patch:
+        takes_over(patch, f"replies.write({said!r} + chr(10)); replies.flush()", f"replies.write({said!r} + chr(10))")
+        assert ask(forms, TABLE).kind in ("table", "none")  # as the second line was there already or not
+        if forms._child is not None:
+            assert select.select([forms._child.stdout], [], [], 60)[0]
+    assert ask(forms, TABLE).sha256 not in ("", 64 * "a")
+    assert len(children) == 2
+    assert children[0].returncode is not None
 
 
 def test_a_child_that_was_taken_over_speaks_for_no_other_content(
@@ -257,7 +288,8 @@ def test_that_no_child_can_start_says_nothing_about_a_content(
         patch.setattr("populate.duplicates.forms.limited._CODE", "raise SystemExit(1)")
         with pytest.raises(DataPlatformError, match="does not start"):
             ask(forms, TABLE)
-    assert ask(forms, TABLE).kind == "table"
+    with forms:
+        assert ask(forms, TABLE).kind == "table"
     assert all(child.returncode is not None for child in children)
 
 
@@ -270,6 +302,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return start(self, content)
 
     monkeypatch.setattr(Forms, "_start", noted)
-    ask(Forms(Limits(MIB, 512 * MIB, 60), tmp_path), TABLE)
+    with Forms(Limits(MIB, 512 * MIB, 60), tmp_path) as forms:
+        ask(forms, TABLE)
     assert there == [[]]  # the content has no name even while it is looked at
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@
 It limits itself before it reads anything: memory, processor time, open files, not a byte
 written to any disk, and what `confine` says. It has no settings, no credentials in its
 environment and no connection; what it says is checked by `limited.Forms`, as whatever was
-parsed may speak through it. For the same reason it serves one content and ends.
+parsed may speak through it. For the same reason it serves a few contents and ends.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def answer(opened: Opened, size: int, sha256: str) -> Form:
 
 
 def serve(content: int, replies: TextIO, seconds: int) -> None:
-    """Answer what is asked, once; it may take so many seconds of processor time.
+    """Answer what is asked until nothing is; each answer may take so many seconds of processor time.
 
-    The content is in the file that `content` is the descriptor of: it has no name, so nothing
+    Each content is in the file that `content` is the descriptor of: it has no name, so nothing
     is left of it, however all this ends.
     """
 
@@ -61,12 +61,13 @@ def serve(content: int, replies: TextIO, seconds: int) -> None:
         file.seek(0)
         return file
 
-    question = json.loads(sys.stdin.readline())
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    most = int(used.ru_utime + used.ru_stime) + seconds + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-    replies.write(json.dumps(asdict(answer(opened, question["size"], question["sha256"]))) + "\n")
-    replies.flush()
+    for line in iter(sys.stdin.readline, ""):
+        question = json.loads(line)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        most = int(used.ru_utime + used.ru_stime) + seconds + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        replies.write(json.dumps(asdict(answer(opened, question["size"], question["sha256"]))) + "\n")
+        replies.flush()
 
 
 def main() -> None:

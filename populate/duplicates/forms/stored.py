@@ -49,9 +49,9 @@ def forms_of(
         return []
     store = open_store(settings)
     settings.home.mkdir(parents=True, exist_ok=True)
-    forms = Forms(Limits(*limits), settings.home)
-    found = ((sha256, _form(forms, store, sha256, contents[sha256])) for sha256 in sorted(contents))
-    return [_row(sha256, form) for sha256, form in found if form is not None]
+    with Forms(Limits(*limits), settings.home) as forms:
+        found = ((sha256, _form(forms, store, sha256, contents[sha256])) for sha256 in sorted(contents))
+        return [_row(sha256, form) for sha256, form in found if form is not None]
 
 
 def _form(forms: Forms, store: Store, sha256: str, places: Sequence[Placed]) -> Form | None:
