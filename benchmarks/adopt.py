@@ -31,8 +31,8 @@ import time
 from pathlib import Path
 
 from data_platform.settings import Settings, load
-from populate.adopt import Adopted, adopt
-from populate.adopt_progress import Lines
+from populate.adopt.progress import Lines
+from populate.adopt.share import Adopted, adopt
 from populate.pipeline import bind_all
 from schemas.binding import unbind
 from schemas.catalogue import Version

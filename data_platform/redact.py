@@ -251,7 +251,7 @@ class RedactingFilter(logging.Filter):
     """Redacts message, arguments, exception and stack of every record that passes.
 
     A filter of a *logger* does not see what its children log: add it to the root logger's
-    handlers too, as `redact_logging` does.
+    handlers too.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -268,11 +268,3 @@ class RedactingFilter(logging.Filter):
         if record.stack_info:
             record.stack_info = redact_text(record.stack_info)
         return True
-
-
-def redact_logging() -> None:
-    """Put a `RedactingFilter` on the root logger and on each of its present handlers, once."""
-    root = logging.getLogger()
-    for place in (root, *root.handlers):
-        if not any(isinstance(present, RedactingFilter) for present in place.filters):
-            place.addFilter(RedactingFilter())

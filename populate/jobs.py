@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from data_platform.settings import Settings
-from populate.adopt_tables import Adopt
+from populate.adopt.tables import Adopt
 from populate.adoption.tables import Adoption
 from populate.backup import Backup
 from populate.contention import persist

@@ -1,4 +1,4 @@
-"""Locks that a session of the database holds: who keeps the queues, and how many workers live.
+"""Locks that a session of the database holds: who keeps the queues, asks or surveys, and how many workers live.
 
 They end with the session, whichever way it ends, so nothing has to be tidied up after a
 process that was killed. Taking one needs no privilege, on PostgreSQL and MySQL alike.
@@ -18,6 +18,8 @@ from schemas.engine import dj
 
 SLOTS = 256
 """Living processes of workers that are told apart; more of them work, but are not counted."""
+
+LONGEST = 64  # letters of a lock's name on MySQL
 
 _TAKE = {"postgresql": "SELECT pg_try_advisory_lock(%s)", "mysql": "SELECT GET_LOCK(%s, 0)"}
 _GIVE = {"postgresql": "SELECT pg_advisory_unlock(%s)", "mysql": "SELECT RELEASE_LOCK(%s)"}
@@ -158,6 +160,7 @@ def _slot(number: int) -> str:
 
 def _key(binding: Binding, name: str) -> int | str:
     text = f"{binding.settings.database.prefix}_{name}"
+    digest = hashlib.sha256(text.encode())
     if binding.backend == "mysql":
-        return text
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+        return text if len(text) <= LONGEST else digest.hexdigest()[:LONGEST]
+    return int.from_bytes(digest.digest()[:8], "big", signed=True)

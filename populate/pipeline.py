@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import adopt_tables, backup, ingest, releases, silo, snapshot
+from populate import backup, ingest, releases, silo, snapshot
+from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates

@@ -12,7 +12,7 @@ from dashboard.display import human_bytes
 from data_platform.cli.output import json_option, print_json, print_pairs
 
 if TYPE_CHECKING:
-    from populate.adopt import Adopted
+    from populate.adopt.share import Adopted
 
 SOMETHING_LEFT = 1
 SHOWN = 20  # files that could not be read, before the rest is only counted

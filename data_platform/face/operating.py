@@ -12,7 +12,7 @@ from data_platform.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from populate.adopt import Adopted
+    from populate.adopt.share import Adopted
     from populate.check import Problem
 
 
@@ -109,7 +109,7 @@ def adopt(
     SettingsError
         If a rate is negative.
     """
-    from populate.adopt import adopt as adopt_share
+    from populate.adopt.share import adopt as adopt_share
 
     return adopt_share(
         url,

@@ -9,8 +9,8 @@ a time; should two, the key of the row lets only one of them send.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -43,15 +43,11 @@ from populate.conversation.revisit import revisit
 from populate.conversation.statements import ask
 from populate.conversation.wording import Told, html_text, plain_text, subject, teams_link, told
 from populate.duplicates.live import exact_duplicates
+from populate.lease import Lease
 from populate.lookup import add
 from populate.mail import Mailer, SendingUnknown, mailer, message
 from schemas.binding import Binding
 from schemas.engine import dj
-
-_LOCK = {
-    "postgresql": ("SELECT pg_try_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"),
-    "mysql": ("SELECT GET_LOCK(%s, 0)", "SELECT RELEASE_LOCK(%s)"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +121,7 @@ def ask_due(
         hidden = _unnamed(binding, due, now)
         mails = [_asked(one, _question_of(one, hidden), "planned") for one in due]
         return Round(mails, dict(planned.left_out), _unknown(binding))
-    with _alone(binding) as alone:
+    with Lease(binding, "ask").held() as alone:
         if not alone:
             return Round(stopped="Another process is asking at the moment.")
         revisit(binding, settings, now)
@@ -283,17 +279,3 @@ def _asked(due: Due, question: Told, state: str) -> Asked:
         candidate.saving,
         state,
     )
-
-
-@contextmanager
-def _alone(binding: Binding) -> Iterator[bool]:
-    """Tell whether no other process asks; it stays so for the block, or until the connection is lost."""
-    take, release = _LOCK[binding.backend]
-    name = f"{binding.settings.database.prefix}_ask"
-    taken = bool(binding.connection.query(take, (name,)).fetchone()[0])
-    try:
-        yield taken
-    finally:
-        if taken:
-            with suppress(Exception):  # the connection may be gone, and the lock with it
-                binding.connection.query(release, (name,))

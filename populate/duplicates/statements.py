@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from string import Template
 
-from populate.adopt_tables import AdoptMember, AdoptSurvey
+from populate.adopt.tables import AdoptMember, AdoptSurvey
 from populate.duplicates.tables import CanonicalContent
 from populate.snapshot import SnapshotBatch
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from data_platform.settings import settings
-from populate.adopt_tables import Adopt, AdoptMember
+from populate.adopt.tables import Adopt, AdoptMember
 from populate.pipeline import bind_all
 from schemas.binding import unbind
 from schemas.catalogue import Version

@@ -8,21 +8,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deliveries import contents, hand_in, read_file, sha256, stored
-from servers.sessions import another_session, others
+from servers.sessions import another_binding, others
+from waiting import wait_until
 
 from data_platform.errors import AccessDenied, DataPlatformError, SettingsError, SourceNotFound, UnsupportedItem
 from data_platform.settings import settings
-from populate import adopt_plan
-from populate.adopt import Adopted, _lock, adopt
-from populate.adopt_progress import Lines
-from populate.adopt_tables import (
+from populate.adopt import plan as adopt_plan
+from populate.adopt.progress import Lines
+from populate.adopt.share import Adopted, adopt
+from populate.adopt.tables import (
     Adopt,
     AdoptBatch,
     AdoptFailure,
@@ -36,6 +36,7 @@ from populate.adopt_tables import (
 from populate.backup import Backup, Placement
 from populate.ingest import BackupBatch, Ingest
 from populate.jobs import Queue, Urgency, queues, work
+from populate.lease import Lease
 from populate.worker import run_worker
 from readers import file as file_reader
 from readers.file import FileSource
@@ -48,7 +49,6 @@ from schemas.sharing import Access, AccessBatch, AccessRun, Execution, ShareEdge
 CATALOGUE = (SourceSystem, Person, Account, File, FileName, FileOwner, FileGone, Blob, Version)
 PLANS = (AdoptRoot, AdoptFile, AdoptSurvey, AdoptSurveyEnd, AdoptBatch, AdoptMember, Adopt, AdoptFailure, AdoptRefusal)
 NOBODY_READ = (AccessBatch, AccessRun, Access, Ingest, Execution, ShareEdge, BackupBatch, Backup)
-PATIENCE = 120.0
 
 
 @pytest.fixture
@@ -104,13 +104,6 @@ def bytes_below(folder: Path) -> list[bytes]:
 def quietly(url: str | Path, **options: Any) -> Adopted:
     """Adopt, without a word to the terminal."""
     return adopt(url, progress=Lines(StringIO()), **options)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_folder_is_catalogued_and_kept_and_nobody_has_read_it(binding: Binding, share: Path) -> None:
@@ -241,8 +234,8 @@ BREAK_OFF = {
 
 KILLED = """
 import sys
-from populate import adopt_plan
-from populate.adopt import adopt
+from populate.adopt import plan as adopt_plan
+from populate.adopt.share import adopt
 adopt_plan.MEMBERS = 20
 adopt(sys.argv[1], files_per_second=float(sys.argv[2]))
 """
@@ -339,11 +332,9 @@ def test_a_share_that_is_away_says_nothing_about_its_files(binding: Binding, tmp
 
 
 def test_two_do_not_survey_a_root_at_once(binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("populate.adopt.LOCK_SECONDS", 0.0)
-    take, _, argument = _lock(binding, root_of(share))
-    with closing(another_session(settings())) as other:
-        with other.cursor() as cursor:
-            cursor.execute(take, (argument,))
+    monkeypatch.setattr("populate.adopt.share.LOCK_SECONDS", 0.0)
+    with another_binding(binding) as other, Lease(other, f"adopt_{root_of(share)}").held() as held:
+        assert held
         with pytest.raises(DataPlatformError, match="Somebody else is surveying"):
             quietly(share)
     assert not AdoptSurvey()

@@ -15,10 +15,10 @@ import pytest
 from deliveries import contents, hand_in, read_file
 
 from data_platform.settings import settings
-from populate import adopt_plan
-from populate.adopt import Adopted, adopt
-from populate.adopt_progress import Lines
-from populate.adopt_tables import Adopt, AdoptBatch, AdoptFailure
+from populate.adopt import plan as adopt_plan
+from populate.adopt.progress import Lines
+from populate.adopt.share import Adopted, adopt
+from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure
 from populate.backup import Backup
 from populate.jobs import Queue, State, Urgency, queues, work
 from populate.status import queue_states

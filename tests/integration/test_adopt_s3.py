@@ -17,9 +17,9 @@ from servers.processes import S3Server
 
 from data_platform.errors import SourceNotFound
 from data_platform.settings import settings
-from populate.adopt import Adopted, adopt
-from populate.adopt_progress import Lines
-from populate.adopt_tables import AdoptFile
+from populate.adopt.progress import Lines
+from populate.adopt.share import Adopted, adopt
+from populate.adopt.tables import AdoptFile
 from schemas.binding import Binding
 from schemas.catalogue import File, FileGone, FileName, FileOwner, Version
 from schemas.sharing import Access

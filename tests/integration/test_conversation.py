@@ -25,7 +25,7 @@ from conversing import (
 )
 from deliveries import read
 from servers.mail import MailServer, mail_server
-from servers.sessions import another_session
+from servers.sessions import another_binding
 
 from data_platform.errors import AnswerRefused, LinkRefused, MailUnavailable, SettingsError
 from data_platform.settings import QuestionSettings
@@ -40,6 +40,7 @@ from populate.conversation.questions import (
     QuestionMailSent,
     question_id,
 )
+from populate.lease import Lease
 from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
 from schemas.conversation import Answer
@@ -309,13 +310,10 @@ def test_two_do_not_ask_at_once(binding: Binding, post: MailServer) -> None:
     hire("brendan", "amy")
     copies(binding, "brendan", "amy")
     settings = settings_of(post)
-    other = another_session(settings)
-    statement = {"postgresql": "SELECT pg_advisory_lock(hashtext(%s))", "mysql": "SELECT GET_LOCK(%s, 60)"}
-    with other.cursor() as cursor:
-        cursor.execute(statement[binding.backend], (f"{settings.database.prefix}_ask",))
+    with another_binding(binding) as other, Lease(other, "ask").held() as held:
+        assert held
         done = ask_due(binding, settings, now=NOW)
         assert (done.mails, done.stopped) == ([], "Another process is asking at the moment.")
-    other.close()
 
 
 def test_without_mail_server_or_key_it_says_what_to_set(binding: Binding) -> None:

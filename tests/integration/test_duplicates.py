@@ -13,8 +13,8 @@ from deliveries import MORNING, Record, hand_in, item, read, sha256
 
 from data_platform.cli import main
 from data_platform.errors import RestrictionError
-from populate.adopt import adopt
-from populate.adopt_tables import AdoptSurvey
+from populate.adopt.share import adopt
+from populate.adopt.tables import AdoptSurvey
 from populate.duplicates.find import duplicates
 from populate.duplicates.live import Copy, exact_duplicates, exact_sets, totals
 from populate.duplicates.tables import CanonicalAdopted, DuplicateSet

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from deliveries import hand_in, item, read
 from servers.mysql import MySQLServer
 from servers.sessions import another_session
+from waiting import PATIENCE, wait_until
 
 from data_platform.settings import load
 from populate.crew import Alone
@@ -20,16 +20,8 @@ from populate.jobs import Queue
 from populate.observing import Made, _Watched
 from schemas.binding import Binding
 
-PATIENCE = 120.0
 on_mysql = pytest.mark.parametrize("backend", ["mysql"])
 _WAITING = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -8,8 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
@@ -23,6 +22,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from servers.processes import free_port
 from servers.tcp_proxy import TcpProxy, target_of
+from waiting import PATIENCE, wait_until
 
 from data_platform.errors import SettingsError
 from data_platform.health import ask
@@ -36,15 +36,6 @@ from readers.run import run_record
 from schemas.binding import Binding
 from schemas.catalogue import Blob
 from schemas.sharing import Access
-
-PATIENCE = 120.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from urllib.request import urlopen
 
 import pytest
 from servers.processes import free_port
+from waiting import PATIENCE, wait_until
 
 from data_platform.health import ask
 from data_platform.settings import MonitorSettings, settings
@@ -16,19 +15,11 @@ from populate import figures
 from populate.service import monitored
 from schemas.binding import Binding
 
-PATIENCE = 120.0
 _SLEEP = {"postgresql": "SELECT 1 FROM pg_sleep(600)", "mysql": "SELECT SLEEP(600)"}
 _SLEEPS = {
     "postgresql": "SELECT COUNT(*) FROM pg_stat_activity WHERE query = %s",
     "mysql": "SELECT COUNT(*) FROM information_schema.processlist WHERE info = %s",
 }
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_long_sum_is_not_waited_for(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from servers.sites import Site, hire, mysql_site, postgresql_site
 from dashboard import queries
 from data_platform.errors import DatabaseError
 from data_platform.settings import MailSettings, QuestionSettings
-from populate.adopt import adopt
+from populate.adopt.share import adopt
 from populate.backup import Backup
 from populate.conversation.answering import answer
 from populate.conversation.asking import ask_due

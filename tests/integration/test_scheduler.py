@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 from deliveries import hand_in, item, read
-from servers.sessions import end_session, session_of
+from servers.sessions import another_binding, end_session, session_of
+from waiting import PATIENCE, wait_until
 
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load, settings
@@ -27,19 +27,9 @@ from populate.scheduler import Keeper
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import Snapshot
 from populate.status import needs, status
-from schemas import binding as binding_module
 from schemas.binding import Binding
 from schemas.drivers import ConnectionLost
 from schemas.sharing import AccessBatch
-
-PATIENCE = 120.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -54,16 +44,6 @@ def service(name: str, log: Path) -> Iterator[subprocess.Popen[str]]:
             child.kill()
         process.kill()
         process.wait()
-
-
-@contextmanager
-def another(binding: Binding) -> Iterator[Binding]:
-    """Return a second session of the same login, as another process has one."""
-    made = binding_module._connect(binding.settings)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 def deliver(binding: Binding, name: str) -> dict[str, Any]:
@@ -138,7 +118,7 @@ def test_on_the_embedded_database_a_worker_needs_no_scheduler(home: Path, tmp_pa
 
 
 def test_the_lease_is_one_sessions_and_ends_with_it(binding: Binding) -> None:
-    with another(binding) as other:
+    with another_binding(binding) as other:
         ours, theirs = scheduler_lease(binding), scheduler_lease(other)
         assert ours.take()
         assert ours.take()
@@ -160,7 +140,7 @@ def test_the_lease_is_one_sessions_and_ends_with_it(binding: Binding) -> None:
 
 
 def test_a_scheduler_that_says_nothing_is_taken_for_gone(binding: Binding) -> None:
-    with another(binding) as other:
+    with another_binding(binding) as other:
         assert scheduler_lease(other, idle_seconds=1).take()
         ours = scheduler_lease(binding)
         wait_until(ours.take)  # as when its machine has no power any more
@@ -172,7 +152,7 @@ def test_the_living_are_counted(binding: Binding) -> None:
     ours = Presence(binding)
     ours.show()
     ours.show()
-    with another(binding) as other:
+    with another_binding(binding) as other:
         Presence(other).show()
         assert living(binding) == (2, 0)
     wait_until(lambda: living(binding) == (1, 0))

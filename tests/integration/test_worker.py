@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 import slow_source
 from deliveries import Record, hand_in, item, read, read_file, stored
 from servers.sessions import another_session, end_session, others
+from waiting import PATIENCE, wait_until
 
 from data_platform.settings import load, settings
 from populate.backup import Backup, BackupFailure
@@ -31,15 +31,7 @@ from readers.run import run_record
 from readers.source import Item
 from schemas.binding import Binding
 
-PATIENCE = 120.0
 on_both = pytest.mark.parametrize("backend", ["postgresql", "mysql"])
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @contextmanager

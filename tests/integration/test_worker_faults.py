@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from deliveries import Record, hand_in, read_file, stored
+from waiting import PATIENCE, wait_until
 
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load
@@ -30,7 +31,6 @@ from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileName, FileOwner, Version
 from schemas.sharing import Access, AccessBatch, ShareEdge
 
-PATIENCE = 120.0
 KILLS = 50
 AT_ONCE = 2  # workers killed at once, so that they also meet each other
 
@@ -53,13 +53,6 @@ def start() -> Callable[[], ForkServerProcess]:
         return process
 
     return started
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
 
 
 def finish(process: ForkServerProcess) -> None:
@@ -131,7 +124,7 @@ def test_workers_killed_at_random_moments(
             lab.read_some(batches=4)
         workers = [start() for _ in range(AT_ONCE)]
         # From the moment that one of them holds a job: before, a kill could not do any harm.
-        wait_until(lambda: held(binding) > 0 or not any(worker.is_alive() for worker in workers))  # noqa: B023
+        wait_until(lambda: held(binding) > 0 or not any(worker.is_alive() for worker in workers), pause=0.002)  # noqa: B023
         time.sleep(chance.uniform(0, 0.08))
         at_work += held(binding) > 0
         for worker in workers:
@@ -155,7 +148,7 @@ def test_the_database_is_killed_during_the_work(
     while kills < 3:
         lab.read_some(batches=5)
         worker = start()
-        wait_until(lambda: held(binding) > 0 or not worker.is_alive())  # noqa: B023
+        wait_until(lambda: held(binding) > 0 or not worker.is_alive(), pause=0.002)  # noqa: B023
         server = postmaster.status(cluster.data_folder(home) or home)
         assert server is not None
         os.kill(server.pid, signal.SIGKILL)

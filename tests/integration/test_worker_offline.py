@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
 from deliveries import hand_in, item, read
+from waiting import PATIENCE, wait_until
 
 from data_platform.settings import load, settings
 from populate.ingest import Ingest
@@ -20,8 +20,6 @@ from populate.pipeline import bind_all
 from schemas import cluster, postmaster
 from schemas.binding import unbind
 from schemas.embedded import EmbeddedServer
-
-PATIENCE = 120.0
 
 
 @pytest.fixture
@@ -79,10 +77,3 @@ def halt(server: EmbeddedServer) -> None:
         return False
 
     wait_until(gone)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from data_platform.settings import Settings
+from schemas import binding as binding_module
 from schemas.binding import Binding
 from schemas.drivers import MySQL, PostgreSQL, target
 from servers.processes import DEADLINE
@@ -22,6 +24,16 @@ def another_session(settings: Settings) -> Any:
     """Return a connection of the driver's, made as the product makes its own."""
     adapter = PostgreSQL() if settings.database.backend == "postgresql" else MySQL()
     return adapter.open(target(settings.database))
+
+
+@contextmanager
+def another_binding(binding: Binding) -> Iterator[Binding]:
+    """Return a second session of the same login, as another process has one."""
+    made = binding_module._connect(binding.settings)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def session_of(binding: Binding) -> int:

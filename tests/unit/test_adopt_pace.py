@@ -8,11 +8,11 @@ import click
 import pytest
 
 from data_platform.cli.adopting import size
-from populate.adopt_contents import IN_MEMORY, PORTION_BYTES, PORTION_FILES, Member, _portions
-from populate.adopt_pace import Pace
-from populate.adopt_plan import BATCH_BYTES, MEMBERS, Rate
-from populate.adopt_progress import Bars, Lines, adopt_progress_on
-from populate.adopt_seen import Seen
+from populate.adopt.contents import IN_MEMORY, PORTION_BYTES, PORTION_FILES, Member, _portions
+from populate.adopt.pace import Pace
+from populate.adopt.plan import BATCH_BYTES, MEMBERS, Rate
+from populate.adopt.progress import Bars, Lines, adopt_progress_on
+from populate.adopt.seen import Seen
 from schemas.identity import identity
 
 

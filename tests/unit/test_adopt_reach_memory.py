@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_platform.settings import Settings, load
-from populate.adopt_reach import RECHECK_SECONDS, Origin, Reach
+from populate.adopt.reach import RECHECK_SECONDS, Origin, Reach
 
 
 class Clock:

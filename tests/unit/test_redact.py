@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_platform.redact import HIDDEN, RedactingFilter, redact_argv, redact_logging, redact_text, redact_url
+from data_platform import logs
+from data_platform.redact import HIDDEN, RedactingFilter, redact_argv, redact_text, redact_url
+from data_platform.settings import LogSettings
 
 CANARY = "c4naryQ7xW2kP9mR5tZ8"
 """Looks like a secret: letters of both cases and digits."""
@@ -304,16 +306,13 @@ def test_the_filter_keeps_harmless_records_and_wrong_formats(logger: logging.Log
 
 def test_logging_is_redacted_once_for_all_loggers(lines: io.StringIO) -> None:
     root = logging.getLogger()
-    handler = logging.StreamHandler(lines)
-    before = {place: list(place.filters) for place in (root, *root.handlers)}
+    handler = logs.handler(LogSettings(), "%(message)s")
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(lines)
     root.addHandler(handler)
     try:
-        redact_logging()
-        redact_logging()
         logging.getLogger("somebody.elses.library").error("password=%s", CANARY)
         assert len(handler.filters) == 1
     finally:
         root.removeHandler(handler)
-        for place, filters in before.items():
-            place.filters[:] = filters
     assert lines.getvalue() == f"password={HIDDEN}\n"

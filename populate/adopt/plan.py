@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from data_platform.errors import DatabaseUnavailable
 from populate import facts
-from populate.adopt_tables import (
+from populate.adopt.tables import (
     Adopt,
     AdoptBatch,
     AdoptFile,

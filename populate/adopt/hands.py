@@ -9,9 +9,9 @@ from typing import Any
 
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import Settings
-from populate.adopt_progress import AdoptProgress
-from populate.adopt_survey import Unread
-from populate.adopt_tables import Adopt, AdoptBatch, AdoptFailure, AdoptMember
+from populate.adopt.progress import AdoptProgress
+from populate.adopt.survey import Unread
+from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure, AdoptMember
 from populate.jobs import Queue, Urgency
 from populate.lookup import lookup
 from populate.stopping import Stop, repeat
@@ -69,7 +69,7 @@ class Hands:
         self._show()
 
     def result(self, refusals: Sequence[Unread]) -> dict[str, Any]:
-        """Return what became of it, in the words of `populate.adopt.Adopted`."""
+        """Return what became of it, in the words of `populate.adopt.share.Adopted`."""
         done = lookup(Adopt, "survey", "part", "files_taken", "bytes_taken", root_id=self._root.values())
         done = [row for row in done if row[:2] in self._files]
         left = len(self._files) - len(done)

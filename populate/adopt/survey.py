@@ -14,9 +14,9 @@ from datetime import date
 from itertools import islice
 
 from data_platform.errors import SourceError, SourceNotFound
-from populate.adopt_plan import Found, Plan
-from populate.adopt_seen import Seen
-from populate.adopt_tables import AdoptFile
+from populate.adopt.plan import Found, Plan
+from populate.adopt.seen import Seen
+from populate.adopt.tables import AdoptFile
 from populate.contents import THREADS, Failure
 from populate.facts import stored
 from populate.lookup import lookup

@@ -14,8 +14,8 @@ from data_platform.errors import SourceTimeout, SourceUnavailable
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate import facts
-from populate.adopt_contents import Harvest, Intake, Member
-from populate.adopt_reach import LeftToOthers, Origin, Reach
+from populate.adopt.contents import Harvest, Intake, Member
+from populate.adopt.reach import LeftToOthers, Origin, Reach
 from populate.backup import Placement, record_places
 from populate.lookup import add, lookup, unknown
 from populate.store import open_store

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from data_platform.errors import DatabaseError, SettingsError, SourceUnavailable, UnsupportedItem
+from data_platform.errors import SettingsError, SourceUnavailable, UnsupportedItem
 from data_platform.redact import redact_url
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
-from populate.adopt_hands import Hands
-from populate.adopt_plan import Plan, Rate, WrittenPlan, root_id_of
-from populate.adopt_progress import AdoptProgress, adopt_progress_on
-from populate.adopt_survey import Counts, Survey, Unread
+from populate.adopt.hands import Hands
+from populate.adopt.plan import Plan, Rate, WrittenPlan, root_id_of
+from populate.adopt.progress import AdoptProgress, adopt_progress_on
+from populate.adopt.survey import Counts, Survey, Unread
+from populate.lease import Lease
 from populate.pipeline import bind_all
 from populate.stopping import Stop
 from readers.registry import source_for
 from readers.source import Item, Source
 from schemas.binding import Binding
-from schemas.drivers import DRIVER_ERRORS
-from schemas.engine import dj
 
 LONGEST_LINK = 4096  # to a root
 LOCK_SECONDS = 10.0  # in which a server notices that a process was killed
@@ -161,24 +159,13 @@ def own_places(settings: Settings) -> Callable[[Item], bool]:
 @contextmanager
 def _alone(binding: Binding, root_id: str, url: str) -> Iterator[None]:
     """Keep others from surveying the same root: what both find new would be planned twice. Ends with the connection."""
-    take, release, argument = _lock(binding, root_id)
+    lease = Lease(binding, f"adopt_{root_id}")
     deadline = time.monotonic() + LOCK_SECONDS
-    while not binding.connection.query(take, (argument,)).fetchone()[0]:
+    while not lease.take():
         if time.monotonic() > deadline:
             raise SourceUnavailable(f"Somebody else is surveying {url} just now. Try again when that has ended.")
         time.sleep(0.1)
     try:
         yield
     finally:
-        with suppress(DatabaseError, dj.DataJointError, *DRIVER_ERRORS):
-            binding.connection.query(release, (argument,))
-
-
-def _lock(binding: Binding, root_id: str) -> tuple[str, str, int | str]:
-    """Return the statements that take and give back the lock of a root, and the argument of both."""
-    key = f"{binding.settings.database.prefix}_adopt_{root_id}"
-    digest = hashlib.sha256(key.encode()).digest()
-    if binding.backend == "mysql":
-        return "SELECT GET_LOCK(%s, 0)", "SELECT RELEASE_LOCK(%s)", digest.hex()[:60]
-    number = int.from_bytes(digest[:8], "big", signed=True)
-    return "SELECT pg_try_advisory_lock(%s)", "SELECT pg_advisory_unlock(%s)", number
+        lease.give()

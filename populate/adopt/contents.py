@@ -23,8 +23,8 @@ from data_platform.errors import (
     UnsupportedItem,
 )
 from data_platform.settings import Settings
-from populate.adopt_pace import Pace
-from populate.adopt_reach import Origin, ask_for_root
+from populate.adopt.pace import Pace
+from populate.adopt.reach import Origin, ask_for_root
 from populate.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
 from populate.store import Place, Store, Writer
 from readers.registry import source_of_kind
