@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import pytest
+
+_made = itertools.count()
 
 
 class NoHosts(Exception):
@@ -70,7 +73,8 @@ def hosts(*names: str) -> Iterator[list[Host]]:
 @contextmanager
 def _host(name: str, number: int) -> Iterator[Host]:
     # The network is that which RFC 2544 sets aside for tests; processes of tests differ in their numbers.
-    ours = f"dp{os.getpid()}{chr(97 + number)}"
+    # A deleted namespace keeps its link for a while, so the name of a link is never used again.
+    ours = f"dp{os.getpid()}n{next(_made)}"
     gateway, address = (f"198.{18 + number % 2}.{os.getpid() % 256}.{4 * (number // 2) + last}" for last in (1, 2))
     try:
         _ip("netns", "add", ours)
@@ -85,7 +89,8 @@ def _host(name: str, number: int) -> Iterator[Host]:
         _ip("-n", ours, "link", "set", "lo", "up")
         yield Host(name, gateway, ours)
     except subprocess.CalledProcessError as error:
-        raise NoHosts(f"a network cannot be made here: {error.stderr.strip()}", by_kernel=True) from error
+        said = f"{' '.join(error.cmd)}: {error.stderr.strip()}"
+        raise NoHosts(f"a network cannot be made here: {said}", by_kernel=True) from error
     finally:
         _ip("netns", "delete", ours)
 
