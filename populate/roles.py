@@ -43,6 +43,7 @@ INGESTED = (
     *declared.tables(catalogue.schema),
     sharing.Execution,
     sharing.ShareEdge,
+    *(sharing.SourceLog, sharing.SourceRead),
 )
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
 REQUESTED = (BackupBatch, BackupMember, Snapshot, SnapshotBatch, SiloParameter)

@@ -145,6 +145,30 @@ class ShareEvent(dj.Manual):
 
 
 @schema
+class SourceLog(dj.Manual):
+    definition = """
+    # A part of a source's own log that was taken in, complete the moment it is visible
+    source_log_id : char(32) # identity of whose log it is and of the source's own id for that part: taken in once
+    ---
+    log_source : varchar(255) # kind of the reader, and whose log it is: microsoft365/ and the tenant
+    log_taken_at : datetime(6) # UTC, by the clock of the worker
+    """
+
+
+@schema
+class SourceRead(dj.Manual):
+    definition = """
+    # Reads of a file by an account on a day that a part of the source's own log tells of, however they were made
+    -> SourceLog
+    -> File
+    -> Account
+    source_read_on : date # day, UTC
+    ---
+    source_read_count : int32 # records of a read; other parts of the log may tell of more
+    """
+
+
+@schema
 class Channel(dj.Lookup):
     definition = """
     # How it is known that data went from one person to another

@@ -55,6 +55,7 @@ PEOPLE = {"department", "person", "account", "membership", "departure", "mail_ad
 INGESTED = {
     *("person", "account", "source_system", "file", "file_name", "file_owner", "file_gone", "blob", "version"),
     *("file_set", "file_set_member", "execution", "share_edge"),
+    *("source_log", "source_read"),
 }
 CORE = {"people", "catalogue", "sharing", "conversation"}
 TOLD = {

@@ -23,7 +23,7 @@ NAMES = {
     },
     "sharing": {
         *("AccessBatch", "AccessRun", "Access", "Execution", "Permission", "PermissionEnded"),
-        *("ShareEvent", "Channel", "ShareEdge"),
+        *("ShareEvent", "SourceLog", "SourceRead", "Channel", "ShareEdge"),
     },
 }
 ALL = [table for _, schema in CORE for table in tables(schema)]
