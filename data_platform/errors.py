@@ -12,13 +12,15 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── UnknownSource (ValueError)         no reader understands the link      P
     │   ├── SourceNotFound (FileNotFoundError) nothing there                       P
     │   ├── AccessDenied (PermissionError)     the source says no                  P
+    │   │   └── SignInNeeded                   nobody is signed in, or not any more P
     │   ├── UnsafeLink (PermissionError)       the link leads where it must not    P
     │   ├── UnsupportedItem (OSError)          a socket, a device, a package …     P
     │   ├── TooLarge (OSError)                 over the configured limit           P
     │   ├── SourceUnavailable (ConnectionError) down, throttled, or a 5xx
     │   ├── SourceTimeout (TimeoutError)       accepted, but never answered
     │   ├── IncompleteDownload (EOFError)      fewer or more bytes than announced
-    │   └── SourceChanged (OSError)            changed again and again while being read
+    │   ├── SourceChanged (OSError)            changed again and again while being read
+    │   └── ResyncRequired                     changes since then are not known any more
     ├── CacheError (OSError)                   the local cache cannot take the bytes
     ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
     ├── RestoreError (OSError)                 restored bytes cannot be put where they should go
@@ -88,6 +90,10 @@ class AccessDenied(Permanent, SourceError, PermissionError):
     """The source does not let this account read the item."""
 
 
+class SignInNeeded(AccessDenied):
+    """Nobody is signed in to the source, or the sign-in is not valid any more."""
+
+
 class UnsafeLink(Permanent, SourceError, PermissionError):
     """The link leads to an address or a place that must not be read."""
 
@@ -114,6 +120,17 @@ class IncompleteDownload(SourceError, EOFError):
 
 class SourceChanged(SourceError, OSError):
     """The item changed each time while it was being read."""
+
+
+class ResyncRequired(SourceError):
+    """The source does not know any more what has changed since: ask for everything again.
+
+    `url` is where to begin, as the source says; empty if it does not.
+    """
+
+    def __init__(self, message: str, url: str = "") -> None:
+        super().__init__(message)
+        self.url = url
 
 
 class CacheError(DataPlatformError, OSError):

@@ -71,6 +71,9 @@ class StoreSettings(_Section):
     region: str = Field("", description="of the bucket, where its server has regions")
     access_key: str = Field("", description="empty = the usual AWS credential chain")
     secret_key: SecretStr = Field(SecretStr(""), description="belongs to `access_key`")
+    verify_days: int = Field(
+        30, ge=0, le=3650, description="every backed-up content is read back once in so many days; 0 = by hand only"
+    )
 
 
 class CacheSettings(_Section):
@@ -123,6 +126,35 @@ class S3Settings(_Section):
     endpoint: str = Field("", description="address of an S3 server that is not AWS")
     region: str = Field("", description="of the buckets, where their server has regions")
     max_bytes: int = Field(1024 * GIB, ge=0, description="larger objects are refused")
+
+
+class Microsoft365Settings(_Section):
+    """OneDrive, SharePoint and Teams files: where to sign in, and as which application."""
+
+    tenant: str = Field("", pattern=r"^[A-Za-z0-9.-]*$", description="id or domain of the organisation; empty = none")
+    client_id: str = Field("", pattern=r"^[A-Za-z0-9-]*$", description="id of the application registered in Entra")
+    client_secret: SecretStr = Field(SecretStr(""), description="workers sign in with it; a certificate is better")
+    certificate: Path | None = Field(None, description="workers sign in with it: PFX, or PEM with its key")
+    certificate_password: SecretStr = Field(SecretStr(""), description="of that file; empty = it has none")
+    cloud: Literal["global", "gcc", "gcchigh", "dod", "china"] = Field(
+        "global", description="Microsoft's cloud that the organisation is in"
+    )
+    graph_url: str = Field("", description="address of Graph with its version, instead of the cloud's own")
+    login_url: str = Field("", description="address to sign in at, instead of the cloud's own")
+    audit_url: str = Field("", description="address of the Management Activity API, instead of the cloud's own")
+    account: str = Field("", description="sign-in name of the person who reads, where several are signed in")
+    scopes: tuple[str, ...] = Field(
+        ("Files.Read.All", "Files.ReadWrite"),
+        description="what a person's sign-in asks for; without Files.ReadWrite opaque sharing links may not open",
+    )
+    follow: tuple[str, ...] = Field(
+        (), description="sites (host/sites/name) and drives (their ids) that are followed as a whole"
+    )
+    backup_versions: int = Field(
+        0, ge=0, description="as many of a file's earlier versions are backed up from the source's own history"
+    )
+    max_bytes: int = Field(1024 * GIB, ge=0, description="larger files are refused")
+    timeout_seconds: float = Field(60.0, gt=0, description="per network operation")
 
 
 class MailSettings(_Section):
@@ -225,6 +257,7 @@ class Settings(BaseSettings):
     file: FileSettings = FileSettings()
     http: HttpSettings = HttpSettings()
     s3: S3Settings = S3Settings()
+    microsoft365: Microsoft365Settings = Microsoft365Settings()
     log: LogSettings = LogSettings()
     monitor: MonitorSettings = MonitorSettings()
     mail: MailSettings = MailSettings()

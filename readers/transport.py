@@ -145,7 +145,9 @@ class Transport:
         self._timeouts = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
         self._pools: dict[bool, httpcore.ConnectionPool] = {}
 
-    def send(self, method: str, link: Link, headers: dict[str, str], *, trusted: bool) -> httpcore.Response:
+    def send(
+        self, method: str, link: Link, headers: dict[str, str], *, trusted: bool, body: bytes | None = None
+    ) -> httpcore.Response:
         """Return the answer's head; its body is to be read or closed by the caller.
 
         Raises
@@ -158,7 +160,8 @@ class Transport:
         request = httpcore.Request(
             method,
             httpcore.URL(scheme=link.scheme, host=link.host, port=link.port, target=link.target),
-            headers=[("Host", link.authority), *headers.items()],
+            headers=[("Host", link.authority), *headers.items(), *_length(body)],
+            content=body,
             extensions={"timeout": self._timeouts},
         )
         return self._pool(trusted).handle_request(request)
@@ -175,6 +178,10 @@ class Transport:
             if self._pools.setdefault(trusted, pool) is pool:
                 weakref.finalize(self, pool.close)
         return self._pools[trusted]
+
+
+def _length(body: bytes | None) -> list[tuple[str, str]]:
+    return [] if body is None else [("Content-Length", str(len(body)))]
 
 
 def _limit(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
