@@ -1,0 +1,1 @@
+"""What sources already know about sharing: permissions, their own logs, names, moves and versions."""
