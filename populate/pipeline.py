@@ -7,22 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, ingest, releases, silo, snapshot
+from populate import backup, ingest, releases, silo, snapshot, verification
 from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
-from schemas import asking, conversation, survey
+from schemas import asking, conversation, directory, following, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
     *releases.RELEASES,
     *CORE,
+    ("following", following.schema),
+    ("directory", directory.schema),
     ("asking", asking.schema),
     ("survey", survey.schema),
     ("conversation", conversation.schema),
     ("ingest", ingest.schema),
     ("backup", backup.schema),
+    ("verification", verification.schema),
     ("adopt", adopt_tables.schema),
     ("snapshot", snapshot.schema),
     ("silo", silo.schema),

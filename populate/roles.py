@@ -2,14 +2,15 @@
 
 ============ ===========================================================================
 reader       adds to the inbox of accesses, and sees and changes nothing, not even its own
-worker       reads all; adds results and accesses; keeps the queues; deletes nothing
+worker       reads all; adds results, accesses and what directories say; keeps the queues;
+             changes whose an account is and what people are called; deletes nothing
 dashboard    reads all, and writes nothing
 steward      reads all; keeps people, departments and accounts; has backups tried again
 answers      adds what people tell: answers, asks, choices; sees and changes nothing
 ============ ===========================================================================
 
 They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
-On PostgreSQL a worker changes no row either. MySQL has no way to skip a row that is there but an
+On PostgreSQL a worker changes no other column either. MySQL has no way to skip a row that is there but an
 UPDATE which sets a key to what it is, so there a worker may update one column of the key.
 """
 
@@ -23,8 +24,8 @@ from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
-from populate.snapshot import Snapshot, SnapshotBatch
-from schemas import asking, catalogue, conversation, declared, people, sharing, survey
+from populate.snapshot import Snapshot, coverage
+from schemas import asking, catalogue, conversation, declared, directory, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
@@ -33,20 +34,24 @@ ROLES = ("reader", "worker", "dashboard", "steward", "answers")
 
 INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access)
 PEOPLE = (
-    *(people.Department, people.Person, people.Account, people.Membership, people.Departure),
+    *(people.Department, people.Person, people.Account, people.AccountName, people.Membership, people.Departure),
     conversation.MailAddress,
 )
-# What ingest adds to the tables of people, catalogue and sharing; of the other schemas a worker fills all.
+# What ingest and directories add to the tables of people, catalogue and sharing; of the other schemas a worker
+# fills all.
 INGESTED = (
-    people.Person,
-    people.Account,
+    *PEOPLE,
     *declared.tables(catalogue.schema),
     sharing.Execution,
     sharing.ShareEdge,
+    *(sharing.Permission, sharing.PermissionEnded, sharing.ShareEvent),
     *(sharing.SourceLog, sharing.SourceRead),
 )
+# The only columns that a worker changes: a wrong identity is mended there, and a directory knows names better than
+# a login tells them. What they were before is in rows of their own.
+MENDED: Mapping[Any, tuple[str, ...]] = {people.Account: ("person_id",), people.Person: ("full_name", "person_kind")}
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
-REQUESTED = (BackupBatch, BackupMember, Snapshot, SnapshotBatch, SiloParameter)
+REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
 # What people tell.
 TOLD = (
     conversation.Answer,
@@ -116,7 +121,7 @@ def _grants(binding: Binding) -> list[Grant]:
     names = {name: f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS}
     held = sorted(declared._columns(binding.connection, list(names.values())))
     writers = _writers()
-    keys = {(table.database, table.table_name): table().primary_key[0] for table in (*INGESTED, *_results())}
+    changed = _changed(binding)
     found = []
     for role in ROLES:
         for schema, table in held:
@@ -125,11 +130,21 @@ def _grants(binding: Binding) -> list[Grant]:
                 verbs |= {"INSERT", "UPDATE", "DELETE"}
             elif role == "steward" and table.startswith("~~"):
                 verbs.add("UPDATE")  # to have what failed tried again
-            elif role == "worker" and binding.backend == "mysql" and (schema, table) in keys:
-                verbs.add(f"UPDATE (`{keys[schema, table]}`)")
+            elif role == "worker" and (columns := changed.get((schema, table))):
+                verbs.add(f"UPDATE ({', '.join(map(binding.connection.adapter.quote_identifier, columns))})")
             if verbs:
                 found.append(Grant(role, tuple(sorted(verbs)), schema, table))
     return found
+
+
+def _changed(binding: Binding) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Return the columns that a worker may change, of each table that has any."""
+    columns = {(table.database, table.table_name): names for table, names in MENDED.items()}
+    if binding.backend == "mysql":
+        for table in (*INGESTED, *_results()):
+            name = (table.database, table.table_name)
+            columns[name] = (table().primary_key[0], *columns.get(name, ()))
+    return columns
 
 
 def _looks(role: str, backend: str, table: str) -> set[str]:
@@ -150,7 +165,7 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         "reader": _each(INBOX, "INSERT"),
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
         "dashboard": {},
-        "steward": {**_each(PEOPLE, "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED), "INSERT")},
+        "steward": {**_each(_kept(), "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED), "INSERT")},
         "answers": _each(TOLD, "INSERT"),
     }
 
@@ -160,6 +175,12 @@ def _results() -> list[Any]:
     others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]
+
+
+def _kept() -> list[Any]:
+    """Return the tables that a steward keeps."""
+    of_directories = (table for table in declared.tables(directory.schema) if not issubclass(table, dj.Lookup))
+    return [*PEOPLE, *of_directories]
 
 
 def _each(tables: Iterable[Any], *verbs: str) -> dict[tuple[str, str], set[str]]:

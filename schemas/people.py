@@ -20,7 +20,7 @@ class PersonKind(dj.Lookup):
 class Department(dj.Manual):
     definition = """
     # A department of the organisation
-    department : varchar(128) # its name, unique without regard to case
+    department : varchar(128) # its name, unique without regard to case; empty stands for none
     """
 
 
@@ -48,6 +48,18 @@ class Account(dj.Manual):
 
 
 @schema
+class AccountName(dj.Manual):
+    definition = """
+    # What an account was called on a day, where its login is an id that nobody can read; the latest is its name now
+    -> Account
+    named_on : date # day, UTC
+    name_id : char(32) # identity of the name
+    ---
+    account_name : varchar(255) # as people sign in with it, say amy@lab.example
+    """
+
+
+@schema
 class Membership(dj.Manual):
     definition = """
     # Where a person works since a date
@@ -63,7 +75,7 @@ class Membership(dj.Manual):
 @schema
 class Departure(dj.Manual):
     definition = """
-    # A person left the organisation
+    # A person left the organisation; a membership that begins later means that they came back
     -> Person
     departed_on : date # first day without the person, UTC
     """

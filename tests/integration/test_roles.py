@@ -51,9 +51,11 @@ from schemas.sharing import Access
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 INBOX = {"access_batch", "access_run", "access"}
-PEOPLE = {"department", "person", "account", "membership", "departure", "mail_address"}
+PEOPLE = {"department", "person", "account", "account_name", "membership", "departure", "mail_address"}
+MENDED = {"person", "account"}  # a worker changes some of their columns, the last one among these
 INGESTED = {
-    *("person", "account", "source_system", "file", "file_name", "file_owner", "file_gone", "blob", "version"),
+    *PEOPLE,
+    *("source_system", "file", "file_name", "file_owner", "file_gone", "blob", "version"),
     *("file_set", "file_set_member", "execution", "share_edge"),
     *("source_log", "source_read"),
 }
@@ -64,7 +66,10 @@ TOLD = {
 }
 WRITTEN = {"releases", "asking", "survey"}
 DECIDED = {"company_ask_choice", "person_ask_choice"}
-REQUESTED = {"backup_batch", "backup_member", "snapshot", "snapshot_batch"}
+REQUESTED = {
+    *("backup_batch", "backup_member", "snapshot"),
+    *("snapshot_batch", "snapshot_adopt", "snapshot_survey", "snapshot_log"),
+}
 REFUSALS = {1044, 1142, 1143, 1227}
 
 
@@ -113,7 +118,9 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         return {"SELECT", "UPDATE"}
     if role == "worker" and data and (schema not in CORE | WRITTEN or table in INGESTED | INBOX):
         verbs.add("INSERT")
-    if role == "steward" and schema in {"people", "conversation"} and table in PEOPLE:
+    if role == "worker" and schema == "people" and table in MENDED:
+        verbs.add("UPDATE")
+    if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
         return set(VERBS)
     if role == "steward" and (name in REQUESTED | DECIDED or table == "#silo_parameter"):
         verbs.add("INSERT")

@@ -16,7 +16,7 @@ DAY = dt.date(2024, 2, 29)
 NOW = dt.datetime(2024, 2, 29, 23, 59, 59, 123456)
 
 NAMES = {
-    "people": {"PersonKind", "Department", "Person", "Account", "Membership", "Departure"},
+    "people": {"PersonKind", "Department", "Person", "Account", "AccountName", "Membership", "Departure"},
     "catalogue": {
         *("SourceSystem", "File", "FileName", "FileOwner", "FileGone", "Blob", "Version"),
         *("FileSet", "FileSetMember"),
