@@ -20,9 +20,10 @@ STATES = tuple(state for state in CONDITIONS if state)
 SORTS = tuple(ORDERS)
 COPIES = 200  # shown at most
 FEW = 2000  # files that can match a search, to be looked at alone
-LOOKED_AT_FIRST = 16  # latest reads for each file that is wanted, to find those files that were read last
-MOST_LOOKED_AT = 100_000  # of these reads, if many are of the same files
-WINDOW = 1000  # latest reads of a person that are looked at
+LOOKED_AT_FIRST = 4  # latest reads for each file that is wanted, to find those files that were read last
+STEP = 4  # so many times more are looked at if that was not enough, as where many are of the same files
+MOST_LOOKED_AT = 100_000  # of these reads
+MOST_OF_A_LOGIN = 10_000  # of the reads of one login
 
 
 def headline(binding: Binding) -> dict[str, int]:
@@ -63,9 +64,9 @@ def files(
         (of `STATES`) and ``reason`` (why the backup failed).
     """
     if sort == "last read" and descending and not search and not state:
-        latest = _latest(binding, limit, offset)
-        if latest is not None:
-            return _shown(binding, latest)
+        latest, certain = _latest(binding, "latest", MOST_LOOKED_AT, limit, offset)
+        if certain:
+            return _shown(binding, list(latest["file_id"]))
     options, values = _matching(binding, search)
     page = _ask(
         binding,
@@ -82,9 +83,16 @@ def files_of(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
 
 
 def read_by(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
-    """Return the files that a person read last, among the latest `WINDOW` reads: ``last_read`` (UTC) and names."""
-    accounts = _these(*_ask(binding, statement("accounts_of"), {"person": person_id})["account_id"])
-    read = _ask(binding, statement("read_by"), {**accounts, "window": WINDOW, "limit": limit})
+    """Return the files that a person read last: ``file_id, last_read`` (UTC) and names.
+
+    Of each of the person's logins the latest `MOST_OF_A_LOGIN` reads are looked at, at most.
+    """
+    logins = _ask(binding, statement("accounts_of"), {"person": person_id})["account_id"]
+    # One login after the other: only the reads of one are in the order of their times in an index.
+    pages = [_latest(binding, "read_by", MOST_OF_A_LOGIN, limit, account=login)[0] for login in logins]
+    columns = ["file_id", "last_read"]
+    read = pd.concat([page[columns] for page in pages] or [pd.DataFrame(columns=columns)], ignore_index=True)
+    read = read.sort_values(["last_read", "file_id"], ascending=False).drop_duplicates("file_id").head(limit)
     return read.merge(_ask(binding, statement("names"), _these(*read["file_id"])), on="file_id")
 
 
@@ -99,16 +107,22 @@ def _matching(binding: Binding, search: str) -> tuple[dict[str, Any], dict[str, 
     return {"searching": True, "few": True}, {**pattern, **_these(*found["file_id"])}
 
 
-def _latest(binding: Binding, limit: int, offset: int) -> list[str] | None:
-    """Return a page of the files that were read last; None if too many accesses would have to be looked at."""
+def _latest(
+    binding: Binding, name: str, most: int, limit: int, offset: int = 0, **whose: str
+) -> tuple[pd.DataFrame, bool]:
+    """Return a page of the files that were read last, and whether it is full and nothing is missing on it.
+
+    Ever more of the latest reads are looked at until it is, or there are no more, or these are the most.
+    """
     window = LOOKED_AT_FIRST * (limit + offset)
-    while window <= MOST_LOOKED_AT:
-        page = _ask(binding, statement("latest"), {"window": window, "limit": limit, "offset": offset})
+    while True:
+        page = _ask(binding, statement(name), {**whose, "window": window, "limit": limit, "offset": offset})
         # Of files that were read later than all that was not looked at nothing is missing.
-        if len(page) == limit and page["last_read"].iloc[-1] > page["since"].iloc[-1]:
-            return list(page["file_id"])
-        window *= 8
-    return None
+        certain = len(page) == limit and page["last_read"].iloc[-1] > page["since"].iloc[-1]
+        all_seen = len(page) > 0 and page["looked_at"].iloc[-1] < window
+        if certain or all_seen or window * STEP > most:
+            return page, certain
+        window *= STEP
 
 
 def _shown(binding: Binding, order: list[str]) -> pd.DataFrame:

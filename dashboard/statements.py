@@ -110,8 +110,25 @@ AND (LOWER(n.file_path) LIKE LOWER(%(search)s) ESCAPE '!'
      OR LOWER(n.file_name) LIKE LOWER(%(search)s) ESCAPE '!'
      OR LOWER(o.owner) LIKE LOWER(%(search)s) ESCAPE '!')"""
 
+# Files of the latest accesses, these looked at first and each file then once.
+LATEST = """
+WITH latest AS (
+    SELECT file_id, accessed_at FROM $Access WHERE $whose outcome = 'ok' AND file_id <> ''
+    ORDER BY accessed_at DESC LIMIT %(window)s
+), once AS (
+    SELECT file_id, MAX(accessed_at) AS last_read FROM latest GROUP BY file_id
+)
+SELECT l.file_id, l.last_read, (SELECT MIN(accessed_at) FROM latest) AS since,
+       (SELECT COUNT(*) FROM latest) AS looked_at
+FROM once l
+WHERE EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = l.file_id)
+  AND EXISTS (SELECT 1 FROM $FileName n WHERE n.file_id = l.file_id)
+ORDER BY l.last_read DESC, l.file_id DESC
+LIMIT %(limit)s OFFSET %(offset)s"""
+
 FRAGMENTS = {
     "found": FOUND,
+    "latest": LATEST,
     "named": NAMED,
     "owned": OWNED,
     "met": MET,
@@ -163,19 +180,7 @@ STATEMENTS = {
         ORDER BY CASE WHEN $order IS NULL THEN 1 ELSE 0 END, $order $direction, n.file_id $direction
         LIMIT %(limit)s OFFSET %(offset)s
     """,
-    "latest": """
-        WITH latest AS (
-            SELECT file_id, accessed_at FROM $Access WHERE outcome = 'ok' AND file_id <> ''
-            ORDER BY accessed_at DESC LIMIT %(window)s
-        )
-        SELECT l.file_id, MAX(l.accessed_at) AS last_read, (SELECT MIN(accessed_at) FROM latest) AS since
-        FROM latest l
-        WHERE EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = l.file_id)
-          AND EXISTS (SELECT 1 FROM $FileName n WHERE n.file_id = l.file_id)
-        GROUP BY l.file_id
-        ORDER BY last_read DESC, l.file_id DESC
-        LIMIT %(limit)s OFFSET %(offset)s
-    """,
+    "latest": "$latest",
     "matching": """
         SELECT file_id FROM $FileName
         WHERE LOWER(file_path) LIKE LOWER(%(search)s) ESCAPE '!' OR LOWER(file_name) LIKE LOWER(%(search)s) ESCAPE '!'
@@ -292,16 +297,7 @@ STATEMENTS = {
         LIMIT %(limit)s
     """,
     "accounts_of": "SELECT account_id FROM $Account WHERE person_id = %(person)s",
-    "read_by": """
-        SELECT r.file_id, MAX(r.accessed_at) AS last_read
-        FROM (SELECT file_id, accessed_at FROM $Access
-              WHERE account_id IN %(ids)s AND outcome = 'ok' AND file_id <> ''
-              ORDER BY accessed_at DESC LIMIT %(window)s) r
-        WHERE EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = r.file_id)
-        GROUP BY r.file_id
-        ORDER BY last_read DESC, r.file_id
-        LIMIT %(limit)s
-    """,
+    "read_by": "$latest",
     "demo": "SELECT COUNT(*) FROM $Account WHERE realm = 'demo'",
 }
 
@@ -324,6 +320,7 @@ def statement(
     owners = OWNERS if searching and sort != "owner" else ""
     words = {
         **FRAGMENTS,
+        "whose": "account_id = %(account)s AND" if name == "read_by" else "",
         "these": "" if name in WHOLE and not few else "WHERE file_id IN %(ids)s",
         "among": "AND a.file_id IN %(ids)s" if few else "",
         "order": order,

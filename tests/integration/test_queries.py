@@ -145,6 +145,22 @@ def test_my_files_and_what_i_read_last(binding: Binding, colleagues: Colleagues)
     assert queries.read_by(binding, "0" * 32).empty
 
 
+def test_reads_under_all_logins_of_a_person_are_found_step_by_step(
+    binding: Binding, colleagues: Colleagues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aiko = account_id(REALM, "aiko")
+    for _ in range(5):
+        colleagues.read("aiko", TRIAL)  # more often than the first steps look
+    colleagues.catalogue_only()
+    Account.update1({"account_id": account_id(REALM, "chen"), "person_id": aiko})
+    whole = queries.read_by(binding, aiko)
+    assert list(whole["file_name"]) == ["trial.csv", Path(LOG).name, "Copy of trial.csv"]
+    monkeypatch.setattr(queries, "LOOKED_AT_FIRST", 1)
+    monkeypatch.setattr(queries, "STEP", 2)
+    for limit in (1, 2, 3):
+        pd.testing.assert_frame_equal(queries.read_by(binding, aiko, limit=limit), whole.head(limit))
+
+
 def test_details_of_a_file(binding: Binding, colleagues: Colleagues) -> None:
     identity = listed(binding).loc["trial.csv"]["file_id"]
     versions = queries.versions(binding, identity)
