@@ -21,6 +21,10 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── IncompleteDownload (EOFError)      fewer or more bytes than announced
     │   ├── SourceChanged (OSError)            changed again and again while being read
     │   └── ResyncRequired                     changes since then are not known any more
+    ├── DirectoryError                         a directory did not tell who there is
+    │   ├── DirectoryUnavailable (ConnectionError) it does not answer, or does not let us in
+    │   ├── DirectoryIncomplete (EOFError)     it did not tell everything
+    │   └── DirectoryRefused (ValueError)      what it says is not believed or understood P
     ├── CacheError (OSError)                   the local cache cannot take the bytes
     ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
     ├── RestoreError (OSError)                 restored bytes cannot be put where they should go
@@ -131,6 +135,22 @@ class ResyncRequired(SourceError):
     def __init__(self, message: str, url: str = "") -> None:
         super().__init__(message)
         self.url = url
+
+
+class DirectoryError(DataPlatformError):
+    """The directory of people did not tell who there is."""
+
+
+class DirectoryUnavailable(DirectoryError, ConnectionError):
+    """The directory does not answer, or does not let us in."""
+
+
+class DirectoryIncomplete(DirectoryError, EOFError):
+    """The directory did not tell everything, so nobody is taken for gone."""
+
+
+class DirectoryRefused(Permanent, DirectoryError, ValueError):
+    """What the directory, or a table of people, says is not believed or not understood."""
 
 
 class CacheError(DataPlatformError, OSError):

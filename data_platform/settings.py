@@ -157,6 +157,38 @@ class Microsoft365Settings(_Section):
     timeout_seconds: float = Field(60.0, gt=0, description="per network operation")
 
 
+class DirectorySettings(_Section):
+    """Where people, departments and groups come from."""
+
+    source: Literal["", "entra", "ldap", "csv"] = Field(
+        "", description="the scheduler reads it once a day; empty = none. entra needs `microsoft365`"
+    )
+    csv: Path | None = Field(None, description="table of people that the scheduler reads")
+    join: tuple[Literal["machine_login", "login", "mail", "employee"], ...] = Field(
+        ("machine_login", "employee"),
+        description="what of a directory is also somebody's login at machines of `realm`: the sAMAccountName or uid,"
+        " the sign-in name, the address; employee: accounts with the same number are one person's",
+    )
+    max_drop: float = Field(
+        0.2, ge=0, le=1, description="if a larger share of the accounts were to be closed at once, nothing is done"
+    )
+    groups: bool = Field(True, description="read groups and who is in them, too")
+    ldap_url: str = Field("", pattern=r"^(ldaps?://\S+)?$", description="ldaps://host, or ldap://host[:port]")
+    ldap_security: Literal["starttls", "none"] = Field(
+        "starttls", description="how ldap:// is encrypted; none only to a server on this machine"
+    )
+    ldap_ca: Path | None = Field(None, description="certificate authority that signed the server's certificate")
+    ldap_user: str = Field("", description="distinguished name to sign in with; empty = anonymous")
+    ldap_password: SecretStr = Field(SecretStr(""), description="of that name")
+    ldap_base: str = Field("", description="below which people and groups are, as dc=lab,dc=example")
+    ldap_filter: str = Field(
+        "", description="which objects are people; empty = persons and POSIX accounts, no computers"
+    )
+    ldap_group_filter: str = Field("", description="which objects are groups; empty = all that are of a usual kind")
+    ldap_page: int = Field(500, ge=1, le=10_000, description="objects that are asked for at a time")
+    timeout_seconds: float = Field(60.0, gt=0, description="per answer of a directory")
+
+
 class MailSettings(_Section):
     """The server that mail is handed to."""
 
@@ -258,6 +290,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     s3: S3Settings = S3Settings()
     microsoft365: Microsoft365Settings = Microsoft365Settings()
+    directory: DirectorySettings = DirectorySettings()
     log: LogSettings = LogSettings()
     monitor: MonitorSettings = MonitorSettings()
     mail: MailSettings = MailSettings()
