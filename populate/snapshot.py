@@ -2,18 +2,22 @@
 
 A batch belongs to the first snapshot that covers it; snapshot n covers the batches of all
 snapshots up to n. So snapshots cost one row a batch, however many there are, and what a
-snapshot covers never changes.
+snapshot covers never changes. Besides deliveries of accesses there are other batches: of files
+that were taken in unread, of what sources' own logs tell, and whatever a module names by `cover`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
 
 from data_platform.errors import SnapshotRefused
+from populate.adopt.tables import Adopt, AdoptSurvey, AdoptSurveyEnd
 from populate.ingest import Ingest
 from schemas.binding import Binding
 from schemas.engine import dj
-from schemas.sharing import AccessBatch
+from schemas.sharing import AccessBatch, SourceLog
 
 schema = dj.Schema()
 
@@ -42,6 +46,67 @@ class SnapshotBatch(dj.Manual):
     ---
     -> Snapshot
     """
+
+
+@schema
+class SnapshotAdopt(dj.Manual):
+    definition = """
+    # The first snapshot that covers a batch of files that were taken in unread
+    -> Adopt
+    ---
+    -> Snapshot
+    """
+
+
+@schema
+class SnapshotSurvey(dj.Manual):
+    definition = """
+    # The first snapshot that covers what a survey found gone or back
+    -> AdoptSurvey
+    ---
+    -> Snapshot
+    """
+
+
+@schema
+class SnapshotLog(dj.Manual):
+    definition = """
+    # The first snapshot that covers a part of a source's own log
+    -> SourceLog
+    ---
+    -> Snapshot
+    """
+
+
+class Covered(NamedTuple):
+    """A kind of batches that snapshots cover: an expression whose rows are those that are closed, and the table."""
+
+    closed: Callable[[], Any]
+    table: Any
+
+
+def _surveys() -> Any:
+    """Return the surveys that have ended, and those that broke off before another one did."""
+    ended = AdoptSurveyEnd.proj(ended="survey")
+    return AdoptSurvey.proj() & (AdoptSurvey.proj() * ended & "survey <= ended")
+
+
+_COVERED: list[Covered] = [
+    Covered(Ingest.proj, SnapshotBatch),
+    Covered(Adopt.proj, SnapshotAdopt),
+    Covered(_surveys, SnapshotSurvey),
+    Covered(SourceLog.proj, SnapshotLog),
+]
+
+
+def cover(closed: Callable[[], Any], table: Any) -> None:
+    """Have snapshots cover a further kind of batches; for modules whose tables refer to `Snapshot`."""
+    _COVERED.append(Covered(closed, table))
+
+
+def coverage() -> list[Any]:
+    """Return the tables that taking a snapshot adds to."""
+    return [covered.table for covered in _COVERED]
 
 
 def take_snapshot(binding: Binding, day: date | None = None, *, now: datetime | None = None) -> int:
@@ -81,17 +146,17 @@ def _take(binding: Binding, day: date, now: datetime) -> int:
     latest = binding.connection.query(f"SELECT MAX(snapshot_no) FROM {Snapshot().full_table_name}").fetchone()[0]  # noqa: S608
     number = (latest or 0) + 1
     Snapshot.insert1({"snapshot_no": number, "snapshot_day": day, "taken_at": now})
-    new = (Ingest.proj() - SnapshotBatch.proj()).keys()
-    SnapshotBatch.insert(
-        ({**key, "snapshot_no": number} for key in sorted(new, key=lambda key: key["batch_id"])), chunk_size=5000
-    )
+    for closed, table in _COVERED:
+        new = (closed() - table.proj()).keys()
+        rows = ({**key, "snapshot_no": number} for key in sorted(new, key=lambda key: tuple(key.values())))
+        table.insert(rows, chunk_size=5000)
     return number
 
 
 def take_daily(binding: Binding, now: datetime | None = None) -> list[int]:
     """Take the snapshots that are missing of past days, oldest first; return their numbers.
 
-    There is to be one of every day that is over, from the first delivery on, but not further
+    There is to be one of every day that is over, from the first delivery or survey on, but not further
     back than `BACK_FILL_DAYS`: each is to be computed, and a person can have older ones taken.
 
     Parameters
@@ -108,10 +173,11 @@ def missing_days(binding: Binding, today: date) -> list[date]:
 
     One that was taken before its day was over does not count: it knows a part of the day.
     """
-    first = binding.connection.query(f"SELECT MIN(delivered_at) FROM {AccessBatch().full_table_name}").fetchone()[0]  # noqa: S608
-    if first is None:
+    query, begun = binding.connection.query, ((AccessBatch, "delivered_at"), (AdoptSurvey, "surveyed_at"))
+    firsts = [query(f"SELECT MIN({column}) FROM {table().full_table_name}").fetchone()[0] for table, column in begun]  # noqa: S608
+    if not any(firsts):
         return []
-    start = max(first.date(), today - timedelta(days=BACK_FILL_DAYS))
+    start = max(min(first for first in firsts if first).date(), today - timedelta(days=BACK_FILL_DAYS))
     whole = {row["snapshot_day"] for row in Snapshot().to_dicts() if row["taken_at"].date() > row["snapshot_day"]}
     days = (start + timedelta(days=number) for number in range((today - start).days))
     return [day for day in days if day not in whole]

@@ -11,8 +11,10 @@ from data_platform.errors import DatabaseUnavailable
 from populate import facts
 from populate.adopt.tables import (
     Adopt,
+    AdoptBack,
     AdoptBatch,
     AdoptFile,
+    AdoptGone,
     AdoptMember,
     AdoptRefusal,
     AdoptRoot,
@@ -107,8 +109,8 @@ class Plan:
     def note_known(self, file_ids: Collection[str]) -> None:
         """Note that these files, which the catalogue has, are below the root."""
 
-    def note_names(self, found: Sequence[Found]) -> None:
-        """Note today's names of files that were gone and came back as they were."""
+    def note_back(self, found: Sequence[Found]) -> None:
+        """Note that these files, which were gone, are back as they were, and their names."""
 
     def note_gone(self, file_ids: Collection[str]) -> None:
         """Note that the source says that these files are not there any more."""
@@ -227,11 +229,13 @@ class WrittenPlan(Plan):
         rows = [{"root_id": self.root_id, "file_id": file_id} for file_id in sorted(file_ids)]
         add(AdoptFile, unknown(AdoptFile, rows, "root_id", "file_id"))
 
-    def note_names(self, found: Sequence[Found]) -> None:
+    def note_back(self, found: Sequence[Found]) -> None:
         add(FileName, facts.file_names([self._access(one) for one in found]))
+        add(AdoptBack, [{**self._key, "file_id": file_id} for file_id in sorted({one.file_id for one in found})])
 
     def note_gone(self, file_ids: Collection[str]) -> None:
         add(FileGone, [{"file_id": file_id, "gone_on": self._now.date()} for file_id in sorted(file_ids)])
+        add(AdoptGone, [{**self._key, "file_id": file_id} for file_id in sorted(file_ids)])
 
     def refuse(self, path: str, failure: Failure) -> None:
         refusal = {

@@ -171,7 +171,7 @@ class Survey:
                 wanted.append(found)
         self._plan.note_known([found.file_id for found in known])
         back = _gone([found.file_id for found in known])
-        self._plan.note_names([found for found in known if found.file_id in back])
+        self._plan.note_back([found for found in known if found.file_id in back])
         self._plan.add(wanted)
 
     def _miss(self, seen: Seen, pool: ThreadPoolExecutor) -> None:

@@ -93,6 +93,24 @@ class AdoptRefusal(dj.Manual):
 
 
 @schema
+class AdoptGone(dj.Manual):
+    definition = """
+    # A file of earlier surveys of which the source said at this one that it is not there any more
+    -> AdoptSurvey
+    -> File
+    """
+
+
+@schema
+class AdoptBack(dj.Manual):
+    definition = """
+    # A file that was gone, and that a survey met again as it had been
+    -> AdoptSurvey
+    -> File
+    """
+
+
+@schema
 class AdoptBatch(dj.Manual):
     definition = """
     # Files of a survey that are taken in together
@@ -195,11 +213,22 @@ class Adopt(dj.Imported):
         add(Blob, unknown(Blob, facts.blobs(taken), "sha256"))
         add(Version, unknown(Version, facts.versions(taken), "file_id", "version_id"))
         record_places(store_name, harvest.places)
+        add(AdoptTaken, [{**_batch(key), **_named(version, "file_id", "version_id")} for version in taken])
         add(AdoptFailure, _failures(key, harvest))
         now = datetime.now(UTC).replace(tzinfo=None)
         counts = {"files_taken": len(taken), "bytes_taken": sum(one.size for one in harvest.taken.values())}
         # A worker that lost its connection may meet its own row, written by the one that took over.
         self.insert1({**key, "adopted_at": now, **counts}, skip_duplicates=True)
+
+
+@schema
+class AdoptTaken(dj.Manual):
+    definition = """
+    # The version of a file that was taken in; another one than was seen, if the file was changed in between
+    -> AdoptMember
+    ---
+    -> Version
+    """
 
 
 @schema
@@ -228,10 +257,18 @@ def _accesses(harvest: Harvest) -> facts.Rows:
     ]
 
 
+def _batch(key: dict[str, Any]) -> dict[str, Any]:
+    return _named(key, "root_id", "survey", "part")
+
+
+def _named(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: row[name] for name in names}
+
+
 def _failures(key: dict[str, Any], harvest: Harvest) -> facts.Rows:
     return [
         {
-            **{name: key[name] for name in ("root_id", "survey", "part")},
+            **_batch(key),
             "file_id": file_id,
             "failure_permanent": failure.permanent,
             "failure": failure.name,

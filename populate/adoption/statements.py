@@ -1,18 +1,19 @@
 """The SQL of adoption, for PostgreSQL and MySQL alike; ``{Table}`` stands for a table's full name.
 
-Accesses are those of the batches that the snapshot covers. Everything else is dated rows, up to the
-moment at which the snapshot was taken.
+Accesses, and files that were taken in unread, are those of the batches that the snapshot covers.
+Everything else is dated rows, up to the moment at which the snapshot was taken.
 """
 
 from __future__ import annotations
 
+from populate.adopt.tables import AdoptBack, AdoptGone, AdoptSurvey, AdoptTaken
 from populate.adoption.tables import AuditRead
 from populate.backup import Backup, BackupFailure
 from populate.conversation.questions import Question
 from populate.ingest import BackupMember
-from populate.snapshot import SnapshotBatch
+from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey
 from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
-from schemas.catalogue import FileSet, Version
+from schemas.catalogue import Blob, FileSet, Version
 from schemas.conversation import Answer
 from schemas.people import Account
 from schemas.sharing import Access, ShareEvent
@@ -22,6 +23,10 @@ TABLES = (
     *(
         Access,
         Account,
+        AdoptBack,
+        AdoptGone,
+        AdoptSurvey,
+        AdoptTaken,
         Answer,
         Ask,
         AskOutcome,
@@ -29,23 +34,45 @@ TABLES = (
         Backup,
         BackupFailure,
         BackupMember,
+        Blob,
         CompanyAskChoice,
         FileSet,
     ),
-    *(HoursSaved, PersonAskChoice, Question, ShareEvent, SnapshotBatch, Version),
+    *(HoursSaved, PersonAskChoice, Question, ShareEvent, SnapshotAdopt, SnapshotBatch, SnapshotSurvey, Version),
 )
 
 COVERED = """
 FROM {Access} a JOIN {SnapshotBatch} s ON s.batch_id = a.batch_id
 WHERE s.snapshot_no <= %(number)s AND a.accessed_at < %(until)s"""
 
-# The state in which each file was when it was last asked for, those left out that were gone by then.
+# What was taken in unread, and what a survey found gone.
+TAKEN = """
+FROM {SnapshotAdopt} b
+JOIN {AdoptTaken} x ON x.root_id = b.root_id AND x.survey = b.survey AND x.part = b.part
+JOIN {AdoptSurvey} y ON y.root_id = b.root_id AND y.survey = b.survey
+JOIN {Version} v ON v.file_id = x.file_id AND v.version_id = x.version_id
+JOIN {Blob} c ON c.sha256 = v.sha256
+WHERE b.snapshot_no <= %(number)s AND y.surveyed_at < %(until)s"""
+SURVEYED = """
+FROM {SnapshotSurvey} b
+JOIN {table} x ON x.root_id = b.root_id AND x.survey = b.survey
+JOIN {AdoptSurvey} y ON y.root_id = b.root_id AND y.survey = b.survey
+WHERE b.snapshot_no <= %(number)s AND y.surveyed_at < %(until)s"""
+
+# The state in which each file was when it was last met, those left out that were gone by then.
 PRESENT = """
+met AS (
+    SELECT a.file_id, a.sha256, a.access_size AS size, a.outcome, a.accessed_at AS met_at, a.event_id
+    {covered} AND a.file_id <> '' AND (a.outcome = 'SourceNotFound' OR (a.outcome = 'ok' AND a.sha256 <> ''))
+    UNION ALL SELECT x.file_id, v.sha256, c.blob_size, 'ok', y.surveyed_at, '' {taken}
+    UNION ALL SELECT x.file_id, '', 0, 'SourceNotFound', y.surveyed_at, '' {gone}
+),
 present AS (
     SELECT file_id, sha256, size FROM (
-        SELECT a.file_id, a.sha256, a.access_size AS size, a.outcome,
-               ROW_NUMBER() OVER (PARTITION BY a.file_id ORDER BY a.accessed_at DESC, a.event_id DESC) AS place
-        {covered} AND a.file_id <> '' AND (a.outcome = 'SourceNotFound' OR (a.outcome = 'ok' AND a.sha256 <> ''))
+        SELECT m.*, ROW_NUMBER() OVER (
+            PARTITION BY m.file_id ORDER BY m.met_at DESC, m.event_id DESC, m.sha256 DESC) AS place
+        FROM met m
+        WHERE m.outcome = 'ok' OR NOT EXISTS (SELECT 1 {back} AND x.file_id = m.file_id AND y.surveyed_at > m.met_at)
     ) p
     WHERE place = 1 AND outcome = 'ok' AND NOT EXISTS (SELECT 1 FROM {FileSet} f WHERE f.file_id = p.file_id)
 )"""
@@ -73,9 +100,12 @@ STATEMENTS = {
                COALESCE((SELECT SUM(size) FROM (SELECT DISTINCT sha256, size FROM present) d), 0)
         FROM present
     """,
-    "contents": "SELECT COUNT(DISTINCT a.sha256) {covered} AND a.outcome = 'ok' AND a.sha256 <> ''",
+    "contents": """
+        SELECT COUNT(*) FROM (
+            SELECT a.sha256 {covered} AND a.outcome = 'ok' AND a.sha256 <> '' UNION SELECT v.sha256 {taken}) k
+    """,
     "backed_up": """
-        SELECT COUNT(DISTINCT v.sha256)
+        SELECT COUNT(*) FROM (SELECT v.sha256
         FROM {BackupMember} m
         JOIN {SnapshotBatch} c ON c.batch_id = m.batch_id AND c.snapshot_no <= %(number)s
         JOIN {Backup} b ON b.batch_id = m.batch_id AND b.part = m.part AND b.attempt = m.attempt
@@ -85,6 +115,7 @@ STATEMENTS = {
           AND NOT EXISTS (SELECT 1 FROM {BackupFailure} f
                           WHERE f.batch_id = m.batch_id AND f.part = m.part AND f.attempt = m.attempt
                             AND f.file_id = m.file_id AND f.version_id = m.version_id)
+        UNION SELECT v.sha256 {taken}) k
     """,
     "audited": """
         SELECT DISTINCT e.file_id, a.person_id, CAST(e.shared_at AS DATE) AS day
@@ -123,6 +154,7 @@ STATEMENTS = {
 def statement(name: str) -> str:
     """Return a statement with the names of the bound tables."""
     tables = {table.__name__: table().full_table_name for table in TABLES}
-    covered = COVERED.format(**tables)
-    present = PRESENT.format(covered=covered, **tables)
-    return STATEMENTS[name].format(covered=covered, present=present, **tables)
+    covered, taken = COVERED.format(**tables), TAKEN.format(**tables)
+    gone, back = (SURVEYED.format(table=tables[name], **tables) for name in ("AdoptGone", "AdoptBack"))
+    present = PRESENT.format(covered=covered, taken=taken, gone=gone, back=back, **tables)
+    return STATEMENTS[name].format(covered=covered, taken=taken, present=present, **tables)

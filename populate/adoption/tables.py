@@ -46,10 +46,10 @@ class Adoption(dj.Computed):
     cross_read_count : int64 # of these, between two departments
     automatic_entries : int64 # accesses that noted themselves down, ever
     manual_entries : int64 # rows that people typed in, ever: choices, asks, outcomes, answers
-    file_count : int64 # files that were there when last read
+    file_count : int64 # files that were there when last read or looked at
     bytes_logical : int64 # bytes of all these files
     bytes_distinct : int64 # bytes of their contents, each once
-    content_count : int64 # contents ever read
+    content_count : int64 # contents ever read or taken in unread
     content_backed_up : int64 # of these in the content store when the snapshot was taken, hash compared
     audit_read_count=null : int64 # by people, as the sources' own logs tell: person, file and day; none = no log
     captured_read_count=null : int64 # of these, noted down here too

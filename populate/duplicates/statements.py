@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from string import Template
 
-from populate.adopt.tables import AdoptMember, AdoptSurvey
+from populate.adopt.tables import AdoptBack, AdoptGone, AdoptMember, AdoptSurvey, AdoptTaken
 from populate.duplicates.tables import CanonicalContent
-from populate.snapshot import SnapshotBatch
+from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
 from schemas.people import Account, Membership, Person
 from schemas.sharing import Access
@@ -23,8 +23,11 @@ TABLES = (
     *(
         Access,
         Account,
+        AdoptBack,
+        AdoptGone,
         AdoptMember,
         AdoptSurvey,
+        AdoptTaken,
         Blob,
         CanonicalContent,
         File,
@@ -35,7 +38,7 @@ TABLES = (
         Membership,
         Person,
     ),
-    *(SnapshotBatch, SourceSystem, Version),
+    *(SnapshotAdopt, SnapshotBatch, SnapshotSurvey, SourceSystem, Version),
 )
 
 NOW = "now"
@@ -50,7 +53,8 @@ SCOPES = {
         "join": "JOIN",
     },
 }
-# Files that nobody read were met by a survey. Those are no accesses, so snapshots do not cover them.
+# Files that nobody read were met by a survey. What it takes in later is the version that was seen; a snapshot
+# goes by what was taken in by then.
 SURVEYED = {
     NOW: """UNION ALL
     SELECT v.file_id, v.version_id, y.surveyed_at, y.surveyed_at
@@ -58,7 +62,21 @@ SURVEYED = {
     JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
     JOIN $Version v ON v.file_id = x.file_id AND v.revision = x.seen_revision
     $few_surveyed""",
-    SNAPSHOT: "",
+    SNAPSHOT: """UNION ALL
+    SELECT x.file_id, x.version_id, y.surveyed_at, y.surveyed_at
+    FROM $SnapshotAdopt b
+    JOIN $AdoptTaken x ON x.root_id = b.root_id AND x.survey = b.survey AND x.part = b.part
+    JOIN $AdoptSurvey y ON y.root_id = b.root_id AND y.survey = b.survey
+    WHERE b.snapshot_no <= %(snapshot_no)s AND y.surveyed_at < %(until)s""",
+}
+# A survey that finds a file gone tells so to snapshots by a row of its own, and one that meets it again, too.
+MISSED = {
+    NOW: "",
+    SNAPSHOT: """UNION ALL
+    SELECT x.file_id, y.surveyed_at FROM $SnapshotSurvey b
+    JOIN $AdoptGone x ON x.root_id = b.root_id AND x.survey = b.survey
+    JOIN $AdoptSurvey y ON y.root_id = b.root_id AND y.survey = b.survey
+    WHERE b.snapshot_no <= %(snapshot_no)s AND y.surveyed_at < %(until)s""",
 }
 # A day without a time: one that an access explains counts with that access's time, another as after all reads.
 TOLD = {
@@ -66,8 +84,19 @@ TOLD = {
         WHERE t.file_id = k.file_id AND (
             k.last_met IS NULL OR t.gone_on > CAST(k.last_met AS DATE)
             OR (t.gone_on = CAST(k.last_met AS DATE)
-                AND (g.gone_at IS NULL OR CAST(g.gone_at AS DATE) < t.gone_on))))""",
+                AND (g.gone_at IS NULL OR CAST(g.gone_at AS DATE) < t.gone_on)))
+        AND NOT EXISTS (SELECT 1 FROM $AdoptBack x
+            JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
+            WHERE x.file_id = t.file_id AND CAST(y.surveyed_at AS DATE) > t.gone_on))""",
     SNAPSHOT: "",
+}
+BACK = {
+    NOW: "",
+    SNAPSHOT: """OR EXISTS (SELECT 1 FROM $AdoptBack x
+        JOIN $SnapshotSurvey b ON b.root_id = x.root_id AND b.survey = x.survey
+        JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
+        WHERE x.file_id = k.file_id AND b.snapshot_no <= %(snapshot_no)s
+            AND y.surveyed_at < %(until)s AND y.surveyed_at > g.gone_at)""",
 }
 
 # Contents that more than one file has or had.
@@ -108,11 +137,12 @@ seen AS (
     SELECT m.file_id, m.version_id, MIN(m.first_met) AS first_seen, MAX(m.last_met) AS last_seen
     FROM met m GROUP BY m.file_id, m.version_id
 ),
-gone AS (
-    SELECT a.file_id, MAX(a.accessed_at) AS gone_at FROM $accesses
+missed AS (
+    SELECT a.file_id, a.accessed_at AS missed_at FROM $accesses
     WHERE a.outcome = 'SourceNotFound' AND a.file_id <> '' $until $few
-    GROUP BY a.file_id
+    $missed
 ),
+gone AS (SELECT o.file_id, MAX(o.missed_at) AS gone_at FROM missed o GROUP BY o.file_id),
 known AS (
     SELECT v.file_id, v.version_id, v.sha256, v.revision,
            MIN(s.first_seen) OVER (PARTITION BY v.file_id, v.sha256) AS first_seen,
@@ -129,7 +159,7 @@ known AS (
 HELD = """
 there AS (
     SELECT k.* FROM known k LEFT JOIN gone g ON g.file_id = k.file_id
-    WHERE (g.gone_at IS NULL OR k.last_met IS NULL OR g.gone_at < k.last_met) $told
+    WHERE (g.gone_at IS NULL OR k.last_met IS NULL OR g.gone_at < k.last_met $back) $told
 ),
 held AS (SELECT t.* FROM there t WHERE t.place = 1)"""
 DOUBLE = """
@@ -231,7 +261,8 @@ _FRAGMENTS = {
 def statement(name: str, scope: str = NOW) -> str:
     """Return a statement with the names of the bound tables; `scope` is `NOW` or `SNAPSHOT`."""
     few = FEW if name == "copies_of_one" else dict.fromkeys(FEW, "")
-    words = {**_FRAGMENTS, **few, **SCOPES[scope], "told": TOLD[scope], "surveyed": SURVEYED[scope]}
+    words = {**_FRAGMENTS, **few, **SCOPES[scope], "told": TOLD[scope], "back": BACK[scope]}
+    words |= {"surveyed": SURVEYED[scope], "missed": MISSED[scope]}
     text = STATEMENTS[name]
     while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
         text = expanded

@@ -32,6 +32,7 @@ from populate.adopt.tables import (
     AdoptRoot,
     AdoptSurvey,
     AdoptSurveyEnd,
+    AdoptTaken,
 )
 from populate.backup import Backup, Placement
 from populate.ingest import BackupBatch, Ingest
@@ -47,7 +48,10 @@ from schemas.people import Account, Person
 from schemas.sharing import Access, AccessBatch, AccessRun, Execution, ShareEdge
 
 CATALOGUE = (SourceSystem, Person, Account, File, FileName, FileOwner, FileGone, Blob, Version)
-PLANS = (AdoptRoot, AdoptFile, AdoptSurvey, AdoptSurveyEnd, AdoptBatch, AdoptMember, Adopt, AdoptFailure, AdoptRefusal)
+PLANS = (
+    *(AdoptRoot, AdoptFile, AdoptSurvey, AdoptSurveyEnd, AdoptBatch, AdoptMember, Adopt, AdoptTaken),
+    *(AdoptFailure, AdoptRefusal),
+)
 NOBODY_READ = (AccessBatch, AccessRun, Access, Ingest, Execution, ShareEdge, BackupBatch, Backup)
 
 
