@@ -1,0 +1,231 @@
+"""Sites, drives and their items, and what people do to them."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from servers.microsoft365.contents import Content
+from servers.microsoft365.journal import Journal
+from servers.microsoft365.library import Drive, Item, Permission, Site, Version, unique
+from servers.microsoft365.people import Application, Group, User
+from servers.microsoft365.world import changing
+
+Actor = User | Application | None
+Owner = User | Group
+
+
+class Files(Journal):
+    """Drives and what is in them. Everything that people do is written to the audit log, too."""
+
+    def __init__(self, name: str = "contoso", seed: int = 1) -> None:
+        super().__init__(name, seed)
+        self.sites: dict[str, Site] = {}
+        self.drives: dict[str, Drive] = {}
+
+    @changing
+    def add_drive(self, user: User) -> Drive:
+        """Give somebody a OneDrive."""
+        site = self._site(self.my_host, f"/personal/{user.upn.replace('@', '_').replace('.', '_')}", user.name)
+        return self._drive(site, "business", "OneDrive", "Documents", user)
+
+    def drive_of(self, owner: Owner) -> Drive | None:
+        """Return the first drive of a user, or of a group's site."""
+        return next((drive for drive in self.drives.values() if drive.owner is owner), None)
+
+    @changing
+    def add_site(self, name: str, *members: User, visitors: tuple[User, ...] = ()) -> Site:
+        """Make a team site with a library: a group, whose members may write, and visitors, who may read."""
+        group = self.add_group(
+            name,
+            *members,
+            groupTypes=["Unified"],
+            mailEnabled=True,
+            mail=f"{name.replace(' ', '')}@{self.domain}",
+            securityEnabled=False,
+        )
+        site = self._site(self.host, f"/sites/{name.replace(' ', '')}", name)
+        site.group = group
+        drive = self._drive(site, "documentLibrary", "Documents", "Shared Documents", group)
+        drive.root.permissions += [
+            self._grant(["write"], group.id),
+            *(self._grant(["read"], visitor.id) for visitor in visitors),
+        ]
+        return site
+
+    @changing
+    def add_library(self, site: Site, name: str) -> Drive:
+        """Add another library to a site; who may use the first may use this."""
+        assert site.group is not None
+        drive = self._drive(site, "documentLibrary", name, name, site.group)
+        drive.root.permissions += [self._grant(["write"], site.group.id)]
+        return drive
+
+    @changing
+    def add_team(self, name: str, *members: User, channels: tuple[str, ...] = ("General",)) -> Site:
+        """Make a team: a site whose library has a folder for each channel."""
+        site = self.add_site(name, *members)
+        assert site.group is not None
+        self.update_group(site.group, resourceProvisioningOptions=["Team"])
+        site.channels = {f"19:{self.new_token(16)}@thread.tacv2": channel for channel in channels}
+        for channel in channels:
+            self.make_folder(site.drive, channel, members[0] if members else None)
+        return site
+
+    @changing
+    def make_folder(self, drive: Drive, path: str, by: Actor = None) -> Item:
+        """Make a folder and those above it, as far as they are missing."""
+        folder = drive.root
+        for name in [part for part in path.split("/") if part]:
+            assert folder.children is not None
+            found = folder.children.get(name.lower())
+            folder = found or self._place(Item(drive, name, folder, self.now(), by, children={}))
+        return folder
+
+    @changing
+    def upload(self, drive: Drive, path: str, content: bytes | Content, by: Actor = None, **facets: Any) -> Item:
+        """Put a file at a path, or a new version where there is one; facets as ``malware={}`` are added as they are."""
+        folder, _, name = path.strip("/").rpartition("/")
+        parent = self.make_folder(drive, folder, by)
+        assert parent.children is not None
+        if (found := parent.children.get(name.lower())) is not None:
+            self.edit(found, content, by)
+            return found
+        item = Item(drive, name, parent, self.now(), by, facets=facets or None)
+        item.versions = [Version(1, _content(content), self.now(), by)]
+        self._place(item)
+        self.record("FileUploaded", by, item)
+        return item
+
+    @changing
+    def add_package(self, drive: Drive, path: str, kind: str = "oneNote", by: Actor = None) -> Item:
+        """Put something that is neither file nor folder, as a notebook."""
+        folder, _, name = path.strip("/").rpartition("/")
+        parent = self.make_folder(drive, folder, by)
+        return self._place(Item(drive, name, parent, self.now(), by, facets={"package": {"type": kind}}))
+
+    @changing
+    def add_shortcut(self, drive: Drive, path: str, target: Item, by: Actor = None) -> Item:
+        """Put a shortcut to an item of another drive ("Add shortcut to My files")."""
+        folder, _, name = path.strip("/").rpartition("/")
+        parent = self.make_folder(drive, folder, by)
+        return self._place(Item(drive, name, parent, self.now(), by, target=target))
+
+    @changing
+    def edit(self, item: Item, content: bytes | Content, by: Actor = None) -> None:
+        """Save new bytes; the ones before stay as a version."""
+        item.versions.append(Version(item.versions[-1].number + 1, _content(content), self.now(), by))
+        item.content_changes += 1
+        self._touch(item)
+        self.record("FileModified", by, item)
+
+    @changing
+    def touch(self, item: Item, by: Actor = None) -> None:
+        """Change a column of an item: eTag and version change, the bytes and cTag do not."""
+        if item.versions:
+            item.versions.append(Version(item.versions[-1].number + 1, item.versions[-1].content, self.now(), by))
+        self._touch(item)
+
+    @changing
+    def rename(self, item: Item, name: str, by: Actor = None) -> None:
+        before = item.url
+        self._take(item)
+        item.name = name
+        self._put(item)
+        self._touch(item)
+        self.record("FileRenamed" if item.is_file else "FolderRenamed", by, item, before=before)
+
+    @changing
+    def move(self, item: Item, folder: Item, by: Actor = None) -> None:
+        """Move within a drive; to another drive people's clients copy and delete."""
+        assert folder.drive is item.drive
+        before = item.url
+        self._take(item)
+        item.parent = folder
+        self._put(item)
+        self._touch(item)
+        self.record("FileMoved" if item.is_file else "FolderMoved", by, item, before=before)
+
+    @changing
+    def copy(self, item: Item, drive: Drive, path: str, by: Actor = None) -> Item:
+        """Copy a file, which begins with version 1 and no permissions of its own."""
+        copied = self.upload(drive, path, item.versions[-1].content, by)
+        self.record("FileCopied", by, copied, before=item.url)
+        return copied
+
+    @changing
+    def delete(self, item: Item, by: Actor = None) -> None:
+        """Move an item and all that is in it to the recycle bin."""
+        self._take(item)
+        self.record("FileRecycled" if item.is_file else "FolderRecycled", by, item)
+        for gone in list(item.walk()):
+            del item.drive.items[gone.id]
+            gone.deleted, gone.modified = True, self.now()
+            item.drive.bin[gone.id] = gone
+            if gone is item or not self.quirks.folder_alone_in_delta:
+                item.drive.log_change(gone)
+
+    @changing
+    def restore(self, item: Item, by: Actor = None) -> None:
+        """Take an item and all that is in it from the recycle bin."""
+        self._put(item)
+        for back in list(item.walk()):
+            back.deleted = False
+            del item.drive.bin[back.id]
+            item.drive.items[back.id] = back
+            item.drive.log_change(back)
+        self.record("FileRestored", by, item)
+
+    @changing
+    def forget_delta(self, drive: Drive, code: str = "resyncChangesApplyDifferences") -> None:
+        """Make positions in a drive's delta that were given out so far worthless."""
+        drive.epoch, drive.resync = drive.epoch + 1, code
+
+    def _site(self, host: str, path: str, name: str) -> Site:
+        site = Site(host, path, name, self.new_guid(), self.new_guid())
+        self.sites[site.id] = site
+        return site
+
+    def _drive(self, site: Site, kind: str, name: str, folder: str, owner: Owner) -> Drive:
+        drive = Drive(site, kind, name, folder, owner, self.new_guid(), self.now())
+        drive.id = "b!" + self.new_token(48)
+        drive.prefix = base64.b32encode(self.random.randbytes(4)).decode()[:6]
+        drive.root = self._place(Item(drive, "root", None, self.now(), owner if isinstance(owner, User) else None, {}))
+        if isinstance(owner, User):
+            drive.root.permissions.append(self._grant(["owner"], owner.id))
+        self.drives[drive.id] = drive
+        site.drives.append(drive)
+        return drive
+
+    def _grant(self, roles: list[str], grantee: str) -> Permission:
+        return Permission(self.new_token(24), roles, self.now(), grantee=grantee)
+
+    def _place(self, item: Item) -> Item:
+        guid = self.random.randbytes(16)
+        item.unique, item.id = guid, unique(item.drive.prefix, guid)
+        item.drive.items[item.id] = item
+        self._put(item)
+        item.drive.log_change(item)
+        return item
+
+    def _put(self, item: Item) -> None:
+        if item.parent is None:
+            return
+        assert item.parent.children is not None
+        if item.name.lower() in item.parent.children:
+            raise ValueError(f"there is a {item.name} already")
+        item.parent.children[item.name.lower()] = item
+
+    def _take(self, item: Item) -> None:
+        assert item.parent is not None
+        assert item.parent.children is not None
+        del item.parent.children[item.name.lower()]
+
+    def _touch(self, item: Item) -> None:
+        item.changes += 1
+        item.modified = self.now()
+        item.drive.log_change(item)
+
+
+def _content(content: bytes | Content) -> Content:
+    return content if isinstance(content, Content) else Content(content)
