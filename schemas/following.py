@@ -21,10 +21,20 @@ class FollowedDrive(dj.Manual):
     ---
     -> SourceSystem
     source_drive : varchar(255) # the source's own id
-    followed_as : varchar(768) # entry of the settings that named it; empty = somebody read a file in it
     followed_since : datetime(6) # UTC
     drive_owner_realm : varchar(255) # directory of the person whose drive it is
     drive_owner_login : varchar(255) # empty = a site's
+    """
+
+
+@schema
+class DriveNamed(dj.Manual):
+    definition = """
+    # A drive belongs to what an entry of the settings names: it is followed as a whole as long as the entry is there
+    -> FollowedDrive
+    entry_id : char(32) # identity of the entry
+    ---
+    entry_text : varchar(768) # a site, or the id of a drive
     """
 
 
@@ -48,6 +58,7 @@ class ItemState(dj.Manual):
     item_key : char(32) # identity of source system and item; of a file its file_id
     state_since : datetime(6) # UTC, when it was seen
     ---
+    source_item : varchar(512) # the source's own id within the drive
     parent_key : char(32) # of the folder that it is in; of the root its own
     item_name : varchar(768) # without the path
     item_kind : varchar(16) # file | folder | package | gone

@@ -26,6 +26,8 @@ class Seen:
         ``drive/item``, as the catalogue knows it.
     key, parent_key
         Identities of the item and of its folder; the root's folder is the root itself.
+    parent_id
+        ``drive/item`` of its folder.
     shared
         Scope of its own sharing; empty = it has none, or the source does not tell.
     sharing_changed
@@ -39,6 +41,7 @@ class Seen:
     item_id: str
     key: str
     parent_key: str
+    parent_id: str
     name: str
     kind: str
     token: str
@@ -76,12 +79,13 @@ def seen(item: Json, system: str, drive: str) -> Seen | None:
     key = file_id(system, item_id)
     is_root = isinstance(item.get("root"), dict)
     parent = text(item, "parentReference", "id")
-    parent_key = key if is_root or not parent else file_id(system, f"{drive}/{parent}")
+    parent_id = item_id if is_root or not parent else f"{drive}/{parent}"
     kind = _kind(item)
     return Seen(
         item_id=item_id,
         key=key,
-        parent_key=parent_key,
+        parent_key=file_id(system, parent_id),
+        parent_id=parent_id,
         name=text(item, "name"),
         kind=kind,
         token=(text(item, "eTag") or text(item, "cTag"))[:512]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from populate.sharing.parsing import Json, guid, moment, part, text
+from populate.sharing.parsing import Json, guid, moment, number, part, text
 from schemas.identity import identity
 
 READS = frozenset(
@@ -27,6 +27,7 @@ SHARING = re.compile(
     r"|addedto|removedfrom)",
     re.IGNORECASE,
 )
+_MACHINES = (4, 5, 6)  # the system itself and applications, as the worker that makes backups
 _EXCLUDED = re.compile(r"(securelink(created|deleted|used|updated)|.*inheritance.*)$", re.IGNORECASE)
 # Groups and levels that SharePoint makes for itself while somebody shares.
 _TECHNICAL = re.compile(r"(limited access system group|system\.limited|sharinglinks\.|limitedaccess)", re.IGNORECASE)
@@ -107,7 +108,7 @@ def _logged(record: Json) -> Logged | None:
         return None
     if is_read:
         target = ""
-        if _is_page(record):
+        if _is_page(record) or number(record, "UserType") in _MACHINES:
             return None
     else:
         target = _target(record, operation)

@@ -1,0 +1,210 @@
+"""Which drives are followed: those with a file that somebody read, and those that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from data_platform.errors import SettingsError, SourceError
+from populate.facts import stored
+from populate.lookup import add, lookup, unknown
+from populate.sharing.items import SELECT
+from populate.sharing.parsing import Json, text
+from readers.microsoft365.graph import Graph
+from schemas.binding import Binding
+from schemas.catalogue import File, SourceSystem
+from schemas.following import DriveNamed, DrivePosition, FollowedDrive, ItemState
+from schemas.identity import identity
+
+KIND = "microsoft365"
+ALL, KNOWN = "all", "known"
+
+# Files that were read and of which the source was not asked yet.
+_NEW = """
+SELECT f.file_id, f.source_system, f.item_id FROM {file} f
+JOIN {system} s ON s.source_system = f.source_system AND s.source_kind = %s
+WHERE NOT EXISTS (SELECT 1 FROM {state} i WHERE i.item_key = f.file_id)
+ORDER BY f.file_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A drive that is followed.
+
+    Attributes
+    ----------
+    scope
+        ``all``: every item of it is noted; ``known``: only files that were read.
+    position
+        Where to ask for what has changed since; empty = never asked, or for another scope.
+    """
+
+    key: str
+    system: str
+    source_id: str
+    owner_realm: str
+    owner_login: str
+    scope: str
+    position: str
+    position_at: datetime
+
+    @property
+    def address(self) -> str:
+        """Begins every address within the drive."""
+        return f"/drives/{quote(self.source_id, safe='!')}"
+
+    def item_address(self, item_id: str) -> str:
+        """Return where an item is, whose id is ``drive/item``."""
+        return f"{self.address}/items/{quote(item_id.partition('/')[2], safe='!')}"
+
+    def described(self, item_id: str) -> str:
+        """Return where an item is described, with what is needed of it and nothing else."""
+        return f"{self.item_address(item_id)}?$select={SELECT}"
+
+    def fresh(self) -> str:
+        """Return where to begin: at everything, or at what changes from now on, since other items do not concern us."""
+        start = f"{self.address}/root/delta?$select={SELECT}"
+        return start if self.scope == ALL else f"{start}&token=latest"
+
+
+def drive_key(system: str, source_id: str) -> str:
+    """Return the identity of a drive."""
+    return identity("drive", system, source_id)
+
+
+class Following:
+    """Keeps the list of drives.
+
+    Parameters
+    ----------
+    graph
+        Asked as the worker.
+    realm
+        Directory of the accounts of the tenant.
+    """
+
+    def __init__(self, graph: Graph, binding: Binding, realm: str, follow: Iterable[str], now: datetime) -> None:
+        self._graph = graph
+        self._binding = binding
+        self._realm = realm
+        self._follow = tuple(dict.fromkeys(entry.strip() for entry in follow if entry.strip()))
+        self._now = now
+        self.refused: list[tuple[str, SourceError]] = []
+
+    def new_files(self) -> dict[str, dict[str, str]]:
+        """Return the item ids of files that were read and not asked about yet, by drive and file."""
+        tables: dict[str, Any] = {"file": File, "system": SourceSystem, "state": ItemState}
+        statement = _NEW.format(**{name: table().full_table_name for name, table in tables.items()})
+        found: dict[str, dict[str, str]] = {}
+        for file_id, system, item_id in self._binding.connection.query(statement, args=(KIND,)).fetchall():
+            source_id, _, own_id = item_id.partition("/")
+            if source_id and own_id:
+                found.setdefault(drive_key(system, source_id), {})[file_id] = item_id
+                self._add_read(system, source_id)
+        return found
+
+    def drives(self, again: bool = False) -> list[Drive]:
+        """Return all drives that are followed now, in the order of their keys.
+
+        Parameters
+        ----------
+        again
+            Look up what the settings name, even if it was before: a site may have new drives.
+        """
+        entries = {identity("followed", entry): entry for entry in self._follow}
+        held = {row[0] for row in lookup(DriveNamed, "entry_id", entry_id=list(entries))}
+        for entry_id, entry in entries.items():
+            if again or entry_id not in held:
+                self._look_up(entry_id, entry)
+        named = {row[0] for row in lookup(DriveNamed, "drive_key", entry_id=list(entries))}
+        positions = self._positions()
+        found = []
+        for key, *row in lookup_all(FollowedDrive, "drive_key", *_DRIVE):
+            scope = ALL if key in named else KNOWN
+            held_scope, link, at = positions.get(key, ("", "", datetime.min))
+            system, source_id, realm, login = row
+            link = link if held_scope == scope else ""
+            found.append(Drive(key, system, source_id, realm, login, scope, link, at))
+        return sorted(found, key=lambda drive: drive.key)
+
+    def _positions(self) -> dict[str, tuple[str, str, datetime]]:
+        key = DrivePosition().full_table_name
+        latest = (
+            f"SELECT p.drive_key, p.position_scope, p.position_link, p.position_at FROM {key} p"  # noqa: S608
+            f" JOIN (SELECT drive_key, MAX(position_at) AS newest FROM {key} GROUP BY drive_key) l"
+            " ON l.drive_key = p.drive_key AND l.newest = p.position_at"
+        )
+        return {row[0]: row[1:] for row in self._binding.connection.query(latest).fetchall()}
+
+    def _add_read(self, system: str, source_id: str) -> None:
+        if not lookup(FollowedDrive, "drive_key", drive_key=(drive_key(system, source_id),)):
+            try:
+                drive = self._graph.get(f"/drives/{quote(source_id, safe='!')}?$select=id,driveType,owner,webUrl")
+            except SourceError as error:  # it is asked again next time
+                self.refused.append((source_id, error))
+                return
+            self._add(system, drive | {"id": source_id})
+
+    def _look_up(self, entry_id: str, entry: str) -> None:
+        """Add the drives that an entry of the settings names: a site as ``host/sites/name``, or the id of a drive."""
+        try:
+            found = [self._graph.get(f"/drives/{quote(entry, safe='!')}")] if _is_drive(entry) else self._of_site(entry)
+        except SourceError as error:
+            self.refused.append((entry, error))
+            return
+        for drive in found:
+            if key := self._add(source_system(text(drive, "webUrl")), drive):
+                add(DriveNamed, [{"drive_key": key, "entry_id": entry_id, "entry_text": stored(entry, 768)}])
+
+    def _of_site(self, entry: str) -> list[Json]:
+        url = urlsplit(entry if "://" in entry else f"https://{entry}")
+        if not url.hostname:
+            raise SettingsError(
+                f"microsoft365.follow names {entry!r}, which is neither a site (host/sites/name) nor the id of a drive."
+            )
+        path = url.path.rstrip("/")
+        site = self._graph.get(f"/sites/{url.hostname}:{quote(path)}" if path else f"/sites/{url.hostname}")
+        pages = self._graph.pages(f"/sites/{text(site, 'id')}/drives?$select=id,driveType,owner,webUrl")
+        return [drive for page in pages for drive in page.value]
+
+    def _add(self, system: str, drive: Json) -> str:
+        """Add a drive unless it is there; return its key, empty if it has no id."""
+        source_id = text(drive, "id")
+        if not source_id:
+            return ""
+        key, owner = drive_key(system, source_id), text(drive, "owner", "user", "id").lower()
+        row = {
+            "drive_key": key,
+            "source_system": stored(system, 255),
+            "source_drive": stored(source_id, 255),
+            "followed_since": self._now,
+            "drive_owner_realm": self._realm if owner else "",
+            "drive_owner_login": stored(owner, 255),
+        }
+        systems = [{"source_system": stored(system, 255), "source_kind": KIND}]
+        add(SourceSystem, unknown(SourceSystem, systems, "source_system"))
+        add(FollowedDrive, [row])
+        return key
+
+
+_DRIVE = ("source_system", "source_drive", "drive_owner_realm", "drive_owner_login")
+
+
+def source_system(url: str) -> str:
+    """Return the source system of what has its page at `url`."""
+    return f"{KIND}/{(urlsplit(url).hostname or 'unknown').lower()}"
+
+
+def lookup_all(table: Any, *columns: str) -> list[tuple[Any, ...]]:
+    """Return `columns` of all rows of a small table."""
+    query = table()
+    names = ", ".join(map(query.adapter.quote_identifier, columns))
+    return list(query.connection.query(f"SELECT {names} FROM {query.full_table_name}").fetchall())  # noqa: S608
+
+
+def _is_drive(entry: str) -> bool:
+    return "/" not in entry and "." not in entry

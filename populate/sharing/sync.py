@@ -1,0 +1,224 @@
+"""Asking Microsoft 365 what has changed about the files that are followed, and noting it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from data_platform.errors import DataPlatformError, SourceError, SourceNotFound, SourceTimeout, SourceUnavailable
+from data_platform.redact import redact_text
+from data_platform.settings import Settings
+from populate.lease import Lease
+from populate.sharing.changes import ask, describe, lists
+from populate.sharing.drives import Drive, Following
+from populate.sharing.grants import grants
+from populate.sharing.items import old_versions
+from populate.sharing.log import SourceLogs
+from populate.sharing.permissions import Ledger, end_expired, held
+from populate.sharing.progress import SyncProgress, sync_progress_on
+from populate.sharing.tree import portions
+from populate.sharing.update import Update
+from readers.microsoft365.access import as_worker, audit_as_worker
+from readers.microsoft365.graph import Graph
+from schemas.binding import Binding
+
+DRIVES_AT_ONCE = 50  # whose items are asked about together, so that batches are full
+IN_A_ROW = 3  # drives that cannot be had one after the other, before the rest waits for the next time
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a sync found.
+
+    Attributes
+    ----------
+    drives
+        Drives that were asked.
+    items
+        Files and folders that are new or changed.
+    granted, ended
+        Grants that were noted, and that ended.
+    versions
+        Files whose version history was looked at.
+    events, reads
+        Acts of sharing and reads that the source's own log told of.
+    refused
+        What could not be asked, with the reason.
+    busy
+        Somebody else was at it, so nothing was done.
+    """
+
+    drives: int = 0
+    items: int = 0
+    granted: int = 0
+    ended: int = 0
+    versions: int = 0
+    events: int = 0
+    reads: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    busy: bool = False
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def sync_sharing(
+    binding: Binding,
+    settings: Settings,
+    *,
+    full: bool = False,
+    graph: Graph | None = None,
+    log: Graph | None = None,
+    progress: SyncProgress | None = None,
+) -> Synced:
+    """Bring permissions, names, versions and gone files of everything that is followed up to date.
+
+    Whatever it has noted stays if it is killed; the next one goes on. Only one at a time works
+    on a catalogue.
+
+    Parameters
+    ----------
+    full
+        Ask for everything, not only for what has changed; look for new drives of sites.
+    graph, log
+        Graph and the Management Activity API, asked as the worker; as the settings say unless given.
+    progress
+        Where to show how far it is; standard error unless given.
+
+    Raises
+    ------
+    SourceError
+        If Microsoft 365 cannot be asked at all.
+    SettingsError
+        If no application is configured.
+    """
+    with Lease(binding, "sync_sharing").held() as ours:
+        if not ours:
+            return Synced(busy=True)
+        progress = progress or sync_progress_on()
+        sync = Sync(binding, settings, graph or as_worker(settings), progress)
+        try:
+            sync.ask_drives(full)
+            sync.take_log(log or audit_as_worker(settings))
+        finally:
+            progress.close()
+        return sync.result
+
+
+class Sync:
+    """One sync."""
+
+    def __init__(self, binding: Binding, settings: Settings, graph: Graph, progress: SyncProgress) -> None:
+        self._binding = binding
+        self._graph = graph
+        self._progress = progress
+        self._now = datetime.now(UTC).replace(tzinfo=None)
+        self._realm = realm_of(settings)
+        self._tenant = settings.microsoft365.tenant
+        self._following = Following(graph, binding, self._realm, settings.microsoft365.follow, self._now)
+        self._failed_in_a_row = 0
+        self.result = Synced()
+
+    def ask_drives(self, full: bool) -> None:
+        """Ask every drive what has changed; see `sync_sharing`."""
+        new = self._following.new_files()
+        drives = self._following.drives(again=full)
+        for name, error in self._following.refused:
+            self._refuse(name, error)
+        for some in portions(drives, DRIVES_AT_ONCE):
+            self._take([*self._updates(some, new, full)])
+            self._progress.asked(self.result.drives, len(drives), self.result.items)
+        self.result.ended += end_expired(self._binding, self._now)
+
+    def take_log(self, api: Graph) -> None:
+        """Take in what the source's own log tells; without the permission for it the rest goes on."""
+        log = SourceLogs(self._binding, api, self._tenant, self._now)
+        try:
+            log.take()
+        except SourceError as error:
+            self._refuse("log", error)
+        self.result.events, self.result.reads = log.noted.events, log.noted.reads
+
+    def _updates(self, drives: Sequence[Drive], new: dict[str, dict[str, str]], full: bool) -> Iterator[Update]:
+        """Yield what each drive told; one that cannot be had is left for the next time."""
+        for drive in drives:
+            try:
+                changes = ask(self._graph, drive, again=full)
+            except SourceError as error:
+                self._refuse(drive.source_id, error)
+                self._failed_in_a_row += isinstance(error, SourceUnavailable | SourceTimeout)
+                if self._failed_in_a_row >= IN_A_ROW:
+                    raise
+                continue
+            self._failed_in_a_row = 0
+            self.result.drives += 1
+            yield Update(changes, new.get(drive.key, {}), self._realm, self._now)
+
+    def _take(self, updates: list[Update]) -> None:
+        """Find out what the lists of changes do not tell, and write down what has changed."""
+        self._describe([(one, key, item_id) for one in updates for key, item_id in one.to_describe().items()])
+        for one in updates:
+            one.take_changes()
+        wanted = [(one, key, item_id) for one in updates for key, item_id in one.unknown_folders().items()]
+        while wanted:  # folder by folder up to the root
+            self._describe(wanted)
+            asked = {(id(one), key) for one, key, _ in wanted}
+            above = ((one, key, item_id) for one in updates for key, item_id in one.unknown_folders().items())
+            wanted = [found for found in above if (id(found[0]), found[1]) not in asked]
+        for one in updates:
+            one.decide()
+        ledger = self._grants(updates)
+        self._histories(updates)
+        with self._binding.transaction():
+            for one in updates:
+                one.write()
+            ledger.write()
+        self.result.items += sum(one.changed for one in updates)
+        self.result.granted += ledger.changed.granted
+        self.result.ended += ledger.changed.ended
+
+    def _describe(self, wanted: Sequence[tuple[Update, str, str]]) -> None:
+        answers = describe(self._graph, [(one.drive, key, item_id) for one, key, item_id in wanted])
+        for (one, key, item_id), (_, _, item, error) in zip(wanted, answers, strict=True):
+            if item is not None:
+                one.take(item)
+            elif isinstance(error, SourceUnavailable | SourceTimeout):
+                raise error  # the position must not move on without it
+            elif error is not None:
+                one.lose(key, error)
+                if not isinstance(error, SourceNotFound):
+                    self._refuse(item_id, error)
+
+    def _grants(self, updates: Sequence[Update]) -> Ledger:
+        """Ask who may see what, and return what has changed in that."""
+        wanted = [(one, key, item_id) for one in updates for key, item_id in one.permissions.items()]
+        urls = [f"{one.drive.item_address(item_id)}/permissions" for one, _, item_id in wanted]
+        before = held({key for _, key, _ in wanted} | {key for one in updates for key in one.gone})
+        ledger = Ledger(self._now)
+        for (_, key, item_id), listed in zip(wanted, lists(self._graph, urls), strict=True):
+            if isinstance(listed, SourceError):
+                self._refuse(item_id, listed)
+            else:
+                ledger.compare(key, grants(listed, self._realm), before.get(key, {}))
+        for one in updates:
+            for key in sorted(one.gone - one.permissions.keys()):
+                ledger.compare(key, [], before.get(key, {}))
+        return ledger
+
+    def _histories(self, updates: Sequence[Update]) -> None:
+        """Ask which versions the source keeps of files that are new or changed."""
+        wanted = [(one, key, item_id) for one in updates for key, item_id in one.histories.items()]
+        urls = [f"{one.drive.item_address(item_id)}/versions" for one, _, item_id in wanted]
+        for (one, key, _), listed in zip(wanted, lists(self._graph, urls), strict=True):
+            if not isinstance(listed, SourceError):  # not every kind of item has any
+                one.versions[key] = old_versions({"value": listed})
+        self.result.versions += len(wanted)
+
+    def _refuse(self, name: str, error: DataPlatformError) -> None:
+        self.result.refused[name] = redact_text(f"{type(error).__name__}: {error}")[:512]
+
+
+def realm_of(settings: Settings) -> str:
+    """Return the directory of the tenant's accounts."""
+    return f"entra/{settings.microsoft365.tenant.lower()}"
