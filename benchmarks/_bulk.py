@@ -102,7 +102,8 @@ class Loader:
         found = self._run(
             "SELECT index_name, GROUP_CONCAT(CONCAT('`', column_name, '`') ORDER BY seq_in_index)"
             " FROM information_schema.statistics WHERE CONCAT('`', table_schema, '`.`', table_name, '`') = %s"
-            " AND index_name <> 'PRIMARY' AND non_unique GROUP BY index_name",
+            " AND index_name <> 'PRIMARY' AND non_unique GROUP BY index_name"
+            " HAVING COUNT(*) = COUNT(column_name)",  # one of an expression has no column, and stays
             name,
         )
         again = []

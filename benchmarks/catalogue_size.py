@@ -69,6 +69,9 @@ def lookups(binding: Binding, growth: Growth) -> Mapping[str, Question]:
         "files read last": lambda number: queries.files(binding, offset=50 * (number % 3)),
         "my files": lambda number: queries.files_of(binding, person(chance.randrange(growth.people))),
         "what I read last": lambda number: queries.read_by(binding, person(chance.randrange(growth.people))),
+        "files by the start of a name": lambda number: queries.files(
+            binding, search=f"m{chance.randrange(growth.last)}", anywhere=False
+        ),
         "pending work": lambda number: [queue.unfinished() for queue in queues],
     }
 

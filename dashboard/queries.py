@@ -15,11 +15,13 @@ import pandas as pd
 from dashboard.statements import CONDITIONS, ORDERS, statement
 from schemas.binding import Binding
 from schemas.identity import display_text
+from schemas.starts import between
 
 STATES = tuple(state for state in CONDITIONS if state)
 SORTS = tuple(ORDERS)
 COPIES = 200  # shown at most
 FEW = 2000  # files that can match a search, to be looked at alone
+MOST_NAMES = 500  # of those that start as a search says, the first by name
 LOOKED_AT_FIRST = 4  # latest reads for each file that is wanted, to find those files that were read last
 STEP = 4  # so many times more are looked at if that was not enough, as where many are of the same files
 MOST_LOOKED_AT = 100_000  # of these reads
@@ -36,6 +38,7 @@ def files(
     binding: Binding,
     *,
     search: str = "",
+    anywhere: bool = True,
     state: str = "",
     sort: str = "last read",
     descending: bool = True,
@@ -48,6 +51,9 @@ def files(
     ----------
     search
         Part of a path or of an owner's name, without regard to case; it has no wildcards.
+    anywhere
+        False: only files whose names start with `search`, found by an index however many files
+        there are; of more than `MOST_NAMES` names the first.
     state
         One of `STATES`, or empty for all.
     sort
@@ -67,7 +73,7 @@ def files(
         latest, certain = _latest(binding, "latest", MOST_LOOKED_AT, limit, offset)
         if certain:
             return _shown(binding, list(latest["file_id"]))
-    options, values = _matching(binding, search)
+    options, values = _matching(binding, search, anywhere)
     page = _ask(
         binding,
         statement("page", sort=sort, descending=descending, state=state, **options),
@@ -96,15 +102,25 @@ def read_by(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
     return read.merge(_ask(binding, statement("names"), _these(*read["file_id"])), on="file_id")
 
 
-def _matching(binding: Binding, search: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _matching(binding: Binding, search: str, anywhere: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return how a statement is to search, and with which values: among few files if few can match at all."""
     if not search:
         return {}, {}
+    if not anywhere:
+        return _starting(binding, search)
     pattern = {"search": _pattern(search)}
     found = _ask(binding, statement("matching"), {**pattern, "limit": FEW + 1})
     if len(found) > FEW:
         return {"searching": True}, pattern
     return {"searching": True, "few": True}, {**pattern, **_these(*found["file_id"])}
+
+
+def _starting(binding: Binding, search: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the same for names that start so: earlier names find a file here, but only present ones match."""
+    start, beyond = between(display_text(search))
+    values = {"start": start, "beyond": beyond}
+    found = _ask(binding, statement("starting", starting=binding.backend), {**values, "limit": MOST_NAMES})
+    return {"starting": binding.backend, "few": True}, {**values, **_these(*found["file_id"].unique())}
 
 
 def _latest(
@@ -136,9 +152,9 @@ def _shown(binding: Binding, order: list[str]) -> pd.DataFrame:
     return found
 
 
-def count_files(binding: Binding, *, search: str = "", state: str = "") -> int:
+def count_files(binding: Binding, *, search: str = "", anywhere: bool = True, state: str = "") -> int:
     """Return how many files `files` would find on all its pages."""
-    options, values = _matching(binding, search)
+    options, values = _matching(binding, search, anywhere)
     return _number(binding, statement("count_files", state=state, **options), values)
 
 

@@ -20,6 +20,7 @@ from populate.ingest import BackupMember
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSetMember, Version
 from schemas.people import Account, Membership, Person
 from schemas.sharing import Access, AccessBatch, Execution, ShareEdge
+from schemas.starts import start_of
 
 TABLES = (
     Access,
@@ -126,6 +127,8 @@ WHERE EXISTS (SELECT 1 FROM $Version v WHERE v.file_id = l.file_id)
 ORDER BY l.last_read DESC, l.file_id DESC
 LIMIT %(limit)s OFFSET %(offset)s"""
 
+STARTING = "AND $start >= LOWER(%(start)s) AND $start < LOWER(%(beyond)s)"
+
 FRAGMENTS = {
     "found": FOUND,
     "latest": LATEST,
@@ -181,6 +184,10 @@ STATEMENTS = {
         LIMIT %(limit)s OFFSET %(offset)s
     """,
     "latest": "$latest",
+    "starting": """
+        SELECT file_id FROM $FileName WHERE $start >= LOWER(%(start)s) AND $start < LOWER(%(beyond)s)
+        ORDER BY $start LIMIT %(limit)s
+    """,
     "matching": """
         SELECT file_id FROM $FileName
         WHERE LOWER(file_path) LIKE LOWER(%(search)s) ESCAPE '!' OR LOWER(file_name) LIKE LOWER(%(search)s) ESCAPE '!'
@@ -312,9 +319,14 @@ def statement(
     descending: bool = False,
     state: str = "",
     searching: bool = False,
+    starting: str = "",
     few: bool = False,
 ) -> str:
-    """Return a statement with the names of the bound tables; `sort` and `state` are keys of the dicts above."""
+    """Return a statement with the names of the bound tables; `sort` and `state` are keys of the dicts above.
+
+    `searching` looks for a part of a path or of an owner's name; `starting`, which names the backend,
+    for the start of a file's name.
+    """
     order, join = ORDERS[sort] if name == "page" else ("", "")
     # Owners are looked up only if needed: the planner would otherwise go through all of them for each file.
     owners = OWNERS if searching and sort != "owner" else ""
@@ -326,7 +338,8 @@ def statement(
         "order": order,
         "direction": "DESC" if descending else "ASC",
         "join": f"{owners} {join}",
-        "matching": MATCHING if searching else "",
+        "matching": (STARTING if starting else "") + (MATCHING if searching else ""),
+        "start": start_of(starting, "file_name") if starting else "",
         "condition": CONDITIONS[state],
     }
     text = STATEMENTS[name]

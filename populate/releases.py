@@ -18,6 +18,7 @@ from schemas import declared
 from schemas.binding import Binding, Schemas, bind
 from schemas.engine import dj
 from schemas.restrict import where
+from schemas.starts import make_index
 
 schema = dj.Schema()
 RELEASES: Schemas = (("releases", schema),)
@@ -126,6 +127,13 @@ def _find_the_latest_accesses(binding: Binding, names: list[str]) -> None:
         query(f"ALTER TABLE `{schema}`.access ADD INDEX accessed_at (accessed_at)")
 
 
+def _find_names_by_their_start(binding: Binding, names: list[str]) -> None:
+    """Add the index by which the dashboard finds files from how their names start."""
+    make_index(
+        binding.connection, next(name for name in names if name.endswith("_catalogue")), "file_name", "file_name"
+    )
+
+
 Step = Callable[[Binding, list[str]], None]
-STEPS: tuple[Step, ...] = (_tell_texts_apart, _find_the_latest_accesses)
+STEPS: tuple[Step, ...] = (_tell_texts_apart, _find_the_latest_accesses, _find_names_by_their_start)
 """Step n leads from version n to n + 1; it gets the names of the schemas. Steps are only ever added."""

@@ -40,6 +40,7 @@ class FileName(dj.Manual):
     file_name : varchar(768) # last part of the path
     file_path : varchar(4096) # path as the source shows it
     """
+    starts = ("file_name",)
 
 
 @schema

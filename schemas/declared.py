@@ -9,6 +9,7 @@ from typing import Any
 
 from data_platform.errors import SchemaMismatch
 from schemas.engine import dj
+from schemas.starts import make_index
 
 Named = Sequence[tuple[str, dj.Schema]]  # name of the schema in the database, and its tables
 _ATTRIBUTE = re.compile(r"^([a-z]\w*)\s*(=[^:]*)?:")
@@ -82,7 +83,7 @@ def _columns(connection: dj.Connection, schemas: Sequence[str]) -> Mapping[tuple
 
 
 def declare(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
-    """Bind a schema's tables to the database and make those that are missing, jobs tables included."""
+    """Bind a schema's tables to the database and make what is missing, tables of jobs and indexes included."""
     if connection.adapter.backend == "mysql":
         connection.query(f"CREATE DATABASE IF NOT EXISTS `{name}`")
         # An empty database may be there already: whoever runs the server made it and granted it.
@@ -90,6 +91,8 @@ def declare(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
     release(schema)  # an activated schema would not look for missing tables
     schema.activate(name, connection=connection, create_schema=True, create_tables=True)
     for table in tables(schema):
+        for column in getattr(table, "starts", ()):
+            make_index(connection, name, table.table_name, column)
         if issubclass(table, dj.AutoPopulate):
             table().jobs  # noqa: B018  (the first touch makes the table)
 

@@ -16,6 +16,7 @@ from data_platform.redact import redact_text
 PAGE = 50
 ROWS = 12  # of a page, before it scrolls
 ROW = 35  # pixels
+ANYWHERE = "Search all of the path and the owner's name, which takes the longer the more files there are."
 
 
 def show() -> None:
@@ -49,8 +50,12 @@ def _headline(known: Catalogue) -> None:
 
 
 def _list(known: Catalogue) -> None:
-    search, state, sort, descending = _controls()
-    total = known.ask(queries.count_files, search=search, state=state)
+    search, anywhere, state, sort, descending = _controls()
+    total = known.ask(queries.count_files, search=search, anywhere=anywhere, state=state)
+    if not total and search and not anywhere:
+        anywhere = True
+        total = known.ask(queries.count_files, search=search, anywhere=anywhere, state=state)
+        st.caption("No file's name starts like this. These have it in their path or their owner's name:")
     if not total:
         _nothing(bool(search or state))
         return
@@ -59,13 +64,14 @@ def _list(known: Catalogue) -> None:
     frame = known.ask(
         queries.files,
         search=search,
+        anywhere=anywhere,
         state=state,
         sort=sort,
         descending=descending,
         limit=PAGE,
         offset=(number - 1) * PAGE,
     )
-    _table(frame, key=f"files {number} {sort} {descending} {state} {search}")
+    _table(frame, key=f"files {number} {sort} {descending} {state} {anywhere} {search}")
     _pager(number, pages, total)
     if wanted := st.query_params.get("file"):
         _details(known, wanted)
@@ -73,15 +79,14 @@ def _list(known: Catalogue) -> None:
         st.caption("Select a row to see its versions, readers and copies.")
 
 
-def _controls() -> tuple[str, str, str, bool]:
-    left, middle, right, last = st.columns([5, 2, 2, 2])
-    search = left.text_input(
-        "Search", placeholder="part of a path or of an owner's name", key="search", on_change=_first_page
-    )
+def _controls() -> tuple[str, bool, str, str, bool]:
+    left, where, middle, right, last = st.columns([5, 2, 2, 2, 2], vertical_alignment="bottom")
+    search = left.text_input("Search", placeholder="start of a file's name", key="search", on_change=_first_page)
+    anywhere = where.toggle("Anywhere", key="anywhere", on_change=_first_page, help=ANYWHERE)
     state = middle.selectbox("Backup", ["all", *queries.STATES], key="state", on_change=_first_page)
     sort = right.selectbox("Sort by", list(queries.SORTS), index=list(queries.SORTS).index("last read"), key="sort")
     order = last.segmented_control("Order", ["↓", "↑"], default="↓", key="order")
-    return search, "" if state == "all" else state, sort, order != "↑"
+    return search, anywhere, "" if state == "all" else state, sort, order != "↑"
 
 
 def _first_page() -> None:

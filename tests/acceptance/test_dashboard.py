@@ -125,6 +125,14 @@ def test_search_sort_and_filter(people: Colleagues) -> None:
     app = opened()
     checked(app.text_input(key="search").set_value("TRIAL").run())
     assert list(app.dataframe[0].value["Name"]) == ["trial.csv"]
+    checked(app.text_input(key="search").set_value("aria/tr").run())  # no name starts so, but a path has it
+    assert list(app.dataframe[0].value["Name"]) == ["trial.csv"]
+    assert any("No file's name starts like this" in caption.value for caption in app.caption)
+    checked(app.text_input(key="search").set_value("c").run())
+    assert list(app.dataframe[0].value["Name"]) == ["copy.csv"]
+    checked(app.toggle(key="anywhere").set_value(True).run())
+    assert set(app.dataframe[0].value["Name"]) == {"trial.csv", "copy.csv"}
+    checked(app.toggle(key="anywhere").set_value(False).run())
     checked(app.text_input(key="search").set_value("").run())
     checked(app.selectbox(key="sort").set_value("name").run())
     assert list(app.dataframe[0].value["Name"]) == ["trial.csv", "copy.csv"]

@@ -11,8 +11,10 @@ import pytest
 from colleagues import REALM, Colleagues
 
 from dashboard import queries
+from dashboard.statements import statement
 from data_platform.errors import SourceError
 from schemas.binding import Binding
+from schemas.catalogue import FileName
 from schemas.identity import account_id
 from schemas.people import Account, Department, Membership, Person
 
@@ -99,6 +101,51 @@ def test_search_is_plain_text_without_case(
     found = set(listed(binding, search=search).index)
     assert found == names
     assert queries.count_files(binding, search=search) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("search", "names"),
+    [
+        ("TRIAL", {"trial.csv"}),
+        ("copy OF", {"Copy of trial.csv"}),
+        ("of trial", set()),
+        ("maria", set()),
+        ("", {"trial.csv", "Copy of trial.csv", Path(LOG).name}),
+        (Path(LOG).name[:9], {Path(LOG).name}),
+        ("%", set()),
+        ("tria_", set()),
+        ("' OR 1=1 --", set()),
+        ("trial.csv" * 100, set()),
+    ],
+)
+def test_names_are_found_by_their_start(binding: Binding, colleagues: Colleagues, search: str, names: set[str]) -> None:
+    found = listed(binding, search=search, anywhere=False)
+    assert set(found.index) == names
+    assert queries.count_files(binding, search=search, anywhere=False) == len(found) == len(names)
+
+
+def test_a_start_can_be_looked_up_in_an_index(binding: Binding) -> None:
+    query, explain = binding.connection.query, "EXPLAIN "
+    if binding.backend == "postgresql":
+        query("SET enable_seqscan = off")  # else it goes through a table without rows
+    else:
+        explain = "EXPLAIN FORMAT=TRADITIONAL "
+    asked = {"start": "é", "beyond": "é\U0010ffff", "limit": 9}
+    plan = query(explain + statement("starting", starting=binding.backend), asked).fetchall()
+    assert "file_name_file_name_start" in str(plan)
+
+
+def test_names_are_found_by_what_they_are_now(
+    binding: Binding, colleagues: Colleagues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = listed(binding).loc["trial.csv"]["file_id"]
+    later = {"file_id": trial, "named_on": date(2100, 1, 1), "name_id": "f" * 32}
+    FileName.insert1({**later, "file_name": "Étude.csv", "file_path": "/Étude.csv"})
+    assert listed(binding, search="trial", anywhere=False).empty
+    assert list(listed(binding, search="étu", anywhere=False).index) == ["Étude.csv"]
+    assert len(queries.files(binding, search="c", anywhere=False, sort="name")) == 1
+    monkeypatch.setattr(queries, "MOST_NAMES", 1)
+    assert len(queries.files(binding, search="c", anywhere=False)) == 1
 
 
 def test_order_and_pages_are_the_databases_work(binding: Binding, colleagues: Colleagues) -> None:

@@ -49,11 +49,26 @@ def latest_first(site: Site) -> list[str]:
     return [str(name) for (name,) in found]
 
 
+def by_start(site: Site) -> list[str]:
+    """Return the indexes by which files are found from how their names start."""
+    index, schema = "file_name_file_name_start", f"{site.prefix}_catalogue"
+    if site.backend == "mysql":
+        found = site.execute(
+            "SELECT DISTINCT index_name FROM information_schema.statistics"
+            f" WHERE table_schema = '{schema}' AND index_name = '{index}'"
+        )
+    else:
+        found = site.execute(
+            f"SELECT indexname FROM pg_indexes WHERE schemaname = '{schema}' AND indexname = '{index}'"
+        )
+    return [str(name) for (name,) in found]
+
+
 def make_version_0(site: Site) -> None:
     """Make what the code of before the first version made: the same tables, without versions and collation.
 
-    No index finds the latest accesses. There is no release yet that could be recorded. From the first
-    one on, a dump of its tables takes the place of this function.
+    No index finds the latest accesses, or names by their start. There is no release yet that could be
+    recorded. From the first one on, a dump of its tables takes the place of this function.
     """
     binding = bind_all(site.settings(), deploy=True)
     hand_in(binding, [read(item(f"/{name}.csv"), data=name.encode()) for name in ("a", "B")])
@@ -63,6 +78,11 @@ def make_version_0(site: Site) -> None:
     for name in latest_first(site):
         on = "" if site.backend == "postgresql" else f" ON {site.prefix}_sharing.access"
         site.execute(f"DROP INDEX {name}{on}")
+    for name in by_start(site):
+        if site.backend == "postgresql":
+            site.execute(f"DROP INDEX {site.prefix}_catalogue.{name}")
+        else:
+            site.execute(f"DROP INDEX {name} ON {site.prefix}_catalogue.file_name")
     if site.backend == "postgresql":
         site.execute(f"DROP SCHEMA {site.prefix}_releases CASCADE")
         return
@@ -87,7 +107,7 @@ def test_the_data_of_the_release_before_the_first_version_still_open(site: Site)
         assert sorted(File.to_arrays("item_id")) == ["/B.csv", "/a.csv"]
         assert len(Access()) == 2
         unbind()
-        assert len(latest_first(site)) == 1
+        assert len(latest_first(site)) == len(by_start(site)) == 1
     binding = bind_all(site.settings())
     Department.insert1({"department": "biology"})  # another text now, on MySQL too
     hand_in(binding, [read(item("/c.csv"))])
