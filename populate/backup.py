@@ -83,7 +83,7 @@ class Backup(dj.Imported):
         store = open_store(settings)
         wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
         wanted = _without_place(wanted, store)
-        fetcher = Fetcher(settings, store, _manifests(wanted))
+        fetcher = Fetcher(settings, store, manifests(wanted))
         try:
             return store.name, fetcher.store_all(wanted)
         except BaseException:  # told to stop: the next attempt need not fetch again what is there already
@@ -135,7 +135,7 @@ def _without_place(wanted: list[Wanted], store: Store) -> list[Wanted]:
     return [one for one in wanted if one.sha256 in hashes]
 
 
-def _manifests(wanted: list[Wanted]) -> dict[str, bytes]:
+def manifests(wanted: list[Wanted]) -> dict[str, bytes]:
     """Return the manifests of the file sets among `wanted`, by SHA-256, made of their members' rows.
 
     No source keeps a manifest, and it may have been read on a machine whose cache is not ours.

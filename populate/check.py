@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -71,6 +71,7 @@ def check(
     *,
     unreferenced: bool = False,
     progress: Callable[[int], object] | None = None,
+    sound: Callable[[Kept], object] | None = None,
 ) -> Iterator[Problem]:
     """Yield what is wrong with the backups in `store`.
 
@@ -87,6 +88,8 @@ def check(
         between storing and recording, or is just there.
     progress
         Called with the number (int) of contents looked at since the last call.
+    sound
+        Called with each content that is as it should be.
 
     Raises
     ------
@@ -96,10 +99,12 @@ def check(
     binding.ensure()
     yield from _kept_elsewhere(store)
     found = _compared(binding, store, unreferenced)
-    for problem in _verified(store, found) if verify_data else found:
-        if isinstance(problem, Problem):
-            yield problem
-        if progress is not None and (problem is None or isinstance(problem, Kept) or problem.problem != "unreferenced"):
+    for one in verified(store, found) if verify_data else found:
+        if isinstance(one, Problem):
+            yield one
+        elif sound is not None:
+            sound(one)
+        if progress is not None and (isinstance(one, Kept) or one.problem != "unreferenced"):
             progress(1)
 
 
@@ -194,9 +199,17 @@ def _judged(store: Store, kept: Kept, size: int | None) -> Problem | Kept:
     return kept
 
 
-def _verified(store: Store, found: Iterator[Problem | Kept]) -> Iterator[Problem | None]:
-    """Hash what is there, several at a time, and hand on what is not."""
-    waiting: deque[Future[Problem | None]] = deque()
+def verified(store: Store, found: Iterable[Problem | Kept]) -> Iterator[Problem | Kept]:
+    """Read and hash contents, several at a time; yield each that is right, and what is wrong.
+
+    Problems in `found` are handed on. Memory stays bounded, however many there are.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    waiting: deque[Future[Problem | Kept]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
         try:
             for one in found:
@@ -213,7 +226,7 @@ def _verified(store: Store, found: Iterator[Problem | Kept]) -> Iterator[Problem
                 future.cancel()
 
 
-def _hashed(store: Store, kept: Kept) -> Problem | None:
+def _hashed(store: Store, kept: Kept) -> Problem | Kept:
     digest = hashlib.sha256()
     try:
         for piece in store.read(kept.place):
@@ -227,7 +240,7 @@ def _hashed(store: Store, kept: Kept) -> Problem | None:
     except StoreError as error:
         return _problem(kept, "unreadable", str(error))
     if digest.hexdigest() == kept.sha256:
-        return None
+        return kept
     return _problem(kept, "damaged", f"The bytes have the SHA-256 {digest.hexdigest()}.")
 
 

@@ -96,9 +96,19 @@ class Fetcher:
         Where the bytes go.
     manifests
         Bytes of the manifests of file sets, by SHA-256: no source keeps these.
+    replace
+        What the store holds of them is damaged, and is replaced.
     """
 
-    def __init__(self, settings: Settings, store: Store, manifests: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        manifests: Mapping[str, bytes] | None = None,
+        *,
+        replace: bool = False,
+    ) -> None:
+        self._replace = replace
         self._settings = settings
         self._store = store
         self._manifests = manifests or {}
@@ -226,6 +236,7 @@ class Fetcher:
     def _stream(self, wanted: Wanted, send: Callable[[Sink], object]) -> Place:
         """Let `send` write the bytes into the store, and return their place once they are verified."""
         with self._store.writer(wanted.sha256, wanted.size) as writer:
+            writer.replace = self._replace
             sink = _Intake(writer, self)
             try:
                 send(sink)

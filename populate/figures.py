@@ -21,6 +21,7 @@ from data_platform.settings import Settings
 from populate.backup import Placement
 from populate.jobs import State, queues
 from populate.lease import Living, LivingLocks
+from populate.proof import statements as proof_statements
 from populate.status import statements
 from readers.backlog import Backlog
 from schemas.binding import Binding
@@ -33,6 +34,11 @@ SHARE = 20.0
 
 CUT_SECONDS = 0.5  # before an answer that is waited for is broken off
 
+PROOFS = {
+    "proven_bytes": "Size of the contents that were read back in the last 30 days.",
+    "contents_unproven": "Contents that were not read back in the last 30 days.",
+    "contents_damaged": "Contents that a store has lost and that could not be fetched again yet.",
+}
 _TOTALS = {
     "reads": "SELECT COALESCE(SUM(access_count), 0) FROM {AccessBatch}",
     "bytes": "SELECT COALESCE(SUM(blob_size), 0) FROM {Blob} AS b"
@@ -110,6 +116,7 @@ class Figures:
         names = {table.__name__: table().full_table_name for table in (Access, AccessBatch, Blob, Placement)}
         self._totals = {name: statement.format(**names) for name, statement in _TOTALS.items()}
         self._totals["backups_failed"] = statements()["backups_failed"]
+        self._totals |= {name: proof for name, proof in proof_statements(binding.backend).items() if name in PROOFS}
         self._sums: dict[str, Any] = {}
         self._next_sums = 0.0
 
@@ -159,6 +166,8 @@ class Figures:
             "Versions without a backup whose last attempt failed.",
             int(sums["backups_failed"][0][0]),
         )
+        for name, meaning in PROOFS.items():
+            yield _gauge(f"data_platform_{name}", meaning, int(sums[name][0][0]))
         if sums["lag"]:
             delivered, accessed = sums["lag"][0]
             yield _gauge(

@@ -29,6 +29,7 @@ from populate.ingest import Ingest
 from populate.observing import Observer, watch
 from populate.retries import PATIENT
 from populate.silo import SiloMetric
+from populate.verification import Verify
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
 
@@ -45,6 +46,8 @@ class Urgency(IntEnum):
     """What was there before anybody read it."""
     INSIGHT = 85
     """Figures, computed from what is there."""
+    PROOF = 105
+    """What is in the store already is read back."""
 
 
 PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric, DuplicateSet, Adoption)
@@ -294,8 +297,8 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Is told of each job that this process makes.
     """
     backup, adopt = Backup(), Adopt()
-    forms = Canonical(), CanonicalAdopted()
-    for table in (backup, adopt, *forms):
+    forms, verify = (Canonical(), CanonicalAdopted()), Verify()
+    for table in (backup, adopt, *forms, verify):
         table.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
@@ -303,6 +306,7 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
         *(Queue(table, Urgency.INSIGHT, observer=observer) for table in forms),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
+        Queue(verify, Urgency.PROOF, observer=observer),
     )
 
 

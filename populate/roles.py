@@ -25,6 +25,7 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
+from populate.verification import Damage, DamageMended, Verification, VerificationBatch
 from schemas import asking, catalogue, conversation, declared, directory, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
@@ -52,6 +53,8 @@ INGESTED = (
 MENDED: Mapping[Any, tuple[str, ...]] = {people.Account: ("person_id",), people.Person: ("full_name", "person_kind")}
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
 REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
+# What `check` of a steward finds.
+FOUND = (VerificationBatch, Verification, Damage, DamageMended)
 # What people tell.
 TOLD = (
     conversation.Answer,
@@ -165,7 +168,7 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         "reader": _each(INBOX, "INSERT"),
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
         "dashboard": {},
-        "steward": {**_each(_kept(), "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED), "INSERT")},
+        "steward": {**_each(_kept(), "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED, *FOUND), "INSERT")},
         "answers": _each(TOLD, "INSERT"),
     }
 

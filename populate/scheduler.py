@@ -26,6 +26,7 @@ from populate.jobs import queues
 from populate.lease import Lease, scheduler_lease
 from populate.mailing import mail_due
 from populate.pipeline import bind_all
+from populate.proving import plan_due
 from populate.retries import retry_due
 from populate.service import monitored
 from populate.snapshot import take_daily
@@ -37,6 +38,7 @@ LOOK_SECONDS = 1.0  # between two rounds
 CLEAN_SECONDS = 1.0  # between two rounds of the janitor
 RETRY_SECONDS = 20.0  # between two looks for versions to try again
 SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
+PLAN_SECONDS = 600.0  # between two looks for contents to be read back
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
@@ -58,11 +60,13 @@ class Keeper:
     def __init__(self, binding: Binding, snapshots: bool) -> None:
         self._binding = binding
         self._queues = queues()
+        self._proves = binding.settings.store.verify_days
         mail = snapshots and binding.settings.mail.automatic
         self._chores: list[_Chore] = [
             _Chore("bringing back versions", lambda: retry_due(binding), RETRY_SECONDS),
             *(_Chore(f"tidying up {queue.name}", queue.clean, CLEAN_SECONDS) for queue in self._queues),
             *([_Chore("taking snapshots", self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
+            *([_Chore("planning verification", self._plan, PLAN_SECONDS)] if self._proves and snapshots else []),
             *([_Chore("sending mail", lambda: mail_due(binding), MAIL_SECONDS)] if mail else []),
             *(_Chore(f"filling {queue.name}", queue.refresh, 0.0) for queue in self._queues),
         ]
@@ -87,6 +91,9 @@ class Keeper:
         """Free jobs whose holder is gone, and those that have waited enough."""
         for queue in self._queues:
             queue.clean()
+
+    def _plan(self) -> None:
+        plan_due(self._binding, self._proves)
 
     def _take_snapshots(self) -> None:
         for number in take_daily(self._binding):

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.backup import Backup, BackupFailure, Placement
+from populate.backup import Backup, BackupFailure, ContentStore, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import State, queues
 from populate.lease import living
 from populate.lookup import lookup
+from populate.proof import oldest_unproven_days
+from populate.proof import statements as proof_statements
 from populate.retries import Unresolved, needs_person, retry_failed, unresolved
+from populate.verification import Damage, DamageMended, look_again
 from readers.outbox import pending
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, Version
@@ -77,7 +80,8 @@ class Need(NamedTuple):
     Attributes
     ----------
     what
-        Name of the table, of a version that cannot be backed up ``BackupFailure``.
+        Name of the table, of a version that cannot be backed up ``BackupFailure``, of a content
+        that the store has lost ``Damage``.
     key
         Of the job, or of the version.
     reason
@@ -110,7 +114,10 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
     dict
         ``accesses`` (delivered), ``files``, ``versions``, ``blobs`` (distinct contents),
         ``blob_bytes`` (of these), ``logical_bytes`` (of all versions), ``people``,
-        ``share_edges``, ``executions``, ``blobs_backed_up``; ``backups_failed`` (versions
+        ``share_edges``, ``executions``, ``blobs_backed_up``; ``stored_bytes`` (in all stores),
+        ``proven_bytes`` (of these, read back in the last 30 days), ``contents_unproven``,
+        ``oldest_unproven_days`` (since the content that waits longest was read back or stored),
+        ``contents_damaged`` (missing or damaged in a store); ``backups_failed`` (versions
         without a place whose last attempt failed), ``backups_pending`` (versions without a
         place that an attempt is under way for), ``batches_pending`` (deliveries to ingest),
         ``jobs_failed`` (batches that wait for their next try, or for a person),
@@ -120,8 +127,11 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         yet).
     """
     numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in statements().items()}
+    for name, query in proof_statements(binding.backend).items():
+        numbers[name] = int(binding.connection.query(query).fetchone()[0])
+    numbers["oldest_unproven_days"] = oldest_unproven_days(binding.connection)
     numbers["jobs_failed"] = sum(queue.failed() for queue in queues())
-    numbers["needs_person"] = len(_stuck_jobs()) + len(_stuck_versions(binding))
+    numbers["needs_person"] = len(_stuck_jobs()) + len(_stuck_versions(binding)) + numbers["contents_damaged"]
     numbers["workers"], numbers["schedulers"] = living(binding)
     numbers["outbox_pending"] = pending(settings.outbox_folder)
     return numbers
@@ -143,7 +153,7 @@ def needs(binding: Binding) -> list[Need]:
         key = {"file_id": one.file_id, "version_id": one.version_id}
         message = messages.get((one.batch_id, one.part, one.attempt, one.file_id, one.version_id), "")
         found.append(Need("BackupFailure", key, f"{one.failure}: {message}", one.attempt, one.tried_at))
-    return sorted(found, key=lambda need: need.since)
+    return sorted([*found, *_damages()], key=lambda need: need.since)
 
 
 def try_again(binding: Binding) -> dict[str, int]:
@@ -152,9 +162,29 @@ def try_again(binding: Binding) -> dict[str, int]:
     Returns
     -------
     dict
-        ``jobs`` and ``versions``: how many are tried again.
+        ``jobs``, ``versions`` and ``damaged`` contents: how many are tried again.
     """
-    return {"jobs": sum(queue.set_going() for queue in queues()), "versions": retry_failed(binding)}
+    damaged = sum(map(look_again, ContentStore.to_arrays("store_id").tolist()))
+    return {
+        "jobs": sum(queue.set_going() for queue in queues()),
+        "versions": retry_failed(binding),
+        "damaged": damaged,
+    }
+
+
+def _damages() -> list[Need]:
+    """Return the contents that a store has lost and nobody could fetch again yet."""
+    rows = (Damage() - DamageMended()).to_dicts(order_by="found_at")
+    return [
+        Need(
+            "Damage",
+            {"sha256": row["sha256"], "store_id": row["store_id"]},
+            f"{row['damage']}: {row['damage_detail']}",
+            1,
+            row["found_at"],
+        )
+        for row in rows
+    ]
 
 
 def _stuck_jobs() -> list[Need]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -55,20 +56,51 @@ def restore(sha256: str, to: Path | None) -> None:
     click.echo(str(face.restore(sha256, to)))
 
 
+class _Measured(click.ParamType[float]):
+    """A number with its unit after it."""
+
+    def __init__(self, unit: str, factor: float, highest: float) -> None:
+        self.name = f"number{unit}"
+        self._unit = unit
+        self._factor = factor
+        self._highest = highest
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number in the unit that the program counts in."""
+        text = str(value).strip()
+        try:
+            number = float(text.removesuffix(self._unit)) * self._factor
+        except ValueError:
+            number = -1.0
+        if not text.endswith(self._unit) or not 0 < number <= self._highest:
+            self.fail(f"{text!r} is not a number with {self._unit} after it, as 1{self._unit}.", param, ctx)
+        return number
+
+
 @click.command()
 @click.option("--verify-data", is_flag=True, help="Read every byte and compare its hash, too.")
+@click.option("--sample", metavar="PERCENT", type=_Measured("%", 0.01, 1.0), help="Only so many, as 1%; by chance.")
+@click.option("--older-than", metavar="DAYS", type=_Measured("d", 1.0, 36_500.0), help="Not read back for, as 30d.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, verify_data: bool, as_json: bool) -> None:
+def check(ctx: click.Context, verify_data: bool, sample: float | None, older_than: float | None, as_json: bool) -> None:
     """Look for backups that are missing, of the wrong size or damaged; exit 1 if there are any.
+
+    Contents that were read back whole are noted down; `data-platform status` counts them as proven.
+    The scheduler has each read back once in `store.verify_days` anyhow.
 
     \b
     Example:
         data-platform check --verify-data
+        data-platform check --verify-data --sample 1%
+        data-platform check --verify-data --older-than 30d
     """
     from data_platform import face
 
-    problems = list(face.check(verify_data=verify_data))
+    if (sample or older_than) and not verify_data:
+        raise click.UsageError("--sample and --older-than choose what is read: add --verify-data.")
+    age = None if older_than is None else timedelta(days=older_than)
+    problems = list(face.check(verify_data=verify_data, sample=sample or 1.0, older_than=age))
     if as_json:
         print_json([asdict(problem) for problem in problems])
     else:

@@ -44,6 +44,8 @@ def retry(as_json: bool) -> None:
         print_json(counts)
     else:
         click.echo(f"{counts['jobs']:,} jobs and {counts['versions']:,} versions are tried again.")
+        if counts["damaged"]:
+            click.echo(f"{counts['damaged']:,} damaged contents are read, and fetched, once more.")
 
 
 @click.command()

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from populate.jobs import State
     from populate.status import Need
 
-SIZES = ("blob_bytes", "logical_bytes")
+SIZES = ("blob_bytes", "logical_bytes", "stored_bytes", "proven_bytes")
 SHOWN = 20  # of what needs a person
-SHORT = ("batches_pending", "backups_pending", "jobs_failed", "needs_person", "workers", "schedulers", "outbox_pending")
+SHORT = (
+    *("batches_pending", "backups_pending", "jobs_failed", "needs_person", "contents_damaged"),
+    *("workers", "schedulers", "outbox_pending"),
+)
 
 
 @click.command()

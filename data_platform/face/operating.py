@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def scheduler() -> None:
 
 
 def retry() -> dict[str, int]:
-    """Have everything that failed tried again at once; return how many ``jobs`` and ``versions`` that are."""
+    """Have everything that failed tried again at once; return how many ``jobs``, ``versions``, ``damaged``."""
     from populate.pipeline import bind_all
     from populate.status import try_again
 
@@ -156,13 +156,39 @@ def restore(sha256: str, to: Link | None = None) -> Path:
     return restore_blob(bind_all(settings()), open_store(settings()), sha256, None if to is None else Path(to))
 
 
-def check(*, verify_data: bool = False) -> Iterator[Problem]:
-    """Yield what is wrong with the content store: missing or short blobs, and damaged ones if `verify_data`."""
+def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:
+    """Yield what is wrong with the content store: missing or short blobs, and damaged ones if `verify_data`.
+
+    Parameters
+    ----------
+    verify_data
+        Read the bytes and compare their hashes, and note down which contents were proven so.
+    sample
+        Read only this share of the contents, above 0 and up to 1, chosen by chance.
+    older_than
+        Read only contents that were not read back for so long.
+
+    Raises
+    ------
+    RestrictionError
+        If `sample` or `older_than` is given without `verify_data`, or the former is no share.
+    StoreUnavailable
+        If the store does not answer.
+    """
+    from data_platform.errors import RestrictionError
     from populate.check import check as examine
     from populate.pipeline import bind_all
+    from populate.proving import prove, recorded
     from populate.store import open_store
 
-    return examine(bind_all(settings()), open_store(settings()), verify_data=verify_data)
+    if not 0 < sample <= 1 or not (verify_data or (sample == 1 and older_than is None)):
+        raise RestrictionError("A sample is a share up to 100 % of the bytes: verify the data, too.")
+    binding, store = bind_all(settings()), open_store(settings())
+    if not verify_data:
+        return examine(binding, store)
+    if sample == 1 and older_than is None:
+        return recorded(store, lambda sound: examine(binding, store, verify_data=True, sound=sound))
+    return prove(binding, store, sample=sample, older_than=older_than)
 
 
 def deploy() -> list[str]:

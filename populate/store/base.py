@@ -60,7 +60,14 @@ def checked_object_name(object_name: str) -> str:
 
 
 class Writer(ABC):
-    """Takes the bytes of one content, in order; a context manager that aborts unless committed."""
+    """Takes the bytes of one content, in order; a context manager that aborts unless committed.
+
+    Attributes
+    ----------
+    replace
+        Whether an object of this name and size is taken for damaged, and put in order by what comes.
+        Set it before the first bytes.
+    """
 
     def __init__(self, sha256: str | None, size: int | None) -> None:
         if sha256 is not None:
@@ -68,6 +75,7 @@ class Writer(ABC):
         self.sha256 = sha256 or ""
         self.size = size
         self.received = 0
+        self.replace = False
         self._digest = hashlib.sha256()
         self._ended = False
 

@@ -126,7 +126,7 @@ class FolderWriter(Writer):
 
     def _publish(self) -> None:
         try:
-            if self._store.size(self.object_name) != self.received:
+            if self.replace or self._store.size(self.object_name) != self.received:
                 # After a failed fsync the kernel may call the lost pages clean, so a second try
                 # on this file would lie: the error ends the writer.
                 os.fchmod(self._descriptor, 0o444)
@@ -140,8 +140,8 @@ class FolderWriter(Writer):
 
     def _link(self) -> None:
         target = self._store.root / self.object_name
-        if not link_new(self._path, target) and self._store.size(self.object_name) != self.received:
-            # What is there has the wrong size, so it cannot be the content: damaged, and healed here.
+        if not link_new(self._path, target) and (self.replace or self._store.size(self.object_name) != self.received):
+            # What is there is known to be damaged, or of another size and so cannot be the content: healed here.
             self._path.replace(target)
 
     def _discard(self) -> None:

@@ -126,14 +126,15 @@ class BucketStore(Store):
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
 
-    def put(self, object_name: str, content: bytes) -> None:
+    def put(self, object_name: str, content: bytes, replace: bool = False) -> None:
         """Store a small content whose hash was compared, in one request."""
         stay_in_process()
-        created = self._create(object_name, content)
-        if created and self.enforced.payload:
-            return
-        if self.size(object_name) == len(content):
-            return
+        if not replace:
+            created = self._create(object_name, content)
+            if created and self.enforced.payload:
+                return
+            if self.size(object_name) == len(content):
+                return
         # Nothing there, or something of another size, which cannot be this content.
         try:
             obstore.put(self._bytes, object_name, content, use_multipart=False)
@@ -262,7 +263,7 @@ class BucketWriter(Writer):
 
     def _send(self, chunk: memoryview) -> None:
         if self._upload is None:
-            if self.size is not None and self._store.size(self.object_name) == self.size:
+            if not self.replace and self.size is not None and self._store.size(self.object_name) == self.size:
                 self._present, self._buffer = True, bytearray()
                 return
             self._upload = self._store.start_upload(self.object_name, self.size)
@@ -277,12 +278,12 @@ class BucketWriter(Writer):
         if self._upload is not None:
             self._complete(self._upload)
         elif not self._present:
-            self._store.put(self.object_name, bytes(self._buffer))
+            self._store.put(self.object_name, bytes(self._buffer), self.replace)
         self._discard_kept()
 
     def _complete(self, upload: Multipart) -> None:
         found = self._store.size(self.object_name)
-        if found == self.received:
+        if found == self.received and not self.replace:
             upload.abort()  # somebody was quicker
             return
         try:

@@ -70,6 +70,7 @@ REQUESTED = {
     *("backup_batch", "backup_member", "snapshot"),
     *("snapshot_batch", "snapshot_adopt", "snapshot_survey", "snapshot_log"),
 }
+FOUND = {"verification_batch", "verification", "damage", "damage_mended"}
 REFUSALS = {1044, 1142, 1143, 1227}
 
 
@@ -122,7 +123,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         verbs.add("UPDATE")
     if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
         return set(VERBS)
-    if role == "steward" and (name in REQUESTED | DECIDED or table == "#silo_parameter"):
+    if role == "steward" and (name in REQUESTED | DECIDED | FOUND or table == "#silo_parameter"):
         verbs.add("INSERT")
     return verbs
 

@@ -28,6 +28,11 @@ NOTHING = dict.fromkeys(
         "share_edges",
         "executions",
         "blobs_backed_up",
+        "stored_bytes",
+        "proven_bytes",
+        "contents_unproven",
+        "oldest_unproven_days",
+        "contents_damaged",
         "backups_failed",
         "backups_pending",
         "batches_pending",
@@ -81,12 +86,18 @@ def test_numbers_follow_what_happens(binding: Binding, tmp_path: Path) -> None:
 
     work_off(Queue(Backup()))
     gone = {"backups_failed": 1, "needs_person": 1}  # there is nothing any more where it was read
-    assert changes(binding, known) == {"backups_pending": 0, "blobs_backed_up": 1, **gone}
+    kept_now = {"blobs_backed_up": 1, "stored_bytes": 5, "contents_unproven": 1}
+    assert changes(binding, known) == {"backups_pending": 0, **kept_now, **gone}
     assert retry_failed(binding) == 1
-    assert changes(binding, known) == {"backups_pending": 1, "blobs_backed_up": 1}
+    assert changes(binding, known) == {"backups_pending": 1, **kept_now}
     lost.write_bytes(b"123")
     work_off(Queue(Backup()))
-    assert changes(binding, known) == {"backups_pending": 0, "blobs_backed_up": 2}
+    assert changes(binding, known) == {
+        "backups_pending": 0,
+        "blobs_backed_up": 2,
+        "stored_bytes": 8,
+        "contents_unproven": 2,
+    }
 
 
 def test_failed_jobs_are_told(binding: Binding) -> None:

@@ -1,0 +1,49 @@
+"""Contents that a store has lost, from wherever they can still be had."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from data_platform.errors import StoreFull
+from data_platform.settings import Settings
+from populate.backup import COLUMNS, manifests
+from populate.contents import Fetcher, Outcome, Wanted
+from populate.store import Store
+from schemas.catalogue import Blob, File, SourceSystem, Version
+from schemas.restrict import where
+
+
+def fetch_again(settings: Settings, store: Store, hashes: Collection[str]) -> Outcome:
+    """Put contents whose objects are missing or damaged into the store again; the objects are replaced.
+
+    They come from the cache of this machine or from their sources, if any of these still has the
+    very bytes. What cannot be had stays as it is.
+
+    Parameters
+    ----------
+    settings
+        Those of the worker: its credentials fetch.
+    store
+        Where the bytes go.
+    hashes
+        SHA-256 of the contents.
+
+    Returns
+    -------
+    Outcome
+        Where those that could be had are now, and why the others could not.
+    """
+    wanted = [one for sha256 in sorted(set(hashes)) for one in _wanted(sha256)]
+    fetcher = Fetcher(settings, store, manifests(wanted), replace=True)
+    try:
+        return fetcher.store_all(wanted)
+    except StoreFull:  # to be told as damage, not as an outage
+        return fetcher.outcome
+
+
+def _wanted(sha256: str) -> list[Wanted]:
+    """Return the versions that have a content, each a way to get it."""
+    versions: Any = where(Version, sha256=sha256) * Blob * File * SourceSystem
+    columns = versions.proj(*COLUMNS).to_arrays(*COLUMNS, order_by="KEY")
+    return [Wanted(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]

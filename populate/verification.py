@@ -1,0 +1,233 @@
+"""Backups that prove themselves: contents are read back from the store, and what is lost is fetched again.
+
+Each day has a slice of all hashes, so that each content is read back once in a rotation; the
+scheduler plans the slice as batches and workers read them. A content that was whole gets a row
+in `Verification`; one that was not gets one in `Damage`, and `DamageMended` once it is whole
+again. Its row in `Placement` stays whatever happens: nothing is silently dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
+from populate.backup import ContentStore
+from populate.check import Kept, Problem, verified
+from populate.contents import Outcome
+from populate.held import held
+from populate.lookup import add, lookup
+from populate.mending import fetch_again
+from populate.store import open_store
+from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
+from schemas.engine import dj
+from schemas.identity import display_text, identity
+from schemas.restrict import where
+
+schema = dj.Schema()
+
+FETCHED = "fetched again"
+FOUND = "found whole"
+
+
+@schema
+class VerificationBatch(dj.Manual):
+    definition = """
+    # Contents that are to be read back from a store: those whose hashes lie in a range
+    -> ContentStore
+    verify_on : date # day whose slice of all hashes this belongs to, UTC
+    part : int32 # from 0 of the slice; below 0: a damaged content that is looked at once more
+    ---
+    first_sha256 : char(64)
+    last_sha256 : char(64)
+    """
+
+
+@schema
+class Verification(dj.Manual):
+    definition = """
+    # A content was read back from a store and had its hash
+    -> Blob
+    -> ContentStore
+    verified_on : date # day, UTC
+    """
+
+
+@schema
+class Damage(dj.Manual):
+    definition = """
+    # A content was found missing or damaged in a store
+    -> Blob
+    -> ContentStore
+    found_at : datetime(6) # UTC
+    ---
+    damage : varchar(32) # missing, wrong size, damaged or unreadable
+    damage_detail : varchar(512)
+    """
+
+
+@schema
+class DamageMended(dj.Manual):
+    definition = """
+    # A content that was damaged is whole again
+    -> Damage
+    ---
+    mended_at : datetime(6) # UTC
+    mended_how : varchar(32) # fetched again, or found whole: somebody put it back
+    """
+
+
+@schema
+class Verify(dj.Imported):
+    definition = """
+    # The contents of a batch were read back
+    -> VerificationBatch
+    ---
+    verify_ended_at : datetime(6) # UTC, by the clock of the worker
+    verify_milliseconds : int64 # from the first content to the last
+    verify_bytes : int64 # that were read
+    verify_contents : int32 # that were whole
+    """
+
+    settings: Settings | None = None
+    """Of an instance, whose worker sets them; None stands for those of the process."""
+
+    def out_of_reach(self) -> list[dict[str, Any]]:
+        """Return the other stores than this worker's, as restrictions: others may reach them."""
+        here = identity("store", open_store(self._settings()).name)
+        return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other != here]
+
+    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
+        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
+        if not len(self.jobs.pending):
+            return {"success_count": 0, "error_list": []}  # and no store is opened
+        if away := self.out_of_reach():
+            restrictions = (*restrictions, dj.Not(away))
+        made: dict[str, Any] = super().populate(*restrictions, **options)
+        return made
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return store, first and last hash."""
+        batch = (VerificationBatch() & key).fetch1()
+        return batch["store_id"], batch["first_sha256"], batch["last_sha256"]
+
+    def make_compute(self, key: dict[str, Any], store_id: str, first: str, last: str) -> tuple[Any, ...]:
+        """Read the contents and fetch again what is lost; outside the transaction, and harmless to repeat.
+
+        What is in the store is asked here and not in `make_fetch`, since it grows under way, and
+        what is fetched must not.
+        """
+        settings = self._settings()
+        store = open_store(settings)
+        began, sound, problems = time.monotonic(), list[Kept](), list[Problem]()
+        for one in verified(store, held(self.connection, store_id, first, last)):
+            sound.append(one) if isinstance(one, Kept) else problems.append(one)
+        took = round(1000 * (time.monotonic() - began))
+        mended = fetch_again(settings, store, [problem.sha256 for problem in problems])
+        return took, sound, problems, mended
+
+    def make_insert(
+        self, key: dict[str, Any], took: int, sound: list[Kept], problems: list[Problem], mended: Outcome
+    ) -> None:
+        """Record what was proven, what was lost and what of it is whole again."""
+        record(key["store_id"], sound, problems, mended.places)
+        self.insert1(
+            {
+                **key,
+                "verify_ended_at": _now(),
+                "verify_milliseconds": took,
+                "verify_bytes": sum(kept.size for kept in sound),
+                "verify_contents": len(sound),
+            },
+            skip_duplicates=True,  # a worker that lost its connection may meet its own row
+        )
+
+    def _settings(self) -> Settings:
+        return self.settings or settings_of_process()
+
+
+def record(
+    store_id: str, sound: Iterable[Kept], problems: Iterable[Problem] = (), mended: Collection[str] = ()
+) -> None:
+    """Note down what was found in a store.
+
+    Parameters
+    ----------
+    store_id
+        Identity of the store.
+    sound
+        Contents that were read back whole.
+    problems
+        What was wrong with others. One that is known to be damaged gets no second row.
+    mended
+        SHA-256 of those of the latter that were fetched again.
+    """
+    now = _now()
+    hashes = sorted(kept.sha256 for kept in sound)
+    add(Verification, [{"sha256": one, "store_id": store_id, "verified_on": now.date()} for one in hashes])
+    add(Damage, _new_damages(store_id, problems, now))
+    _close(store_id, hashes, FOUND, now)
+    _close(store_id, sorted(mended), FETCHED, now)
+
+
+def open_damages(store_id: str, hashes: Collection[str] | None = None) -> dict[str, datetime]:
+    """Return the damages of a store that nobody has mended: SHA-256 and when it was found, UTC.
+
+    Parameters
+    ----------
+    store_id
+        Identity of the store.
+    hashes
+        Contents to look for; all unless given.
+    """
+    among: dict[str, Collection[str]] = {"store_id": (store_id,)}
+    if hashes is not None:
+        among["sha256"] = hashes
+    closed = set(lookup(DamageMended, "sha256", "found_at", **among))
+    return dict(row for row in lookup(Damage, "sha256", "found_at", **among) if row not in closed)
+
+
+def look_again(store_id: str) -> int:
+    """Have every content of a store that is damaged read, and fetched, once more; return their number."""
+    today = _now().date()
+    planned = where(VerificationBatch, store_id=store_id, verify_on=today) & "part < 0"
+    part = min(planned.to_arrays("part").tolist(), default=0)
+    damaged = sorted(open_damages(store_id))
+    for number, sha256 in enumerate(damaged, start=1):
+        key = {"store_id": store_id, "verify_on": today, "part": part - number}
+        VerificationBatch.insert1({**key, "first_sha256": sha256, "last_sha256": sha256}, skip_duplicates=True)
+    return len(damaged)
+
+
+def _new_damages(store_id: str, problems: Iterable[Problem], now: datetime) -> list[dict[str, Any]]:
+    found = {problem.sha256: problem for problem in problems}
+    known = open_damages(store_id, found)
+    return [
+        {
+            "sha256": sha256,
+            "store_id": store_id,
+            "found_at": now,
+            "damage": problem.problem,
+            "damage_detail": display_text(problem.detail)[:512],
+        }
+        for sha256, problem in sorted(found.items())
+        if sha256 not in known
+    ]
+
+
+def _close(store_id: str, hashes: Collection[str], how: str, now: datetime) -> None:
+    damages = open_damages(store_id, hashes)
+    add(
+        DamageMended,
+        [
+            {"sha256": sha256, "store_id": store_id, "found_at": found_at, "mended_at": now, "mended_how": how}
+            for sha256, found_at in sorted(damages.items())
+        ],
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
