@@ -147,6 +147,9 @@ class Microsoft365Settings(_Section):
         ("Files.Read.All", "Files.ReadWrite"),
         description="what a person's sign-in asks for; without Files.ReadWrite opaque sharing links may not open",
     )
+    keyring: bool = Field(
+        True, description="keep people's sign-ins in the keyring of the operating system where there is one, else a file"
+    )
     follow: tuple[str, ...] = Field(
         (), description="sites (host/sites/name) and drives (their ids) that are followed as a whole"
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -28,10 +28,15 @@ Refused = Callable[[str, SourceError], object]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A name within a directory: the raw fact from which a person is resolved later."""
+    """A name within a directory: the raw fact from which a person is resolved later.
+
+    `shown` is what people know the account by, where the name is a number that stays when they
+    are renamed; it is no part of the identity.
+    """
 
     realm: str
     name: str
+    shown: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
 from data_platform.errors import AccessDenied, SettingsError, SignInNeeded, SourceUnavailable
 from data_platform.settings import Settings
+from readers.microsoft365.accounts import Account, Accounts
 from readers.microsoft365.applications import confidential_application
 from readers.microsoft365.clouds import places
 from readers.microsoft365.graph import Graph
+
+PERSON_SECONDS = 120.0
+"""How long a person's read waits, at most, if the service asks to wait."""
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def as_person(settings: Settings, account: Account | None = None) -> Graph:
+    """Return Graph, asked as a person who is signed in: `account`, else the one of the settings, else the last.
+
+    Raises
+    ------
+    SignInNeeded
+        If nobody is.
+    """
+    from readers.microsoft365.sign_in import PersonTokens
+
+    tokens = PersonTokens(settings, account or Accounts(settings).needed())
+    return Graph(settings, tokens, challenge=tokens.challenge, patience=PERSON_SECONDS)
 
 
 def as_worker(settings: Settings) -> Graph:
@@ -33,6 +53,21 @@ def audit_as_worker(settings: Settings) -> Graph:
     tokens = ApplicationTokens(settings, f"{where.audit_resource}/.default")
     base = f"{where.audit}/api/v1.0/{settings.microsoft365.tenant}/activity/feed"
     return Graph(settings, tokens, base=base)
+
+
+def tenant_of_worker(settings: Settings) -> str:
+    """Return the id of the tenant of the settings, which may name it by a domain; that is asked once."""
+    given = settings.microsoft365.tenant.lower()
+    if _GUID.fullmatch(given):
+        return given
+    key = (places(settings).login, given)
+    if key not in _tenants:
+        found = str(confidential_application(settings).authority.tenant).lower()
+        _tenants[key] = found if _GUID.fullmatch(found) else given
+    return _tenants[key]
+
+
+_tenants: dict[tuple[str, str], str] = {}
 
 
 class ApplicationTokens:

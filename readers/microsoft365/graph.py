@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 import uuid
@@ -39,6 +40,7 @@ CONCURRENT = 8
 PATIENCE_SECONDS = 300.0
 _TRIES = 6
 _FIRST_PAUSE = 0.5
+_SHARE = re.compile(r"/shares/[^/]+")
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -81,7 +83,7 @@ class Graph:
         self._origin = Link.parse(self._base).origin
         self._token = token
         self._challenge = challenge
-        self._patience = patience
+        self.patience = patience
         self._places = threading.BoundedSemaphore(CONCURRENT)
 
     def get(self, url: str, **headers: str) -> Json:
@@ -179,7 +181,7 @@ class Graph:
     def _once(self, method: str, link: Link, headers: Mapping[str, str], content: bytes | None) -> Reply:
         """Send when it may be sent, and remember how long to wait if the answer says so."""
         with self._places:
-            self.brake.wait(self._patience)
+            self.brake.wait(self.patience)
             identified = {"Accept": "application/json", "client-request-id": str(uuid.uuid4()), **headers}
             reply = self.exchange.ask(method, link, identified, content)
             if (wait := told_to_wait(reply.status, reply.headers)) is not None:
@@ -231,8 +233,9 @@ class Graph:
         return link
 
     def _where(self, url: str) -> str:
-        """Return what a message may show of `url`: names and ids, no query."""
-        return f"Microsoft 365 ({urlsplit(url).path[:200]})"
+        """Return what a message may show of `url`: names and ids, no query and no link that opens something."""
+        path = _SHARE.sub("/shares/...", urlsplit(url).path)
+        return f"Microsoft 365 ({path[:200]})"
 
 
 def told_to_wait(status: int, headers: Mapping[str, str]) -> float | None:
