@@ -50,7 +50,8 @@ def _inner(request: Request, part: Json, url: str) -> Request:
             headers[name] = str(value)
     target = f"/v1.0/{url.lstrip('/')}"
     body = json.dumps(part["body"]).encode() if "body" in part else b""
-    return Request(request.server, str(part.get("method", "GET")).upper(), target, headers, body, request.origin)
+    method = str(part.get("method", "GET")).upper()
+    return Request(request.server, method, target, headers, body, request.origin, in_batch=True)
 
 
 def _body(body: bytes | Json | list[Any]) -> Any:

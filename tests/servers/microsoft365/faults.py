@@ -65,7 +65,7 @@ class Faults:
         """Raise or return the fault that a request meets."""
         self.seen += 1
         asked, who = f"{request.method} {request.target}", request.grant.application.client_id
-        if time.monotonic() < self._wait_until.get(who, 0.0):
+        if not request.in_batch and time.monotonic() < self._wait_until.get(who, 0.0):
             self.impatient.append(asked)
         for fault in self.planned:
             if fault.applies(asked):

@@ -57,6 +57,8 @@ class Request:
     origin: str = ""
     token: Token | None = None
     template: str = ""
+    in_batch: bool = False
+    """It came with others, before the one before it was answered."""
     opened: Item | None = None
     """What the sharing link of this request opens, for this request."""
 
