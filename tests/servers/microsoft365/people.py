@@ -21,8 +21,10 @@ class User:
     deleted: datetime | None = None
     purged: bool = False
     born: int = 0
+    change: int = 0
     touched: dict[str, int] = field(default_factory=dict)
     managers_before: list[tuple[int, str]] = field(default_factory=list)
+    groups_before: list[str] = field(default_factory=list)
 
     @property
     def upn(self) -> str:
@@ -56,6 +58,7 @@ class Group:
     deleted: datetime | None = None
     purged: bool = False
     born: int = 0
+    change: int = 0
     touched: dict[str, int] = field(default_factory=dict)
     member_changes: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
@@ -89,6 +92,7 @@ class People(World):
         self.user_log: list[str] = []
         self.group_log: list[str] = []
         self._by_upn: dict[str, str] = {}
+        self.directory_epoch = 0
 
     @changing
     def add_user(self, name: str, *, login: str = "", manager: User | None = None, **properties: Any) -> User:
@@ -160,6 +164,7 @@ class People(World):
         del self._by_upn[user.upn.lower()]
         for group in self.groups.values():
             if user.id in group.members:
+                user.groups_before.append(group.id)
                 self.remove_member(group, user)
         self._log_user(user)
 
@@ -168,6 +173,10 @@ class People(World):
         user.deleted = None
         self._by_upn[user.upn.lower()] = user.id
         self._log_user(user)
+        user.born = user.change
+        for key in user.groups_before:
+            self.add_member(self.groups[key], user)
+        user.groups_before.clear()
 
     @changing
     def purge_user(self, user: User) -> None:
@@ -251,6 +260,11 @@ class People(World):
         self.applications[app.client_id] = app
         return app
 
+    @changing
+    def forget_directory_deltas(self) -> None:
+        """Make positions in deltas of users and groups that were given out so far worthless."""
+        self.directory_epoch += 1
+
     def member_of(self, member_id: str) -> set[str]:
         """Return the ids of the groups that somebody is in, be it through other groups."""
         found: set[str] = set()
@@ -262,8 +276,10 @@ class People(World):
 
     def _log_user(self, user: User, *properties: str) -> None:
         self.user_log.append(user.id)
+        user.change = len(self.user_log)
         user.touched |= dict.fromkeys(properties, len(self.user_log))
 
     def _log_group(self, group: Group, *properties: str) -> None:
         self.group_log.append(group.id)
+        group.change = len(self.group_log)
         group.touched |= dict.fromkeys(properties, len(self.group_log))

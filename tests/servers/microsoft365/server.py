@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from servers.microsoft365 import batch, downloads, drives, login, shares, users
+from servers.microsoft365 import batch, directory_delta, downloads, drives, groups, login, shares, users
 from servers.microsoft365.assertions import Keys
 from servers.microsoft365.connections import Connection, Listener
 from servers.microsoft365.faults import Faults
@@ -28,7 +28,7 @@ from servers.microsoft365.tokens import GRAPH, Tokens
 from servers.microsoft365.web import Answer, Refusal, Request, dispatch
 from servers.microsoft365.world import Json, stamp
 
-_GRAPH = (users.routes, shares.routes, drives.routes, batch.routes)
+_GRAPH = (directory_delta.routes, users.routes, groups.routes, shares.routes, drives.routes, batch.routes)
 _VERSION = "/v1.0"
 
 

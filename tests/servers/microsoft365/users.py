@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
 
 from servers.microsoft365.access import require
 from servers.microsoft365.addresses import any_user, caller
-from servers.microsoft365.people import User
+from servers.microsoft365.people import Group, User
 from servers.microsoft365.shapes import collection
 from servers.microsoft365.web import Answer, Refusal, Request, Routes
 from servers.microsoft365.world import Json, stamp
@@ -67,9 +67,6 @@ def _first(request: Request) -> Json:
     for name in request.options:
         if name not in ("$select", "$top", "$expand", "$filter", "$count", "$orderby"):
             raise Refusal(400, "Request_UnsupportedQuery", f"The query option {name} is not supported.")
-    top = request.option("top") or str(request.world.pages.users)
-    if not top.isdigit() or not 0 < int(top) <= request.world.pages.users_most:
-        raise Refusal(400, "Request_UnsupportedQuery", "Invalid page size specified: it is from 1 to 999.")
     expand = request.option("expand")
     if expand is not None and _MANAGER.match(expand) is None:
         raise Refusal(400, "Request_UnsupportedQuery", f"{expand} cannot be expanded.")
@@ -77,7 +74,7 @@ def _first(request: Request) -> Json:
         raise Refusal(400, "Request_UnsupportedQuery", "$levels needs $count=true.")
     return {
         "chosen": chosen(request, listed=True),
-        "top": int(top),
+        "top": page_size(request),
         "expand": expand,
         "after": "",
         "count": request.option("count") == "true",
@@ -109,6 +106,14 @@ def deleted(request: Request) -> Answer:
     found = [user for user in request.world.users.values() if user.deleted is not None and not user.purged]
     values = [user_shape(request, user, chosen(request) or {*USUAL, "deletedDateTime"}) for user in found]
     return Answer(200, collection(request, "users", values))
+
+
+def page_size(request: Request) -> int:
+    """Return how many directory objects a page is to have: $top, up to 999, or the usual 100."""
+    top = request.option("top") or str(request.world.pages.users)
+    if not top.isdigit() or not 0 < int(top) <= request.world.pages.users_most:
+        raise Refusal(400, "Request_UnsupportedQuery", "Invalid page size specified: it is from 1 to 999.")
+    return int(top)
 
 
 def user_shape(request: Request, user: User, names: set[str] | None) -> Json:
@@ -144,10 +149,10 @@ def chosen(request: Request, *, listed: bool = False) -> set[str] | None:
     return names
 
 
-def condition(text: str | None) -> Any:
-    """Return what tells whether a user meets a $filter: comparisons by eq, all with `and` or all with `or`."""
+def condition(text: str | None) -> Callable[[User | Group], bool]:
+    """Return what tells whether a user or group meets a $filter: comparisons by eq, all with `and` or all with `or`."""
     if text is None:
-        return lambda _user: True
+        return lambda _: True
     joint = " or " if " or " in text else " and "
     parts = [_EQUAL.match(part.strip()) for part in text.split(joint)]
     if any(part is None for part in parts):
@@ -155,8 +160,8 @@ def condition(text: str | None) -> Any:
     wanted = [(part["name"], _value(part)) for part in parts if part is not None]
     any_or_all = any if joint == " or " else all
 
-    def meets(user: User) -> bool:
-        return any_or_all(_same({**user.properties, "id": user.id}.get(name), value) for name, value in wanted)
+    def meets(one: User | Group) -> bool:
+        return any_or_all(_same({**one.properties, "id": one.id}.get(name), value) for name, value in wanted)
 
     return meets
 
