@@ -94,14 +94,14 @@ class Tree:
                 break
         return found
 
-    def files_below(self, folders: Collection[str]) -> set[str]:
-        """Return the files that lie in these folders or deeper."""
-        found: set[str] = set()
+    def below(self, folders: Collection[str]) -> dict[str, State]:
+        """Return what is there in these folders and deeper, by key."""
+        found: dict[str, State] = {}
         look = set(folders)
         for _ in range(DEEPEST):
-            inside = self._inside(look)
+            inside = {key: state for key, state in self._inside(look).items() if key not in found}
+            found |= inside
             look = {key for key, state in inside.items() if state.kind == FOLDER}
-            found |= {key for key, state in inside.items() if state.kind not in (FOLDER, GONE)}
             if not look:
                 break
         return found
@@ -125,7 +125,7 @@ class Tree:
         return {
             key: state
             for key, state in self._held.items()
-            if state is not None and state.parent_key in folders and state.parent_key != key
+            if state is not None and state.kind != GONE and state.parent_key in folders and state.parent_key != key
         }
 
     def _hold(self, rows: Iterable[tuple[Any, ...]]) -> None:

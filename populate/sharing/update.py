@@ -17,6 +17,7 @@ from populate.sharing.tree import MANY, State, Tree, portions
 from schemas.catalogue import File, FileGone, FileName, FileOwner, SourceSystem, Version
 from schemas.following import DrivePosition, LoggedItem, SourceVersion
 from schemas.people import Account, Person
+from schemas.sharing import Permission
 
 KEEP_POSITION = timedelta(days=1)  # a position at which nothing was told is good for so long, at least
 
@@ -102,15 +103,18 @@ class Update:
 
     def decide(self) -> None:
         """Decide whose permissions and versions are asked for, now that it is known what lies where."""
-        below = self.tree.files_below(self._moved)
-        self._named |= below
-        shown = {key for key in self.items if not self._is_folder(key)}
-        opened = self.tree.files_below({key for key in self._opened if self._is_folder(key)}) | below
-        read = {row[0] for row in _among(Version, "file_id", shown | opened)}
-        read |= shown if not self._whole else set()
-        wanted = (read & (shown | opened)) | {key for key in self.items if self._has_own(key)}
+        for key in self.tree.below(self._gone):  # some sources tell of a folder alone that it is gone
+            self._lose(key)
+        moved = {key for key, state in self.tree.below(self._moved).items() if state.kind != FOLDER}
+        self._named = (self._named | moved) - self._gone
+        opened = {key for key in self._opened if self._is_folder(key)}
+        affected = {*self.items, *self.tree.below(opened | self._moved)}
+        files = {key for key, state in self.tree.states(affected).items() if state.kind != FOLDER}
+        read = files if not self._whole else {row[0] for row in _among(Version, "file_id", files)}
+        granted = {row[0] for row in _among(Permission, "file_id", affected)}
+        wanted = read | granted | {key for key in self.items if self._has_own(key)}
         self.permissions = self._ids(wanted - self._gone)
-        self.histories = self._ids((read & shown) - self._gone)
+        self.histories = self._ids(read & self.items.keys())
 
     def _has_own(self, key: str) -> bool:
         """Tell whether an item of a drive that is followed as a whole has grants of its own, or had some."""

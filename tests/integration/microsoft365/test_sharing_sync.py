@@ -12,6 +12,7 @@ from schemas.binding import Binding
 from schemas.catalogue import File, FileGone, FileName
 from schemas.following import DrivePosition, ItemState, SourceVersion
 from schemas.identity import file_id
+from schemas.restrict import where
 from schemas.sharing import Permission, PermissionEnded, ShareEdge
 
 
@@ -26,7 +27,7 @@ def key_of(item: Item) -> str:
 
 
 def names(key: str) -> set[str]:
-    return set((FileName & {"file_id": key}).to_arrays("file_path"))
+    return set(where(FileName, file_id=key).to_arrays("file_path"))
 
 
 def test_a_file_that_was_read_is_followed_and_nothing_else_of_the_drive(binding: Binding, firm: Company) -> None:
@@ -49,7 +50,7 @@ def test_a_file_that_was_read_is_followed_and_nothing_else_of_the_drive(binding:
     firm.world.share(results, amy, colin, role="write")
     firm.world.revoke(results, results.permissions[0], amy)
     firm.world.edit(results, b"two", amy)
-    firm.world.rename(results.parent, "Year", amy)
+    firm.world.rename(list(results.chain())[1], "Year", amy)
     firm.world.rename(diary, "diary2.txt", amy)
     firm.sync(binding)
     assert noted_grants([key]) == {key: real_grants(firm, results)}
@@ -61,15 +62,15 @@ def test_a_file_that_was_read_is_followed_and_nothing_else_of_the_drive(binding:
         "Assays/Year",
         "Assays/Year/results.xlsx",
     }
-    edge = {"producer_id": firm.person(amy), "file_id": key, "channel": "grant"}
-    assert set((ShareEdge & edge).to_arrays("consumer_id")) == {firm.person(bob), firm.person(colin)}
+    edges = where(ShareEdge, producer_id=firm.person(amy), file_id=key, channel="grant")
+    assert set(edges.to_arrays("consumer_id")) == {firm.person(bob), firm.person(colin)}
     assert len(PermissionEnded()) == 1
-    assert set((SourceVersion & {"file_id": key}).to_arrays("version_label")) == {"1.0", "2.0"}
+    assert set(where(SourceVersion, file_id=key).to_arrays("version_label")) == {"1.0", "2.0"}
 
     firm.world.delete(results, amy)
     firm.sync(binding)
     assert noted_grants([key]) == {key: {}}
-    assert len(FileGone & {"file_id": key}) == 1
+    assert len(where(FileGone, file_id=key)) == 1
     assert len(Permission()) == len(PermissionEnded())
 
 
