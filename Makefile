@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SERVE ?= 1
 # Three at a time: the tests wait for servers and processes more than they compute.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist loadfile --durations 25
 .DEFAULT_GOAL := help
 .PHONY: help demo dashboard test test-unit lower-bounds lint chaos bench docs lock clean
 
