@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
     from data_platform.face import subscribe as subscribe
+    from data_platform.face import sync as sync
     from data_platform.face import who as who
     from data_platform.face import worker as worker
     from readers.autolog import autolog as autolog
@@ -83,6 +84,7 @@ __all__ = [
     "snapshot",
     "status",
     "subscribe",
+    "sync",
     "who",
     "worker",
 ]

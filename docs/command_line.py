@@ -20,15 +20,26 @@ def command_line_page() -> str:
     """Every command with its help, arguments, options and examples."""
     from data_platform.cli import main
 
-    sections = [_section(command) for _, command in sorted(main.commands.items()) if not command.hidden]
+    sections = [text for command in _shown(main) for text in _sections(command, f"data-platform {command.name}", 2)]
     return "\n".join(["# Command line", "", INTRODUCTION, *sections])
 
 
-def _section(command: click.Command) -> str:
+def _shown(group: click.Group) -> list[click.Command]:
+    return [command for _, command in sorted(group.commands.items()) if not command.hidden]
+
+
+def _sections(command: click.Command, call: str, level: int) -> Iterator[str]:
+    """Yield the section of a command, and of those in it."""
+    yield _section(command, call, level)
+    for inner in _shown(command) if isinstance(command, click.Group) else []:
+        yield from _sections(inner, f"{call} {inner.name}", level + 1)
+
+
+def _section(command: click.Command, call: str, level: int) -> str:
     text, _, example = inspect.cleandoc(command.help or "").partition("\b\n")
-    context = click.Context(command, info_name=f"data-platform {command.name}")
+    context = click.Context(command, info_name=call)
     usage = " ".join(command.collect_usage_pieces(context))
-    lines = [f"## {command.name}", "", f"`data-platform {command.name} {usage}`", "", text.strip(), ""]
+    lines = [f"{'#' * level} {call.removeprefix('data-platform ')}", "", f"`{call} {usage}`", "", text.strip(), ""]
     lines += [*_options(command, context), ""]
     lines += ["```", inspect.cleandoc(example.removeprefix("Example:\n")), "```", ""]
     return "\n".join(lines)

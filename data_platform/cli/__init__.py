@@ -21,6 +21,7 @@ from data_platform.cli.reading import flush, read
 from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
 from data_platform.cli.standing import status
+from data_platform.cli.syncing import sync
 
 __all__ = ["main"]
 
@@ -43,5 +44,5 @@ for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscri
 main.add_command(duplicates)
 for _verb in (ask, answer, ledger):
     main.add_command(_verb)
-for _verb in (scheduler, health, retry):
+for _verb in (scheduler, health, retry, sync):
     main.add_command(_verb)

@@ -32,6 +32,7 @@ from data_platform.face.people import (
     who,
 )
 from data_platform.face.reading import read, read_file, read_http, read_s3
+from data_platform.face.syncing import sync
 
 __all__ = [
     "adopt",
@@ -60,6 +61,7 @@ __all__ = [
     "snapshot",
     "status",
     "subscribe",
+    "sync",
     "who",
     "worker",
 ]
