@@ -153,6 +153,12 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", "ok", f"{store.name} can be written and read")
     else:
         yield Finding("store", "todo", f"{store.name} gives back other bytes than were written", ADVICE["store"])
+    traits = store.traits()._asdict()
+    said = ", ".join(f"{name.replace('_', ' ')} {'yes' if there else 'no'}" for name, there in traits.items())
+    if traits["create_only"] and traits["payload"]:
+        yield Finding("store enforces", "ok", said)
+    else:
+        yield Finding("store enforces", "note", said, "What it does not enforce is made up for by reading back.")
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from data_platform.settings import settings as settings_of_process
 from populate.contents import Failure, Fetcher, Outcome, Wanted
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
-from populate.store import Place, Store, open_store
+from populate.store import Place, Store, Traits, open_store
 from readers.fileset import manifest
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj
@@ -40,6 +40,22 @@ class ContentStore(dj.Manual):
     store_id : char(32) # identity of its name
     ---
     store_name : varchar(255) # as folder:/srv/store or s3:endpoint/bucket/prefix
+    """
+
+
+@schema
+class StoreProbe(dj.Manual):
+    definition = """
+    # What a store was found to enforce when it was first used, by trying
+    -> ContentStore
+    probed_at : datetime(6) # UTC
+    ---
+    create_only : bool # an object is not overwritten by who says that it must not be
+    payload : bool # bytes that were altered on their way are refused; else they are read back
+    checksum : bool # bytes are refused that do not have the SHA-256 sent along with them
+    multipart : bool # a large content can be sent in parts
+    versioning : bool # what is overwritten or deleted is kept as an older version
+    object_lock : bool # objects can be locked against deletion
     """
 
 
@@ -84,15 +100,18 @@ class Backup(dj.Imported):
         wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
         wanted = _without_place(wanted, store)
         fetcher = Fetcher(settings, store, manifests(wanted))
+        traits = None if lookup(StoreProbe, "store_id", store_id=(identity("store", store.name),)) else store.traits()
         try:
-            return store.name, fetcher.store_all(wanted)
+            return store.name, fetcher.store_all(wanted), traits
         except BaseException:  # told to stop: the next attempt need not fetch again what is there already
             record_places(store.name, fetcher.outcome.places)
             raise
 
-    def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome) -> None:
-        """Record where contents are and which versions failed."""
+    def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome, traits: Traits | None) -> None:
+        """Record where contents are and which versions failed, and what a store enforces that is new."""
         record_places(store_name, outcome.places)
+        if traits is not None:
+            record_traits(store_name, traits)
         BackupFailure.insert(_failures(key, outcome.failures.items()), skip_duplicates=True)
         # A worker that lost its connection may meet its own row, written by the one that took over.
         self.insert1({**key, "backed_up_at": datetime.now(UTC).replace(tzinfo=None)}, skip_duplicates=True)
@@ -110,11 +129,24 @@ class BackupFailure(dj.Manual):
     """
 
 
-def record_places(store_name: str, found: Mapping[str, Place]) -> None:
-    """Note down where contents are kept, by SHA-256."""
+def record_traits(store_name: str, traits: Traits) -> None:
+    """Note down what a store enforces."""
+    store_id = record_store(store_name)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    StoreProbe.insert1({"store_id": store_id, "probed_at": now, **traits._asdict()}, skip_duplicates=True)
+
+
+def record_store(store_name: str) -> str:
+    """Enter a store unless it is known; return its identity."""
     store_id = identity("store", store_name)
     if not lookup(ContentStore, "store_id", store_id=(store_id,)):
         ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
+    return store_id
+
+
+def record_places(store_name: str, found: Mapping[str, Place]) -> None:
+    """Note down where contents are kept, by SHA-256."""
+    store_id = record_store(store_name)
     places = (
         {
             "sha256": sha256,

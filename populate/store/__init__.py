@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from data_platform.errors import MissingExtra, SettingsError
 from data_platform.settings import Settings
-from populate.store.base import Place, Store, Writer, content_of, object_name_of
+from populate.store.base import Place, Store, Traits, Writer, content_of, object_name_of
 
-__all__ = ["Place", "Store", "Writer", "content_of", "object_name_of", "open_store"]
+__all__ = ["Place", "Store", "Traits", "Writer", "content_of", "object_name_of", "open_store"]
 
 
 def open_store(settings: Settings) -> Store:

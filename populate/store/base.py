@@ -59,6 +59,33 @@ def checked_object_name(object_name: str) -> str:
     return object_name
 
 
+class Traits(NamedTuple):
+    """What a store really enforces, found out by trying.
+
+    Attributes
+    ----------
+    create_only
+        An object is not overwritten by who says that it must not be.
+    payload
+        Bytes that were altered on their way are refused; else they are read back after writing.
+    checksum
+        Bytes are refused that do not have the SHA-256 sent along with them.
+    multipart
+        A large content can be sent in parts.
+    versioning
+        What is overwritten or deleted is kept as an older version.
+    object_lock
+        Objects can be locked against deletion.
+    """
+
+    create_only: bool
+    payload: bool
+    checksum: bool
+    multipart: bool
+    versioning: bool
+    object_lock: bool
+
+
 class Writer(ABC):
     """Takes the bytes of one content, in order; a context manager that aborts unless committed.
 
@@ -207,6 +234,16 @@ class Store(ABC):
     @abstractmethod
     def objects(self) -> Iterator[tuple[str, int]]:
         """Yield name and size in bytes of every object, in the order of their names."""
+
+    @abstractmethod
+    def traits(self) -> Traits:
+        """Try what the store enforces; some requests, and a small object beside the contents.
+
+        Raises
+        ------
+        StoreFull, StoreUnavailable, StoreError
+            If it cannot be tried.
+        """
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreFull, StoreUnavailable
-from populate.store.base import CHUNK, Place, Store, Writer, checked_object_name
+from populate.store.base import CHUNK, Place, Store, Traits, Writer, checked_object_name
 
 ABANDONED_AFTER = 24 * 3600.0
 """Seconds after which an unfinished file is removed where locks do not tell whether its writer lives."""
@@ -87,6 +87,14 @@ class FolderStore(Store):
             yield from _files(self.root / "objects", "objects")
         except OSError as error:
             raise translated(error, self.root) from error
+
+    def traits(self) -> Traits:
+        try:
+            create_only = _links_are_new(self.incoming)
+        except OSError as error:
+            raise translated(error, self.root) from error
+        # The kernel hands the bytes to the disk as they are; nothing else looks at them.
+        return Traits(create_only, True, False, multipart=True, versioning=False, object_lock=False)
 
     def make_folder_of(self, object_name: str) -> None:
         """Make the folder of an object; `sync_folder_of` brings it to the disk."""
@@ -228,6 +236,24 @@ def link_new(source: Path, target: Path) -> bool:
             raise
         source.rename(target)  # no hard links on this file system
     return True
+
+
+def _links_are_new(folder: Path) -> bool:
+    """Try whether a name can be given to a file without the risk of taking it from another one."""
+    descriptor, path = create_locked(folder)
+    target = path.with_suffix(".probe")
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return False
+    else:
+        target.unlink()
+        return True
+    finally:
+        path.unlink()
+        os.close(descriptor)
 
 
 def translated(error: OSError, root: Path) -> StoreError:

@@ -6,9 +6,14 @@ and many take a body that is not the one that was signed.
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
+
+from populate.store.base import Traits
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -46,6 +51,57 @@ def probe(client: Any, bucket: str, key: str) -> Enforced:
     return Enforced(
         create_only=_refuses_to_overwrite(client, bucket, key), payload=_refuses_altered(client, bucket, key)
     )
+
+
+def probe_all(client: Any, bucket: str, key: str) -> Traits:
+    """Find out everything that the server enforces; see `probe`.
+
+    Raises
+    ------
+    ClientError, BotoCoreError
+        If the object cannot be written at all.
+    """
+    enforced = probe(client, bucket, key)
+    return Traits(
+        create_only=enforced.create_only,
+        payload=enforced.payload,
+        checksum=_refuses_wrong_checksum(client, bucket, key),
+        multipart=_takes_parts(client, bucket, key),
+        versioning=_says(client.get_bucket_versioning, bucket, "Status"),
+        object_lock=_says(client.get_object_lock_configuration, bucket, "ObjectLockConfiguration", "ObjectLockEnabled"),
+    )
+
+
+def _refuses_wrong_checksum(client: Any, bucket: str, key: str) -> bool:
+    checksum = b64encode(hashlib.sha256(ALTERED).digest()).decode()
+    try:
+        client.put_object(Bucket=bucket, Key=key, Body=SENT, ChecksumSHA256=checksum)
+    except ClientError as error:
+        return status_of(error) in REFUSED
+    return False
+
+
+def _takes_parts(client: Any, bucket: str, key: str) -> bool:
+    where = {"Bucket": bucket, "Key": key}
+    try:
+        upload = client.create_multipart_upload(**where)["UploadId"]
+        part = client.upload_part(**where, UploadId=upload, PartNumber=1, Body=SENT)["ETag"]
+        parts = {"Parts": [{"ETag": part, "PartNumber": 1}]}
+        client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload=parts)
+    except ClientError:
+        return False
+    return bool(client.get_object(**where)["Body"].read() == SENT)
+
+
+def _says(ask: Callable[..., Mapping[str, Any]], bucket: str, *names: str) -> bool:
+    """Return whether an answer has ``Enabled`` at the end of `names`; servers that know no such thing refuse."""
+    try:
+        answer: Any = ask(Bucket=bucket)
+    except ClientError:
+        return False
+    for name in names:
+        answer = answer.get(name, {})
+    return bool(answer == "Enabled")
 
 
 def _refuses_to_overwrite(client: Any, bucket: str, key: str) -> bool:

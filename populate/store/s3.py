@@ -8,6 +8,7 @@ exactly this one can be dropped, and only it sends a part from a file (see `mult
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -24,10 +25,10 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 
 from data_platform.errors import BlobDamaged, BlobMissing, SettingsError, StoreError, StoreFull, StoreUnavailable
 from data_platform.settings import StoreSettings
-from populate.store.base import CHUNK, Place, Store, Writer, checked_object_name
+from populate.store.base import CHUNK, Place, Store, Traits, Writer, checked_object_name
 from populate.store.clients import byte_store, control_client, session_of, stay_in_process
 from populate.store.multipart import Multipart
-from populate.store.probe import Enforced, probe
+from populate.store.probe import Enforced, probe, probe_all
 from populate.store.refusals import Refusal, refusal
 
 AT_ONCE = 8 * 1024 * 1024
@@ -133,14 +134,14 @@ class BucketStore(Store):
             created = self._create(object_name, content)
             if created and self.enforced.payload:
                 return
-            if self.size(object_name) == len(content):
+            if self._holds(object_name, content):
                 return
-        # Nothing there, or something of another size, which cannot be this content.
+        # Nothing there, or something else than this content.
         try:
             obstore.put(self._bytes, object_name, content, use_multipart=False)
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
-        self.check_size(object_name, len(content))
+        self.check_stored(object_name, len(content), hashlib.sha256(content).hexdigest())
 
     def start_upload(self, object_name: str, size: int | None) -> Multipart:
         """Begin to store a large content."""
@@ -149,13 +150,28 @@ class BucketStore(Store):
         key = f"{self._prefix}/{object_name}" if self._prefix else object_name
         return Multipart(self.client, self.bucket, key, size)
 
-    def check_size(self, object_name: str, size: int) -> None:
-        """Read back what the server keeps of an object that was just stored."""
+    def traits(self) -> Traits:
+        _ = self.enforced  # makes the bucket
+        try:
+            return probe_all(self.client, self.bucket, f"{self._prefix}/probe" if self._prefix else "probe")
+        except FAILURES as error:
+            raise refusal(error).error(self.name) from None
+
+    def check_stored(self, object_name: str, size: int, sha256: str) -> None:
+        """Compare what the server keeps of an object that was just stored: its size, if that is enough.
+
+        Where the server takes whatever bytes arrive, these are read back.
+        """
         found = self.size(object_name)
         if found != size:
             raise StoreUnavailable(
                 f"{self.name} accepted {size} bytes and keeps {found or 0} of them. Store the content again; "
                 "if that does not help, look into the server's log."
+            )
+        if not self.enforced.payload and self._hash(object_name, size) != sha256:
+            raise StoreUnavailable(
+                f"{self.name} keeps other bytes of {object_name} than were sent. Store the content again; "
+                "if that does not help, look for what alters them on their way."
             )
 
     @property
@@ -183,6 +199,17 @@ class BucketStore(Store):
                 return False
             raise
         return True
+
+    def _holds(self, object_name: str, content: bytes) -> bool:
+        if self.size(object_name) != len(content):
+            return False
+        return self.enforced.payload or self._hash(object_name, len(content)) == hashlib.sha256(content).hexdigest()
+
+    def _hash(self, object_name: str, size: int) -> str:
+        digest = hashlib.sha256()
+        for piece in self.read(Place(object_name, 0, size)):
+            digest.update(piece)
+        return digest.hexdigest()
 
     def _create(self, object_name: str, content: bytes) -> bool:
         """Store the content unless the name is taken; False if that is not certain to have happened."""
@@ -290,7 +317,7 @@ class BucketWriter(Writer):
             upload.complete(create_only=found is None and self._store.enforced.create_only)
         except FAILURES as error:
             raise refusal(error).error(self._store.name) from None
-        self._store.check_size(self.object_name, self.received)
+        self._store.check_stored(self.object_name, self.received, self.sha256)
 
     def _discard(self) -> None:
         self._discard_kept()

@@ -242,3 +242,11 @@ class StoreContract(ABC):
         names = {open_store().name for _ in range(2)}
         assert len(names) == 1
         assert len(names.pop()) <= 255
+
+    def test_what_it_enforces_is_told(self, store: Store) -> None:
+        put(store, b"x")
+        traits = store.traits()
+        assert traits.multipart
+        assert [name for name, _ in store.objects()] == [object_name_of(sha256_of(b"x"))]
+        assert self.leftovers(store) == []
+        assert store.traits() == traits

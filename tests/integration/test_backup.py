@@ -12,7 +12,7 @@ from ledger_source import SYSTEM, LedgerSource
 from small_disk import small_disk
 
 from data_platform.settings import load, settings
-from populate.backup import Backup, BackupFailure, ContentStore
+from populate.backup import Backup, BackupFailure, ContentStore, StoreProbe
 from populate.contents import GIVE_UP_AFTER
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import Queue
@@ -257,3 +257,11 @@ def test_nothing_is_given_up_while_there_is_no_store(
     queue.clean()
     assert queue.run(1) == 1
     assert list(stored().values()) == [b"waits"]
+
+
+def test_what_the_store_enforces_is_recorded_once(binding: Binding, folder: Path) -> None:
+    for number in range(2):
+        assert backed_up(binding, read_file(write(folder / str(number), bytes([number])))) == []
+    (row,) = StoreProbe.to_dicts()
+    traits = open_store(settings()).traits()._asdict()
+    assert {name: bool(row[name]) for name in traits} == traits

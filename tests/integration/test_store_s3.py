@@ -168,6 +168,7 @@ class TestMoto(BucketContract):
         assert isinstance(store, BucketStore)
         put(store, b"x")
         assert store.enforced == (True, False)
+        assert store.traits()._replace(checksum=False) == (True, False, False, True, False, False)
 
 
 class TestCeph(BucketContract):
@@ -179,6 +180,9 @@ class TestCeph(BucketContract):
         assert isinstance(store, BucketStore)
         put(store, b"x")
         assert store.enforced == (True, True)
+        assert store.traits()[:2] == (True, True)
+        store.client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+        assert store.traits().versioning
 
     @pytest.mark.parametrize("size", [100_000, AT_ONCE + 100_000])
     def test_a_full_store_is_told_as_such(self, ceph: Ceph, size: int) -> None:
@@ -357,6 +361,31 @@ def test_bytes_altered_on_their_way_are_refused_by_the_server(ceph: Ceph, size: 
             put(store, content)
         assert fault.fired >= 1
         assert store.size(object_name_of(sha256_of(content))) is None
+
+
+class TestAlteredUploads:
+    """moto keeps whatever arrives, so the bytes are read back."""
+
+    @pytest.fixture
+    def proxied(self, s3_server: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
+        with FaultProxy(s3_server.endpoint) as proxy:
+            store = BucketStore(settings_for(s3_server, unused_url(), endpoint=proxy.endpoint))
+            put(store, b"so that bucket and probe are done")
+            yield proxy, store
+
+    def test_one_is_sent_again(self, proxied: tuple[FaultProxy, BucketStore]) -> None:
+        proxy, store = proxied
+        fault = proxy.spoil("alter request", "PUT", target="/objects/")
+        content = content_of_size(1000)
+        assert get(store, put(store, content)) == content
+        assert fault.fired == 1
+
+    @pytest.mark.parametrize("size", [1000, AT_ONCE + 1000])
+    def test_one_that_stays_so_is_no_backup(self, proxied: tuple[FaultProxy, BucketStore], size: int) -> None:
+        proxy, store = proxied
+        proxy.spoil("alter request", "PUT", times=1000, target="/objects/")
+        with pytest.raises(StoreUnavailable, match="other bytes"):
+            put(store, content_of_size(size))
 
 
 class TestShortUploads:
