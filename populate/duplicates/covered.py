@@ -1,8 +1,8 @@
 """Duplicates among what a snapshot covers: the rows of `DuplicateSet`.
 
-Everything is computed from the accesses of the snapshot's batches and from rows that their
-key determines, so it comes out the same whenever it is computed. What a file is called,
-whose it is by then and what contents say is looked up when it is shown.
+Everything is computed from the accesses of the snapshot's batches, from what was taken in and
+understood by then, and from rows that their key determines, so it comes out the same whenever it
+is computed. What a file is called now and whose it is is looked up when it is shown.
 """
 
 from __future__ import annotations
@@ -12,9 +12,19 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from populate.duplicates.kinds import STALE, Known, Relation, by_history
+from populate.duplicates.kinds import NEAR, SAME_NAME, STALE, Known, Relation, by_history
 from populate.duplicates.origin import Holder, judge_all
-from populate.duplicates.rows import Held, copies_of, history_of, owners_then, readings_of
+from populate.duplicates.rows import (
+    Held,
+    copies_of,
+    forms_in_parts,
+    history_of,
+    method_then,
+    owners_then,
+    present_in_parts,
+    readings_of,
+)
+from populate.duplicates.spool import Spool
 from populate.duplicates.statements import SNAPSHOT
 from populate.snapshot import Snapshot
 from schemas.connection import Connection
@@ -30,6 +40,8 @@ class SetRows(NamedTuple):
     totals: Row
     copies: list[Row]
     relations: list[Row]
+    alike_count: Row
+    alike: list[Row]
 
 
 def set_rows(connection: Connection, snapshot_no: int) -> SetRows:
@@ -41,7 +53,8 @@ def set_rows(connection: Connection, snapshot_no: int) -> SetRows:
     relations = by_history(known)
     most = sorted(sets, key=lambda sha256: (-sets[sha256][0].size * (len(sets[sha256]) - 1), sha256))[:MOST_KEPT]
     copies = _copies(connection, {sha256: sets[sha256] for sha256 in most}, scope)
-    return SetRows(_totals(sets, relations), copies, _relations(known, fair_part(relations, MOST_KEPT)))
+    kept = _relations(known, fair_part(relations, MOST_KEPT))
+    return SetRows(_totals(sets, relations), copies, kept, *_alike(connection, relations, scope))
 
 
 def fair_part(relations: Sequence[Relation], most: int) -> list[Relation]:
@@ -72,6 +85,32 @@ def _copies(connection: Connection, sets: Mapping[str, Sequence[Held]], scope: R
         for sha256, held in sets.items()
         for one in held
     ]
+
+
+def _alike(connection: Connection, related: Sequence[Relation], scope: Row) -> tuple[Row, list[Row]]:
+    """Return how many pairs are near or have their names in common, and the rows of as many as there is room for."""
+    with Spool() as spool:
+        spool.relate(related)
+        spool.fill(present_in_parts(connection, SNAPSHOT, **scope), forms_in_parts(connection, SNAPSHOT, **scope))
+        counts = {kind: spool.count(kind) for kind in (NEAR, SAME_NAME)}
+        room = {NEAR: max(MOST_KEPT // 2, MOST_KEPT - counts[SAME_NAME])}
+        room[SAME_NAME] = MOST_KEPT - min(room[NEAR], counts[NEAR])
+        pairs = [pair for kind in (NEAR, SAME_NAME) for pair in spool.pairs(kind, room[kind])]
+        versions = spool.versions(pairs)
+    known = None if method_then(connection, **scope) is None else counts[NEAR]
+    rows = [
+        {
+            "file_id": pair.file_id,
+            "version_id": versions[pair.file_id],
+            "other_id": pair.other_id,
+            "other_version": versions[pair.other_id],
+            "alike_kind": pair.kind,
+            "similarity": pair.similarity,
+            "alike_form": pair.common,
+        }
+        for pair in pairs
+    ]
+    return {"near_count": known, "same_name_count": counts[SAME_NAME]}, rows
 
 
 def _totals(sets: Mapping[str, Sequence[Held]], relations: Sequence[Relation]) -> Row:

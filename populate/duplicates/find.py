@@ -15,12 +15,19 @@ from populate.duplicates.kinds import (
     STALE,
     Known,
     Relation,
-    by_form,
     by_history,
-    by_name,
 )
 from populate.duplicates.live import NOBODY, Copy, Totals, exact_duplicates, exact_totals
-from populate.duplicates.rows import Owner, forms_of, history_of, names_of, owners_of, present_of
+from populate.duplicates.rows import (
+    Owner,
+    forms_in_parts,
+    history_of,
+    names_of,
+    owners_of,
+    present_in_parts,
+    present_of,
+)
+from populate.duplicates.spool import Spool
 from schemas.binding import Binding
 
 EXACT = "exact"
@@ -105,45 +112,34 @@ def duplicates(
         raise RestrictionError(f"Unknown kinds {', '.join(sorted(unknown))}. Name some of {', '.join(ALL_KINDS)}.")
     binding.ensure()
     copies = exact_duplicates(binding, min_bytes=min_bytes, limit=limit) if EXACT in kinds else []
-    relations = _relations(binding, set(kinds), max(1, min_bytes))
-    wanted = [one for kind in KINDS if kind in kinds for one in _most(relations, kind)[:limit]]
+    wanted = _relations(binding, set(kinds), max(1, min_bytes), limit)
     return Found(exact_totals(binding, min_bytes), copies, _pairs(binding, wanted))
 
 
-def _relations(binding: Binding, kinds: set[str], min_bytes: int) -> list[Relation]:
-    connection = binding.connection
+def _relations(binding: Binding, kinds: set[str], min_bytes: int, limit: int | None) -> list[Relation]:
+    """Return the relations of these kinds, in the order of `KINDS`, at most so many of each."""
     if not kinds - {EXACT}:
         return []
-    relations = by_history(history_of(connection, min_bytes=min_bytes))
-    if kinds & {NEAR, SAME_NAME}:
-        present = present_of(connection, min_bytes)
-        forms = forms_of(connection, {version.sha256 for version in present})
-        relations += _others(by_form(present, forms), relations)
-        if SAME_NAME in kinds:
-            names = {file_id: name for file_id, (name, _) in names_of(connection, _files(present)).items()}
-            relations += by_name(present, names, relations)
-    return relations
+    connection = binding.connection
+    history = by_history(history_of(connection, min_bytes=min_bytes))
+    found = [one for kind in (STALE, DIVERGED) if kind in kinds for one in _of(history, kind)[:limit]]
+    if wanted := [kind for kind in (NEAR, SAME_NAME) if kind in kinds]:
+        with Spool() as spool:
+            spool.relate(history)
+            spool.fill(present_in_parts(connection, min_bytes=min_bytes), forms_in_parts(connection))
+            found += [one for kind in wanted for one in spool.pairs(kind, limit)]
+    return found
 
 
-def _others(more: Iterable[Relation], known: Iterable[Relation]) -> list[Relation]:
-    pairs = {frozenset((relation.file_id, relation.other_id)) for relation in known}
-    return [relation for relation in more if frozenset((relation.file_id, relation.other_id)) not in pairs]
-
-
-def _most(relations: Iterable[Relation], kind: str) -> list[Relation]:
-    chosen = [relation for relation in relations if relation.kind == kind]
-    return sorted(chosen, key=lambda relation: (-relation.similarity, relation))
-
-
-def _files(versions: Iterable[Known]) -> set[str]:
-    return {version.file_id for version in versions}
+def _of(relations: Iterable[Relation], kind: str) -> list[Relation]:
+    return sorted(relation for relation in relations if relation.kind == kind)
 
 
 def _pairs(binding: Binding, relations: list[Relation]) -> list[Pair]:
     if not relations:
         return []
     files = {file for relation in relations for file in (relation.file_id, relation.other_id)}
-    present = {version.file_id: version for version in present_of(binding.connection, 0) if version.file_id in files}
+    present = {version.file_id: version for version in present_of(binding.connection, files)}
     names, owners = names_of(binding.connection, files), owners_of(binding.connection, files)
     parties = {file: _party(version, names, owners) for file, version in present.items()}
     return [

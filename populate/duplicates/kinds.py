@@ -1,19 +1,17 @@
-"""The kinds of duplicates that are not exact: pure functions over files, contents and forms.
+"""The kinds of duplicates that are not exact: what counts as one, and those that histories tell of.
 
-Each function returns as few relations as say everything: a group of n files that say the
-same is n - 1 relations to the one that was met first.
+Near duplicates and namesakes are found by `populate.duplicates.spool`.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import combinations
 from typing import NamedTuple
 
-from populate.duplicates.forms.form import BYTES, DOCUMENT, JSON, TABLE, TEXT, hashes_of, similarity
+from populate.duplicates.forms.form import DOCUMENT, JSON, TABLE, TEXT
 
 STALE, DIVERGED, NEAR, SAME_NAME = KINDS = ("stale", "diverged", "near", "same name")
 
@@ -111,83 +109,6 @@ def _related(
     if theirs == common and not exchanged:
         return Relation(STALE, second.file_id, first.file_id, common, 0.0)
     return Relation(DIVERGED, second.file_id, first.file_id, common, 0.0)
-
-
-def by_form(present: Sequence[Known], forms: Iterable[Said]) -> list[Relation]:
-    """Return near duplicates: files that say the same in other bytes, or almost the same.
-
-    Each content is represented by the file that was met first with it, and each form by the
-    content of which that is true.
-    """
-    first: dict[str, Known] = {}
-    for version in sorted(present, key=_met):
-        first.setdefault(version.sha256, version)
-    groups: defaultdict[str, list[Said]] = defaultdict(list)
-    for said in forms:
-        if said.sha256 in first and _says_enough(said, first[said.sha256].size):
-            groups[said.form_sha256].append(said)
-    for group in groups.values():
-        group.sort(key=lambda said: _met(first[said.sha256]))
-    same = [
-        Relation(NEAR, first[said.sha256].file_id, first[group[0].sha256].file_id, said.form_sha256, 1.0)
-        for group in groups.values()
-        for said in group[1:]
-    ]
-    leaders = sorted((group[0] for group in groups.values()), key=lambda said: _met(first[said.sha256]))
-    alike = [
-        Relation(NEAR, first[two.sha256].file_id, first[one.sha256].file_id, "", share)
-        for one, two, share in _alike(leaders)
-    ]
-    return [relation for relation in sorted(same + alike) if relation.file_id != relation.other_id]
-
-
-def _says_enough(said: Said, size: int) -> bool:
-    if not said.form_sha256:
-        return False
-    return size >= SMALLEST if said.kind == BYTES else said.elements >= 2
-
-
-def _alike(leaders: Sequence[Said]) -> Iterator[tuple[Said, Said, float]]:
-    """Yield pairs of forms of one kind that are alike enough, and how much."""
-    comparable = [said for said in leaders if said.sketch and said.elements >= FEWEST.get(said.kind, 2**63)]
-    sketches = [hashes_of(said.sketch) for said in comparable]
-    sharing: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for place, said in enumerate(comparable):
-        for hash_ in sketches[place][:COMPARED]:
-            sharing[said.kind, hash_].append(place)
-    common = Counter(
-        pair for places in sharing.values() if len(places) <= MOST_ALIKE for pair in combinations(places, 2)
-    )
-    for one, two in sorted(pair for pair, count in common.items() if count >= IN_COMMON):
-        share = similarity(sketches[one], sketches[two])
-        if share >= ALIKE[comparable[one].kind]:
-            yield comparable[one], comparable[two], share
-
-
-def by_name(present: Sequence[Known], names: Mapping[str, str], related: Collection[Relation]) -> list[Relation]:
-    """Return files of the same name whose contents differ and are not `related` otherwise.
-
-    Names that many files have, and those that say nothing of a content, do not count.
-    """
-    groups: defaultdict[str, list[Known]] = defaultdict(list)
-    for version in sorted(present, key=_met):
-        if version.size and (name := _specific(names.get(version.file_id, ""))):
-            groups[name].append(version)
-    known = {frozenset((relation.file_id, relation.other_id)) for relation in related}
-    return sorted(
-        Relation(SAME_NAME, other.file_id, one.file_id, "", 0.0)
-        for group in groups.values()
-        if 1 < len(group) <= MOST_NAMESAKES
-        for one, other in combinations(group, 2)
-        if one.sha256 != other.sha256 and frozenset((one.file_id, other.file_id)) not in known
-    )
-
-
-def _specific(name: str) -> str:
-    """Return the name as it is compared, or nothing if it says too little."""
-    folded = unicodedata.normalize("NFC", name).casefold().strip()
-    stem = folded.partition(".")[0].strip("_-~ 0123456789()")
-    return folded if len(stem) > 3 and stem not in HABITS else ""
 
 
 def _met(version: Known) -> tuple[datetime, str, str]:

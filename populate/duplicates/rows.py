@@ -19,6 +19,8 @@ from schemas.identity import account_id
 from schemas.people import Account
 
 MANY = 5000  # values in a statement
+FILES = 50_000  # about so many present files are looked at together
+PARTS = 16**4
 _account_id = lru_cache(maxsize=10_000)(account_id)  # the same few people all the time
 
 
@@ -90,14 +92,49 @@ def history_of(connection: Connection, scope: str = NOW, **values: Any) -> list[
     return _known(connection, "history", scope, values)
 
 
-def present_of(connection: Connection, min_bytes: int) -> list[Known]:
-    """Return the present version of every file."""
-    return _known(connection, "present", NOW, {"min_bytes": min_bytes})
+def present_in_parts(
+    connection: Connection, scope: str = NOW, **values: Any
+) -> Iterator[tuple[list[Known], dict[str, str]]]:
+    """Yield the present versions of some files at a time, and what these are called, until all files are through."""
+    for limits in _limits(connection, "file_count", FILES):
+        present = _known(connection, "present", scope, {**values, **limits})
+        if scope == NOW:
+            names = {file_id: name for file_id, (name, _) in names_of(connection, {one[0] for one in present}).items()}
+        else:
+            found = connection.query(statement("names_then", scope), {**values, **limits}).fetchall()
+            names = {file_id: name.rpartition("/")[2] for file_id, name in found}
+        yield present, names
 
 
-def forms_of(connection: Connection, contents: Collection[str]) -> list[Said]:
-    """Return what those of the contents say that have a form."""
-    return [Said(*row) for row in _in_parts(connection, "forms", contents, method_no=METHOD)]
+def present_of(connection: Connection, file_ids: Collection[str]) -> list[Known]:
+    """Return the present versions of these files."""
+    parts = ({"min_bytes": 0, "among": part} for part in _parts(file_ids))
+    return [known for values in parts for known in _known(connection, "present_among", NOW, values)]
+
+
+def forms_in_parts(connection: Connection, scope: str = NOW, **values: Any) -> Iterator[list[Said]]:
+    """Yield what contents say that have a form, some of them at a time."""
+    method = METHOD if scope == NOW else method_then(connection, **values)
+    if method is None:
+        return
+    for limits in _limits(connection, "form_count", MANY):
+        found = connection.query(statement("forms", scope), {**values, **limits, "method_no": method}).fetchall()
+        yield [Said(*row) for row in found]
+
+
+def method_then(connection: Connection, **values: Any) -> int | None:
+    """Return the method by which a snapshot compares forms; None if it knows of no form."""
+    method: int | None = connection.query(statement("method", SNAPSHOT), values).fetchone()[0]
+    return method
+
+
+def _limits(connection: Connection, count: str, most: int) -> Iterator[dict[str, str]]:
+    """Yield where parts of about so many rows begin and end, by identities, which are spread evenly."""
+    (rows,) = connection.query(statement(count)).fetchone()
+    parts = min(PARTS, int(rows) // most + 1)
+    ends = [f"{PARTS * number // parts:04x}" for number in range(1, parts)]
+    for first, beyond in zip(["", *ends], [*ends, "g"], strict=True):
+        yield {"first": first, "beyond": beyond}
 
 
 def _known(connection: Connection, name: str, scope: str, values: Mapping[str, Any]) -> list[Known]:

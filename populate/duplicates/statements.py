@@ -13,7 +13,9 @@ from __future__ import annotations
 from string import Template
 
 from populate.adopt.tables import AdoptBack, AdoptGone, AdoptMember, AdoptSurvey, AdoptTaken
-from populate.duplicates.tables import CanonicalContent
+from populate.backup import BackupFailure
+from populate.duplicates.tables import CanonicalContent, SnapshotForms, SnapshotFormsAdopted
+from populate.ingest import BackupMember
 from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
 from schemas.people import Account, Membership, Person
@@ -28,6 +30,8 @@ TABLES = (
         AdoptMember,
         AdoptSurvey,
         AdoptTaken,
+        BackupFailure,
+        BackupMember,
         Blob,
         CanonicalContent,
         File,
@@ -38,7 +42,7 @@ TABLES = (
         Membership,
         Person,
     ),
-    *(SnapshotAdopt, SnapshotBatch, SnapshotSurvey, SourceSystem, Version),
+    *(SnapshotAdopt, SnapshotBatch, SnapshotForms, SnapshotFormsAdopted, SnapshotSurvey, SourceSystem, Version),
 )
 
 NOW = "now"
@@ -61,13 +65,13 @@ SURVEYED = {
     FROM $AdoptMember x
     JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
     JOIN $Version v ON v.file_id = x.file_id AND v.revision = x.seen_revision
-    $few_surveyed""",
+    WHERE 1 = 1 $few_x""",
     SNAPSHOT: """UNION ALL
     SELECT x.file_id, x.version_id, y.surveyed_at, y.surveyed_at
     FROM $SnapshotAdopt b
     JOIN $AdoptTaken x ON x.root_id = b.root_id AND x.survey = b.survey AND x.part = b.part
     JOIN $AdoptSurvey y ON y.root_id = b.root_id AND y.survey = b.survey
-    WHERE b.snapshot_no <= %(snapshot_no)s AND y.surveyed_at < %(until)s""",
+    WHERE b.snapshot_no <= %(snapshot_no)s AND y.surveyed_at < %(until)s $few_x""",
 }
 # A survey that finds a file gone tells so to snapshots by a row of its own, and one that meets it again, too.
 MISSED = {
@@ -76,7 +80,7 @@ MISSED = {
     SELECT x.file_id, y.surveyed_at FROM $SnapshotSurvey b
     JOIN $AdoptGone x ON x.root_id = b.root_id AND x.survey = b.survey
     JOIN $AdoptSurvey y ON y.root_id = b.root_id AND y.survey = b.survey
-    WHERE b.snapshot_no <= %(snapshot_no)s AND y.surveyed_at < %(until)s""",
+    WHERE b.snapshot_no <= %(snapshot_no)s AND y.surveyed_at < %(until)s $few_x""",
 }
 # A day without a time: one that an access explains counts with that access's time, another as after all reads.
 TOLD = {
@@ -97,6 +101,25 @@ BACK = {
         JOIN $AdoptSurvey y ON y.root_id = x.root_id AND y.survey = x.survey
         WHERE x.file_id = k.file_id AND b.snapshot_no <= %(snapshot_no)s
             AND y.surveyed_at < %(until)s AND y.surveyed_at > g.gone_at)""",
+}
+
+# Forms are found when there is time: a snapshot goes by those of the batches of contents that it covers.
+COVERED = {
+    NOW: "",
+    SNAPSHOT: """AND (EXISTS (
+        SELECT 1 FROM $Version v
+        JOIN $BackupMember x ON x.file_id = v.file_id AND x.version_id = v.version_id
+        JOIN $SnapshotForms b ON b.batch_id = x.batch_id AND b.part = x.part AND b.attempt = x.attempt
+        WHERE v.sha256 = m.sha256 AND b.method_no = m.method_no AND b.snapshot_no <= %(snapshot_no)s
+            AND NOT EXISTS (SELECT 1 FROM $BackupFailure f
+                WHERE f.batch_id = x.batch_id AND f.part = x.part AND f.attempt = x.attempt
+                AND f.file_id = x.file_id AND f.version_id = x.version_id)
+    ) OR EXISTS (
+        SELECT 1 FROM $Version v
+        JOIN $AdoptTaken x ON x.file_id = v.file_id AND x.version_id = v.version_id
+        JOIN $SnapshotFormsAdopted b ON b.root_id = x.root_id AND b.survey = x.survey AND b.part = x.part
+        WHERE v.sha256 = m.sha256 AND b.method_no = m.method_no AND b.snapshot_no <= %(snapshot_no)s
+    ))""",
 }
 
 # Contents that more than one file has or had.
@@ -121,7 +144,8 @@ involved AS (
 )"""
 EVERY = """
 involved AS (
-    SELECT x.file_id FROM $File x WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = x.file_id)
+    SELECT x.file_id FROM $File x
+    WHERE NOT EXISTS (SELECT 1 FROM $FileSet f WHERE f.file_id = x.file_id) $few_x
 )"""
 # When each version of them was met last, and the file first with that content: a new revision may be
 # the same bytes. A version that nothing tells of comes last.
@@ -205,7 +229,28 @@ STATEMENTS = {
     """,
     "forms": """
         SELECT m.sha256, m.form_kind, m.form_sha256, m.element_count, m.sketch FROM $CanonicalContent m
-        WHERE m.method_no = %(method_no)s AND m.sha256 IN %(among)s
+        WHERE m.method_no = %(method_no)s AND m.form_sha256 <> '' AND m.sha256 >= %(first)s AND m.sha256 < %(beyond)s
+        $covered
+    """,
+    # The method that a snapshot compares forms by: the latest that it covers any of.
+    "method": """
+        SELECT MAX(c.method_no) FROM (
+            SELECT MAX(b.method_no) AS method_no FROM $SnapshotForms b WHERE b.snapshot_no <= %(snapshot_no)s
+            UNION ALL
+            SELECT MAX(b.method_no) FROM $SnapshotFormsAdopted b WHERE b.snapshot_no <= %(snapshot_no)s
+        ) c
+    """,
+    "file_count": "SELECT COUNT(*) FROM $File",
+    "form_count": "SELECT COUNT(*) FROM $CanonicalContent",
+    # What the last access called a file, and for those without one what a survey found it by: these are paths.
+    "names_then": """
+        SELECT x.file_id, COALESCE(n.file_name, x.item_id) FROM $File x LEFT JOIN (
+            SELECT a.file_id, a.file_name,
+                   ROW_NUMBER() OVER (PARTITION BY a.file_id ORDER BY a.accessed_at DESC, a.event_id) AS place
+            FROM $accesses
+            WHERE a.outcome = 'ok' AND a.file_name <> '' $until $few
+        ) n ON n.file_id = x.file_id AND n.place = 1
+        WHERE 1 = 1 $few_x
     """,
     # Whom the source named last as a file's owner, among the accesses that count.
     "owners_then": """
@@ -240,13 +285,19 @@ STATEMENTS = {
     """,
 }
 
+STATEMENTS["present_among"] = STATEMENTS["present"]
 STATEMENTS["copies_of_one"] = STATEMENTS["copies"].replace("$SHARED", "$SHARED_ONE")
 
 # Of few files only their own accesses are looked up, by the index; of many all are read in a row.
-FEW = {
-    "few": "AND a.file_id IN (SELECT i.file_id FROM involved i)",
-    "few_surveyed": "WHERE x.file_id IN (SELECT i.file_id FROM involved i)",
+FEW = {"few": "AND a.file_id IN (SELECT i.file_id FROM involved i)",
+       "few_x": "AND x.file_id IN (SELECT i.file_id FROM involved i)"}  # fmt: skip
+AMONG = {alias: f"AND {file}.file_id IN %(among)s" for alias, file in (("few", "a"), ("few_x", "x"))}
+# A part of all files, whose identities are spread evenly.
+PART = {
+    alias: f"AND {file}.file_id >= %(first)s AND {file}.file_id < %(beyond)s"
+    for alias, file in (("few", "a"), ("few_x", "x"))
 }
+CHOSEN = {"copies_of_one": FEW, "present": PART, "present_among": AMONG, "names_then": PART}
 _FRAGMENTS = {
     "SHARED": SHARED,
     "SHARED_ONE": SHARED_ONE,
@@ -260,9 +311,14 @@ _FRAGMENTS = {
 
 def statement(name: str, scope: str = NOW) -> str:
     """Return a statement with the names of the bound tables; `scope` is `NOW` or `SNAPSHOT`."""
-    few = FEW if name == "copies_of_one" else dict.fromkeys(FEW, "")
-    words = {**_FRAGMENTS, **few, **SCOPES[scope], "told": TOLD[scope], "back": BACK[scope]}
-    words |= {"surveyed": SURVEYED[scope], "missed": MISSED[scope]}
+    words = {
+        **_FRAGMENTS,
+        **CHOSEN.get(name, dict.fromkeys(FEW, "")),
+        **SCOPES[scope],
+        "told": TOLD[scope],
+        "back": BACK[scope],
+    }
+    words |= {"covered": COVERED[scope], "surveyed": SURVEYED[scope], "missed": MISSED[scope]}
     text = STATEMENTS[name]
     while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
         text = expanded

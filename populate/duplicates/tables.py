@@ -13,7 +13,7 @@ from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key
 from populate.backup import Backup, ContentStore, Placement  # noqa: F401  (foreign key)
 from populate.ingest import BackupMember
 from populate.lookup import add, lookup
-from populate.snapshot import Snapshot  # noqa: F401  (foreign key)
+from populate.snapshot import Snapshot, cover  # noqa: F401  (foreign key)
 from schemas.catalogue import Blob, Version
 from schemas.engine import dj
 
@@ -114,9 +114,33 @@ class CanonicalContent(dj.Manual):
 
 
 @schema
+class SnapshotForms(dj.Manual):
+    definition = """
+    # The first snapshot that covers what the contents of a backup batch say
+    -> Canonical
+    ---
+    -> Snapshot
+    """
+
+
+@schema
+class SnapshotFormsAdopted(dj.Manual):
+    definition = """
+    # The first snapshot that covers what the contents of a batch of files that were taken in unread say
+    -> CanonicalAdopted
+    ---
+    -> Snapshot
+    """
+
+
+cover(Canonical.proj, SnapshotForms)
+cover(CanonicalAdopted.proj, SnapshotFormsAdopted)
+
+
+@schema
 class DuplicateSet(dj.Computed):
     definition = """
-    # Files that held the same bytes, or once did, among what a snapshot covers
+    # Files that held the same bytes, or once did, or that say the same, among what a snapshot covers
     -> Snapshot
     ---
     content_count : int32 # contents that several files held
@@ -150,6 +174,27 @@ class DuplicateSet(dj.Computed):
         -> Blob.proj(common_sha256='sha256')
         """
 
+    class AlikeCount(dj.Part):
+        definition = """
+        # Pairs of files that are alike in other ways; without a row they were not looked for
+        -> master
+        ---
+        near_count=null : int64 # pairs that say the same in other bytes, or almost; none = no form was covered
+        same_name_count : int64 # pairs of other files that have only their name in common
+        """
+
+    class Alike(dj.Part):
+        definition = """
+        # Two such files; at most 10,000 of these pairs, the most similar of each kind
+        -> master
+        -> Version
+        -> Version.proj(other_id='file_id', other_version='version_id')
+        ---
+        alike_kind : varchar(16) # near | same name
+        similarity : float64 # 1 = they say the same, else the share of rows or words in common; 0 = name only
+        alike_form : varchar(64) # hash of what both say, hex; empty if it is not the same
+        """
+
     def make(self, key: dict[str, Any]) -> None:
         """Judge what the snapshot covers."""
         from populate.duplicates.covered import set_rows
@@ -158,6 +203,8 @@ class DuplicateSet(dj.Computed):
         self.insert1({**key, **rows.totals})
         self.Copy.insert(({**key, **row} for row in rows.copies), chunk_size=5000)
         self.Relation.insert(({**key, **row} for row in rows.relations), chunk_size=5000)
+        self.AlikeCount.insert1({**key, **rows.alike_count})
+        self.Alike.insert(({**key, **row} for row in rows.alike), chunk_size=5000)
 
 
 def _placed_of(members: Any, key: dict[str, Any]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,14 @@ def _check_the_snapshot(binding: Binding, made: Corpus) -> None:
     take_snapshot(binding)
     DuplicateSet.populate()
     row: dict[str, Any] = DuplicateSet.fetch1()
-    live = duplicates(binding, ["exact", "stale", "diverged"])
+    live = duplicates(binding)
     assert row["copy_count"] == len(live.copies) == len(DuplicateSet.Copy())
     assert row["content_count"] == sum(DuplicateSet.Copy.to_arrays("is_origin"))
     assert (row["stale_count"], row["diverged_count"]) == (len(made.truth["stale"]), len(made.truth["diverged"]))
-    assert {(pair.kind, pair.file.file_id, pair.other.file_id) for pair in live.pairs} == {
-        (one["relation_kind"], one["file_id"], one["other_id"]) for one in DuplicateSet.Relation.to_dicts()
-    }
+    kept = [(one["relation_kind"], one["file_id"], one["other_id"]) for one in DuplicateSet.Relation.to_dicts()]
+    kept += [(one["alike_kind"], one["file_id"], one["other_id"]) for one in DuplicateSet.Alike.to_dicts()]
+    assert len(kept) == len(set(kept))
+    assert {(pair.kind, pair.file.file_id, pair.other.file_id) for pair in live.pairs} == set(kept)
+    number = Counter(kind for kind, *_ in kept)
+    counted = DuplicateSet.AlikeCount.fetch1()
+    assert (counted["near_count"], counted["same_name_count"]) == (number["near"], number["same name"])

@@ -19,10 +19,9 @@ from populate.duplicates.kinds import (
     Known,
     Relation,
     Said,
-    by_form,
     by_history,
-    by_name,
 )
+from populate.duplicates.spool import Spool
 
 NOON = datetime(2026, 5, 4, 12)
 
@@ -97,6 +96,19 @@ def test_two_files_have_one_kind_whatever_the_order_of_rows(histories: dict[str,
         assert histories[relation.file_id][-1] != histories[relation.other_id][-1]
         assert relation.common in histories[relation.file_id]
         assert relation.common in histories[relation.other_id]
+
+
+def by_form(files: list[Known], forms: list[Said]) -> list[Relation]:
+    with Spool() as spool:
+        spool.fill([(files, {})], [forms])
+        return spool.pairs(NEAR)
+
+
+def by_name(files: list[Known], names: dict[str, str], related: list[Relation]) -> list[Relation]:
+    with Spool() as spool:
+        spool.relate(related)
+        spool.fill([(files, names)], [])
+        return spool.pairs(SAME_NAME)
 
 
 def said(content: str, form: str, numbers: range = range(50), kind: str = TABLE) -> Said:
