@@ -99,6 +99,21 @@ def persons(account_rows: Iterable[Row]) -> Rows:
     return distinct(rows, "person_id")
 
 
+def account_names(accesses: Iterable[Row]) -> Rows:
+    """Return `AccountName` rows: what accounts were called on each day, where a source tells it beside the login."""
+    named = (
+        (account, access["day"], access[name])
+        for access in accesses
+        for account, name in ((_reader(access), "account_name"), (_owner(access), "owner_name"))
+        if access.get(name)
+    )
+    rows = (
+        {"account_id": account, "named_on": day, "name_id": name_id(name), "account_name": name}
+        for account, day, name in named
+    )
+    return distinct(rows, "account_id", "named_on", "name_id")
+
+
 def _logins(accesses: Iterable[Row], runs: Iterable[Row]) -> Iterator[tuple[str, str, str]]:
     for access in accesses:
         yield _reader(access), _text(access["account_realm"]), _text(access["account_login"])

@@ -11,7 +11,7 @@ from populate.facts import Rows
 from populate.lookup import add, lookup, unknown
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj
-from schemas.people import Account, Person
+from schemas.people import Account, AccountName, Person
 from schemas.restrict import where
 from schemas.sharing import Access, AccessBatch, AccessRun, Execution, ShareEdge  # noqa: F401  (definitions)
 
@@ -23,6 +23,7 @@ COLUMNS = (
     "outcome",
     "account_realm",
     "account_login",
+    "account_name",
     "on_behalf_of",
     "source_system",
     "source_kind",
@@ -32,6 +33,7 @@ COLUMNS = (
     "file_path",
     "owner_realm",
     "owner_login",
+    "owner_name",
     "revision",
     "version_id",
     "sha256",
@@ -110,6 +112,7 @@ def _rows(batch_id: str, accesses: Rows, runs: Rows, sets: Rows) -> Iterable[tup
     yield SourceSystem, unknown(SourceSystem, facts.source_systems(things), "source_system")
     yield Person, facts.persons(accounts)
     yield Account, accounts
+    yield AccountName, facts.account_names(accesses)
     yield File, unknown(File, facts.files(things), "file_id")
     yield FileName, facts.file_names(accesses)
     yield FileOwner, facts.file_owners(accesses)

@@ -18,6 +18,7 @@ from schemas import declared
 from schemas.binding import Binding, Schemas, bind
 from schemas.engine import dj
 from schemas.restrict import where
+from schemas.sharing import Access
 from schemas.starts import make_index
 
 schema = dj.Schema()
@@ -134,6 +135,17 @@ def _find_names_by_their_start(binding: Binding, names: list[str]) -> None:
     )
 
 
+def _name_accounts(binding: Binding, names: list[str]) -> None:
+    """Have accesses tell what accounts are called whose login is an id, and the sources' own checksums."""
+    schema = next(name for name in names if name.endswith("_sharing"))
+    declared.add_text(binding.connection, schema, Access, "account_name", "owner_name", "source_hash")
+
+
 Step = Callable[[Binding, list[str]], None]
-STEPS: tuple[Step, ...] = (_tell_texts_apart, _find_the_latest_accesses, _find_names_by_their_start)
+STEPS: tuple[Step, ...] = (
+    _tell_texts_apart,
+    _find_the_latest_accesses,
+    _find_names_by_their_start,
+    _name_accounts,
+)
 """Step n leads from version n to n + 1; it gets the names of the schemas. Steps are only ever added."""

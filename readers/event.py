@@ -110,6 +110,7 @@ def access_record(
     sha256: str = "",
     size: int = -1,
     from_cache: bool = False,
+    source_hash: str = "",
     error: BaseException | None = None,
     part_of: tuple[str, str, str] | None = None,
 ) -> dict[str, object]:
@@ -121,6 +122,8 @@ def access_record(
         The link as given; its secrets are taken out here.
     size
         Bytes handed over; -1 if none were.
+    source_hash
+        The source's own checksum, if it tells one.
     error
         What was raised instead.
     part_of
@@ -143,6 +146,7 @@ def access_record(
         ("on_behalf_of", consumer.on_behalf_of, 255),
         ("source_kind", source_kind, 32),
         ("revision", revision, 512),
+        ("source_hash", source_hash, 128),
     )
     if item is not None:
         _add_item(record, item)
@@ -172,6 +176,8 @@ def _add(record: dict[str, object], *texts: tuple[str, str, int]) -> None:
 def _add_login(record: dict[str, object], prefix: str, login: Login) -> None:
     realm = record[f"{prefix}_realm"] = _text(login.realm, 255)
     name = record[f"{prefix}_login"] = _text(login.name, 255)
+    if login.shown:
+        record[f"{prefix}_name"] = _text(login.shown, 255)
     if prefix == "account" and (realm, name) != (login.realm, login.name):
         record["account_id"] = account_id(login.realm, login.name)
 

@@ -42,6 +42,7 @@ class Held:
     size: int
     from_cache: bool
     path: Path | None = None
+    source_hash: str = ""
 
 
 def fetch(source: Source, item: Item, cache: Cache, *, named: bool = True, wanted: Wanted = lambda: True) -> Held:
@@ -69,13 +70,13 @@ def fetch(source: Source, item: Item, cache: Cache, *, named: bool = True, wante
         if path is not None or (not named and cache.holds(sha256)):
             size = revision.size if revision.size is not None else cache.size(sha256)
             if size is not None:
-                return Held(item, revision.token, sha256, size, True, path)
+                return Held(item, revision.token, sha256, size, True, path, revision.source_hash)
     for _ in range(TRIES):
         revision, sha256, size = _download(source, item, revision, cache, wanted)
         cache.remember(identity, revision.token, sha256)
         path = cache.path(sha256, item.name) if named else None
         if path is not None or not named:
-            return Held(item, revision.token, sha256, size, False, path)
+            return Held(item, revision.token, sha256, size, False, path, revision.source_hash)
     raise CacheError("The cache is too small for this file. Raise the setting cache.max_bytes.")
 
 

@@ -113,6 +113,7 @@ class _Reading:
             sha256=held.sha256,
             size=held.size,
             from_cache=held.from_cache,
+            source_hash=held.source_hash,
             part_of=part_of,
         )
 

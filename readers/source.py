@@ -72,12 +72,14 @@ class Revision:
     """The state of an item at one moment.
 
     `token` changes whenever the bytes do (at most 512 characters); `size` is in bytes and
-    None where the source does not tell.
+    None where the source does not tell. `source_hash` is a checksum that the source tells, as
+    ``quickXorHash:…``: kept beside the content, never taken for it.
     """
 
     token: str
     size: int | None = None
     modified_at: datetime | None = None
+    source_hash: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,24 @@ def declare(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
             table().jobs  # noqa: B018  (the first touch makes the table)
 
 
+def add_text(connection: dj.Connection, schema: str, table: Any, *columns: str) -> None:
+    """Add columns for text, as the table's definition has them, where they are missing; they begin empty."""
+    held = _columns(connection, [schema])[(schema, table.table_name)]
+    for column in columns:
+        match = re.search(rf"^\s*{column}='' : varchar\((\d+)\) # (.*)$", table.definition, re.MULTILINE)
+        assert match is not None  # whoever adds a column has defined it
+        if column in held:
+            continue
+        quote = connection.adapter.quote_identifier
+        place, note = f"{quote(schema)}.{quote(table.table_name)}", f":varchar({match[1]}):{match[2]}"
+        text = f"ALTER TABLE {place} ADD COLUMN {quote(column)} varchar({match[1]}) NOT NULL DEFAULT ''"
+        if connection.adapter.backend == "mysql":
+            connection.query(f"{text} COMMENT %s", (note,))
+        else:
+            connection.query(text)
+            connection.query(f"COMMENT ON COLUMN {place}.{quote(column)} IS %s", (note,))
+
+
 @contextmanager
 def quickly(connection: dj.Connection, name: str) -> Iterator[None]:
     """Wait for the disk once for the whole block, not after each of some two hundred statements."""

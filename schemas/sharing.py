@@ -60,6 +60,7 @@ class Access(dj.Manual):
     account_realm : varchar(255) # directory of the reader
     account_login : varchar(255) # who read
     account_id : char(32) # identity of both
+    account_name='' : varchar(255) # what people know that login by, where it is an id
     known_by : varchar(16) # source | setting | machine: how the reader is known
     on_behalf_of='' : varchar(255) # person that a service account worked for
     source_system='' : varchar(255)
@@ -71,9 +72,11 @@ class Access(dj.Manual):
     file_path='' : varchar(4096)
     owner_realm='' : varchar(255) # directory of the owner
     owner_login='' : varchar(255) # empty = the source does not say
+    owner_name='' : varchar(255) # what people know that login by, where it is an id
     revision='' : varchar(512)
     version_id='' : varchar(32) # identity of revision and content; empty if nothing was read
     sha256='' : varchar(64) # of the bytes that were handed over
+    source_hash='' : varchar(128) # the source's own checksum, which need not be that of these bytes
     access_size=-1 : int64 # bytes; -1 if nothing was read
     from_cache=0 : bool # the bytes were on this machine already
     set_file_id='' : varchar(32) # file set that the file was read as a part of

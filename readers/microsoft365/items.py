@@ -173,7 +173,7 @@ def revision(told: Json) -> Revision:
     token = _text(told, "cTag") or _text(told, "eTag")
     if not token:  # some items have neither: then what else changes with the bytes has to do
         token = f"modified:{_text(told, 'lastModifiedDateTime')};{told.get('size')}"
-    return Revision(token[:MAX_TOKEN], size(told), modified_at(told))
+    return Revision(token[:MAX_TOKEN], size(told), modified_at(told), source_hash(told))
 
 
 def size(told: Json) -> int | None:
@@ -201,6 +201,15 @@ def moment(text: str) -> datetime | None:
 def hashes(told: Json) -> dict[str, str]:
     """Return the checksums that are told, names and values; there may be none."""
     return {name: value for name, value in _object(_object(told, "file"), "hashes").items() if isinstance(value, str)}
+
+
+def source_hash(told: Json) -> str:
+    """Return one of them with its name, empty if there is none: what the catalogue keeps beside the content."""
+    found = hashes(told)
+    named = (
+        f"{name}:{found[name]}" for name in ("quickXorHash", "sha256Hash", "sha1Hash", "crc32Hash") if name in found
+    )
+    return next(named, "")[:128]
 
 
 def download_url(told: Json) -> str:

@@ -239,7 +239,7 @@ class Microsoft365Source(Source):
             now = items.revision(self._present(graph, item))
             if now.token != found.token:
                 raise SourceChanged(f"{item.name!r} changed while it was read. Read it again.")
-        return Revision(found.token, download.done, found.modified_at)
+        return Revision(found.token, download.done, found.modified_at, found.source_hash)
 
     def _download(self, graph: Graph, item: Item, sink: Sink) -> Download:
         limit, deadline = self._given.max_bytes, self.settings.http.deadline_seconds

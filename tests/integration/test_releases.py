@@ -21,6 +21,7 @@ from schemas.catalogue import File
 from schemas.people import Department
 from schemas.sharing import Access
 
+NEW_IN_ACCESS = ("account_name", "owner_name", "source_hash")
 HELD = len(STEPS)  # version of this release's tables
 
 
@@ -75,6 +76,8 @@ def make_version_0(site: Site) -> None:
     Ingest.populate()
     Department.insert1({"department": "Biology"})
     unbind()
+    for column in NEW_IN_ACCESS:
+        site.execute(f"ALTER TABLE {site.prefix}_sharing.access DROP COLUMN {column}")
     for name in latest_first(site):
         on = "" if site.backend == "postgresql" else f" ON {site.prefix}_sharing.access"
         site.execute(f"DROP INDEX {name}{on}")
@@ -108,6 +111,9 @@ def test_the_data_of_the_release_before_the_first_version_still_open(site: Site)
         assert len(Access()) == 2
         unbind()
         assert len(latest_first(site)) == len(by_start(site)) == 1
+    bind_all(site.settings())
+    assert set(Access.to_arrays(*NEW_IN_ACCESS)[0]) == {""}
+    unbind()
     binding = bind_all(site.settings())
     Department.insert1({"department": "biology"})  # another text now, on MySQL too
     hand_in(binding, [read(item("/c.csv"))])

@@ -45,7 +45,7 @@ def only(record: dict[str, Any], run: object = RUN) -> tuple[dict[str, Any], dic
 def test_every_column_of_the_tables_is_known() -> None:
     names = [column.name for column in columns(Access)]
     assert names == attributes(Access.definition)
-    assert (names[0], names[-1], len(names)) == ("event_id", "set_path", 29)
+    assert (names[0], names[-1], len(names)) == ("event_id", "set_path", 32)
     assert {column.kind for table in (Access, AccessRun) for column in columns(table)} == {
         "char",
         "varchar",

@@ -62,15 +62,16 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_fact_has_its_column() -> None:
     record = access_record(
-        Consumer(Login("acme", "svc"), "setting", "amy"),
+        Consumer(Login("acme", "svc", "Service"), "setting", "amy"),
         url="/data/plates.csv",
         function="read",
-        item=item(owner=Login("local", "brendan")),
+        item=item(owner=Login("local", "brendan", "Brendan B.")),
         source_kind="file",
         revision="r1",
         sha256=SHA256,
         size=4,
         from_cache=True,
+        source_hash="crc32Hash:00000000",
         error=SourceNotFound("gone"),
         part_of=("f" * 32, "e" * 32, "plates.csv"),
     )
@@ -79,6 +80,7 @@ def test_every_fact_has_its_column() -> None:
     assert record["outcome"] == "SourceNotFound"
     assert record["message"] == "gone"
     assert (record["owner_login"], record["on_behalf_of"]) == ("brendan", "amy")
+    assert (record["owner_name"], record["account_name"]) == ("Brendan B.", "Service")
     assert (record["set_file_id"], record["set_version_id"], record["set_path"]) == ("f" * 32, "e" * 32, "plates.csv")
     assert (record["access_size"], record["from_cache"], record["sha256"]) == (4, True, SHA256)
     assert json.loads(json.dumps(record)) == record

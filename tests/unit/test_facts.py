@@ -109,6 +109,20 @@ def test_logins_fit_their_columns() -> None:
     assert max(len(row["full_name"]) for row in facts.persons(rows)) == 255
 
 
+def test_what_accounts_are_called_is_kept_by_day_and_is_no_part_of_who_they_are() -> None:
+    reads = [access(account_name="amy@acme.example", owner_name="Brendan"), access(account_name="amy.w@acme.example")]
+    amy, brendan = account_id("acme", "amy"), account_id("acme", "brendan")
+    named = facts.account_names([*reads, access(account_name="")])
+    assert {(row["account_id"], row["account_name"]) for row in named} == {
+        (amy, "amy@acme.example"),
+        (amy, "amy.w@acme.example"),
+        (brendan, "Brendan"),
+    }
+    assert {row["named_on"] for row in named} == {date(2026, 3, 1)}
+    assert facts.accounts(reads, []) == facts.accounts([access()], [])
+    assert facts.account_names([access()]) == []
+
+
 def test_nobody_shares_with_themselves() -> None:
     assert facts.share_edges([access(owner_login="AMY")]) == []
 
