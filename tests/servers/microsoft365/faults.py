@@ -61,8 +61,8 @@ class Faults:
         self.cuts.append(fault)
         return fault
 
-    def due(self, request: Request) -> Answer | None:
-        """Raise or return the fault that a request meets."""
+    def meet(self, request: Request) -> None:
+        """Raise the fault that a request meets, if one is due."""
         self.seen += 1
         asked, who = f"{request.method} {request.target}", request.grant.application.client_id
         if not request.in_batch and time.monotonic() < self._wait_until.get(who, 0.0):
@@ -77,7 +77,6 @@ class Faults:
         if self.fail_every and self.seen % self.fail_every == 0:
             self.failed += 1
             raise Refusal(500, "generalException", "General exception while processing.")
-        return None
 
     def _raised(self, fault: Fault, who: str) -> Refusal:
         wait = fault.headers.get("Retry-After", "")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from servers.microsoft365.library import Actor, Item
 from servers.microsoft365.people import Application, People, User
-from servers.microsoft365.world import Json
+from servers.microsoft365.world import Json, changing
 
 FILE_OPERATION, SHARING_OPERATION = 6, 14
 SYSTEM_LOGIN = "SHAREPOINT\\system"
@@ -19,7 +19,18 @@ class Record:
     """A record and when it became available, which is after it happened."""
 
     happened: datetime
+    available: datetime
     body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Some records of a content type, in no order; some of them are in another blob, too."""
+
+    key: str
+    kind: str
+    created: datetime
+    records: tuple[Record, ...]
 
 
 class Journal(People):
@@ -28,6 +39,10 @@ class Journal(People):
     def __init__(self, name: str = "contoso", seed: int = 1) -> None:
         super().__init__(name, seed)
         self.journal: list[Record] = []
+        self.blobs: dict[str, Blob] = {}
+        self._waiting: list[Record] = []
+        self.log_delay = timedelta()
+        """How long what happens from now on takes until it is in the audit log."""
         self.quiet = False
         """While True nothing is recorded; a large tenant's past would only fill memory."""
 
@@ -78,7 +93,27 @@ class Journal(People):
             "EventSource": "SharePoint",
             "UserAgent": "Mozilla/5.0",
         }
-        self.journal.append(Record(now, {**common, **more}))
+        found = Record(now, now + self.log_delay, {**common, **more})
+        self.journal.append(found)
+        self._waiting.append(found)
+
+    @changing
+    def collect(self) -> list[Blob]:
+        """Put the records that became available into blobs, and return all blobs."""
+        now = self.now()
+        ready = sorted((one for one in self._waiting if one.available <= now), key=lambda one: one.available)
+        self._waiting = [one for one in self._waiting if one.available > now]
+        for start in range(0, len(ready), self.pages.records):
+            self._pack(ready[start : start + self.pages.records])
+        return list(self.blobs.values())
+
+    def _pack(self, records: list[Record]) -> None:
+        created = records[-1].available
+        if self.blobs and self.quirks.repeat_in_log:
+            records = [*records, self.random.choice(list(self.blobs.values())[-1].records)]
+        self.random.shuffle(records)
+        key = "$".join(("".join(self.random.choices("0123456789", k=12)), self.new_guid().replace("-", ""), "04"))
+        self.blobs[key] = Blob(key, "Audit.SharePoint", created, tuple(records))
 
     @staticmethod
     def _where(site_url: str, relative: list[str], item: Item, kind: int) -> Json:

@@ -51,7 +51,7 @@ class Links:
         self.places[text] = Place(target, state, self.tenant.now())
         return f"{request.origin}{target}"
 
-    def place(self, request: Request, parameter: str) -> Place | None:
+    def place(self, request: Request, parameter: str, *, verbatim: bool = True) -> Place | None:
         """Return what the address of a request stands for, or None if it has no such token.
 
         Raises
@@ -63,7 +63,7 @@ class Links:
         if text is None:
             return None
         place = self.places.get(text)
-        if place is None or place.target != request.target:
+        if place is None or (verbatim and place.target != request.target):
             raise Refusal(400, "invalidRequest", f"The {parameter} is not one that this service gave out, verbatim.")
         return place
 

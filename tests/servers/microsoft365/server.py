@@ -6,6 +6,7 @@ import json
 import re
 import ssl
 import threading
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,18 +18,39 @@ from urllib.parse import urlsplit
 
 import trustme
 
-from servers.microsoft365 import batch, directory_delta, downloads, drives, groups, login, shares, users
+from servers.microsoft365 import (
+    audit,
+    batch,
+    directory_delta,
+    downloads,
+    drives,
+    groups,
+    login,
+    searches,
+    shares,
+    subscriptions,
+    users,
+)
 from servers.microsoft365.assertions import Keys
 from servers.microsoft365.connections import Connection, Listener
 from servers.microsoft365.faults import Faults
 from servers.microsoft365.links import Links
 from servers.microsoft365.people import Application, User
 from servers.microsoft365.tenant import Tenant
-from servers.microsoft365.tokens import GRAPH, Tokens
+from servers.microsoft365.tokens import AUDIT, GRAPH, Tokens
 from servers.microsoft365.web import Answer, Refusal, Request, dispatch
 from servers.microsoft365.world import Json, stamp
 
-_GRAPH = (directory_delta.routes, users.routes, groups.routes, shares.routes, drives.routes, batch.routes)
+_GRAPH = (
+    directory_delta.routes,
+    users.routes,
+    groups.routes,
+    shares.routes,
+    drives.routes,
+    batch.routes,
+    subscriptions.routes,
+    searches.routes,
+)
 _VERSION = "/v1.0"
 
 
@@ -63,6 +85,12 @@ class Server:
         self.keys = Keys()
         self.links = Links(self.tenant)
         self.faults = Faults()
+        self.subscribed: dict[str, dict[str, Json]] = {}
+        """Subscriptions to the audit log: by client and content type."""
+        self.told_of: dict[str, set[str]] = {}
+        """Blobs that webhooks were told of, by client."""
+        self.subscriptions: dict[str, subscriptions.Subscription] = {}
+        self.searches: dict[str, searches.Search] = {}
         self._noting = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -128,6 +156,18 @@ class Server:
         with self.tenant.lock:
             return self.tokens.issue(app, user, audience, granted, False).text
 
+    def notify(self, **altered: str) -> list[int]:
+        """Send the notifications that are due, and return how each was answered; see `subscriptions.notify`."""
+        return subscriptions.notify(self, **altered)
+
+    def certificate(self, folder: Path) -> ssl.SSLContext:
+        """Return TLS for a server on loopback that the stand-in, and all who trust its authority, believe."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        issued = _authority().issue_cert("localhost", "127.0.0.1")
+        issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+        issued.configure_cert(context)
+        return context
+
     def count(self, pattern: str) -> int:
         """Return how many requests, as ``GET /v1.0/users``, had a target that the pattern is found in."""
         with self._noting:
@@ -145,15 +185,14 @@ class Server:
 
     def respond(self, request: Request) -> Answer:
         """Return the answer to a request, be it one of its own or a part of a batch."""
-        with self.tenant.lock:
-            request_id, now = self.tenant.new_guid(), stamp(self.tenant.now())
-            try:
-                answer = self._routed(request)
-            except Refusal as refusal:
-                answer = refusal.answer(request_id, now)
-            except login.Denied as denied:
-                extra: Json = {"timestamp": now, "trace_id": request_id, "correlation_id": request_id}
-                answer = Answer(denied.status, {**denied.body, **extra})
+        request_id, now = uuid.uuid4().hex, stamp(self.tenant.now())
+        try:
+            answer = self._routed(request)
+        except Refusal as refusal:
+            answer = refusal.answer(request_id, now)
+        except login.Denied as denied:
+            extra: Json = {"timestamp": now, "trace_id": request_id, "correlation_id": request_id}
+            answer = Answer(denied.status, {**denied.body, **extra})
         answer.headers.setdefault("request-id", request_id)
         if known := request.headers.get("client-request-id"):
             answer.headers.setdefault("client-request-id", known)
@@ -162,12 +201,19 @@ class Server:
     def _routed(self, request: Request) -> Answer:
         path = request.path
         if path.startswith(f"{_VERSION}/"):
-            request.template = f"{request.method} {_VERSION}"
-            request.token = self.tokens.check(request.headers.get("Authorization", ""), GRAPH)
-            if (fault := self.faults.due(request)) is not None:
-                return fault
+            self._admit(request, GRAPH)
             return dispatch(_GRAPH, request, path.removeprefix(_VERSION))
+        if path.startswith("/api/"):
+            self._admit(request, AUDIT)
+            return dispatch((audit.routes,), request, path)
         return dispatch((login.routes,), request, path)
+
+    def _admit(self, request: Request, audience: str) -> None:
+        """Judge the token, and have the request meet the fault that is due."""
+        with self.tenant.lock:
+            request.template = request.method
+            request.token = self.tokens.check(request.headers.get("Authorization", ""), audience)
+            self.faults.meet(request)
 
     def _download(self, connection: Connection) -> None:
         answer = downloads.answer(self, connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from email.message import Message
 from typing import TYPE_CHECKING, Any
@@ -121,12 +122,16 @@ class Routes:
     """Which functions answer what; parts of a pattern in braces become arguments, decoded."""
 
     found: list[tuple[str, re.Pattern[str], str, Handler]] = field(default_factory=list)
+    unlocked: set[Handler] = field(default_factory=set)
 
-    def __call__(self, method: str, pattern: str) -> Callable[[Handler], Handler]:
+    def __call__(self, method: str, pattern: str, *, unlocked: bool = False) -> Callable[[Handler], Handler]:
+        """Register a function; one that is `unlocked` waits for others while the world goes on."""
         expression = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(pattern))
         expression = re.sub(r"\(\?P<rest>\[\^/\]\+\)", "(?P<rest>.*)", expression)
 
         def register(handler: Handler) -> Handler:
+            if unlocked:
+                self.unlocked.add(handler)
             self.found.append((method, re.compile(expression + r"\Z", re.IGNORECASE), pattern, handler))
             return handler
 
@@ -145,7 +150,8 @@ def dispatch(tables: Sequence[Routes], request: Request, path: str) -> Answer:
                 continue
             request.template = f"{method} {pattern}"
             given = {name: value if name == "rest" else unquote(value) for name, value in match.groupdict().items()}
-            return handler(request, **given)
+            with nullcontext() if handler in table.unlocked else request.world.lock:
+                return handler(request, **given)
     if others:
         raise Refusal(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
     raise Refusal(400, "BadRequest", f"Resource not found for the segment '{path.rpartition('/')[2]}'.")

@@ -41,10 +41,14 @@ class Quirks:
     """Of a deleted folder only the folder itself is shown as deleted."""
     empty_pages: bool = False
     """A listing begins with an empty page, which has a next link."""
+    repeat_in_log: bool = True
+    """A record of the audit log is in more than one blob."""
     late_hashes: bool = False
     """An item has no hash before it was downloaded once."""
     current_version_refused: bool = False
     """The content of the newest version is served by the item only, not by the version."""
+    plain_notifications: bool = False
+    """Notifications are sent to addresses without TLS, too, as if a proxy stood before them."""
     lenient_shares: bool = False
     """Scopes that only read suffice for /shares, as some have seen."""
 
