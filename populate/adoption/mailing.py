@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.message import EmailMessage
 from html import escape
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from populate.conversation.people import addresses
 from populate.mail import Mailer, SendingUnknown, mailer, message
 from schemas.binding import Binding
 from schemas.engine import dj
-from schemas.people import Departure
+from schemas.people import Departure, Membership
 from schemas.restrict import where
 
 
@@ -50,7 +50,7 @@ def mail_report(binding: Binding, settings: MailSettings, report: Report, now: d
     if label >= f"{now:%Y-%m}":
         raise ReportUnavailable(f"{label} is not over, and each report is sent once. Mail that of a month before.")
     binding.ensure()
-    left = {row["person_id"] for row in Departure.to_dicts() if row["departed_on"] <= now.date()}
+    left = _left(now.date())
     due = {person: attempt for person in subscribers() if person not in left and (attempt := _next(person, label))}
     to = addresses(binding, sorted(due), settings, now.date()) if due else {}
     counts = {"sent": 0, "refused": 0, "unknown": 0, "elsewhere": 0}
@@ -62,6 +62,14 @@ def mail_report(binding: Binding, settings: MailSettings, report: Report, now: d
                 mail = _mail(report, label, to[person], pdf, settings)
                 counts[_send(server, key, mail, now)] += 1
     return Mailing(counts["sent"], counts["refused"], counts["unknown"], len(due) - len(to))
+
+
+def _left(today: date) -> set[str]:
+    """Return who has left, and has not come back since."""
+    begun = [(row["person_id"], row["member_since"]) for row in Membership.to_dicts() if row["member_since"] <= today]
+    since = dict(sorted(begun))
+    departed = [row for row in Departure.to_dicts() if row["departed_on"] <= today]
+    return {row["person_id"] for row in departed if row["departed_on"] > since.get(row["person_id"], date.min)}
 
 
 def _next(person: str, label: str) -> int:

@@ -131,7 +131,7 @@ class _Departments:
 
     def of(self, person: str, day: date) -> str:
         past = [department for since, department in self._held[person] if since <= day]
-        return past[-1] if past else NOBODY_KNOWS
+        return (past[-1] if past else "") or NOBODY_KNOWS
 
 
 def published(found: Sequence[Promise], sizes: Mapping[str, int]) -> Ledger:

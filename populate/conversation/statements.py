@@ -45,7 +45,13 @@ latest AS (
 # be mended later; what they were asked and answered goes with it.
 STATEMENTS = {
     "kinds": "SELECT person_id, person_kind FROM $Person WHERE person_id IN %(people)s",
-    "departed": "SELECT person_id FROM $Departure WHERE person_id IN %(people)s AND departed_on <= %(today)s",
+    # Who has left, and has not come back since.
+    "departed": """
+        SELECT d.person_id FROM $Departure d
+        WHERE d.person_id IN %(people)s AND d.departed_on <= %(today)s
+          AND NOT EXISTS (SELECT 1 FROM $Membership b WHERE b.person_id = d.person_id
+                          AND b.member_since >= d.departed_on AND b.member_since <= %(today)s)
+    """,
     "opted_out": """
         WITH $LATEST,
         opted AS (SELECT DISTINCT q.person_id FROM latest l JOIN $Question q ON q.question_id = l.question_id
@@ -155,7 +161,9 @@ STATEMENTS = {
                           ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY member_since DESC) AS place
                    FROM $Membership WHERE member_since <= %(today)s) w ON w.person_id = p.person_id AND w.place = 1
         WHERE p.person_kind <> 'service'
-          AND NOT EXISTS (SELECT 1 FROM $Departure d WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s)
+          AND NOT EXISTS (SELECT 1 FROM $Departure d WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s
+                          AND NOT EXISTS (SELECT 1 FROM $Membership b WHERE b.person_id = d.person_id
+                                          AND b.member_since >= d.departed_on AND b.member_since <= %(today)s))
         GROUP BY COALESCE(w.department, '')
     """,
 }

@@ -12,6 +12,7 @@ import pandas as pd
 
 from populate.insight.measure import sql
 from populate.snapshot import Snapshot, SnapshotBatch
+from populate.staff import is_kept, persons_kept, stints_kept
 from schemas.connection import Connection
 from schemas.identity import account_id
 from schemas.people import Account, Departure, Membership, Person
@@ -60,7 +61,7 @@ def read_window(connection: Connection, snapshot_no: int, days: int) -> Window:
     first = last - timedelta(days=days - 1)
     with duckdb.connect() as engine:
         persons = _create_edges(engine, connection, snapshot_no, first, last)
-        return tie_up(engine, stints(), first, last, persons)
+        return tie_up(engine, stints_then(snapshot_no), first, last, persons)
 
 
 class _Positions(dict[str, int]):
@@ -79,7 +80,7 @@ def _create_edges(
     persons = _Positions()
     tables = {"access": Access().full_table_name, "batch": SnapshotBatch().full_table_name}
     cursor = connection.query(_EDGES.format(**tables), (no, first, last + timedelta(days=1)))
-    person_of = dict(zip(*Account.to_arrays("account_id", "person_id"), strict=True))
+    person_of = persons_then(no)
     while rows := cursor.fetchmany(CHUNK):
         chunk = pd.DataFrame(_edges(rows, person_of, persons), columns=["producer", "consumer", "day", "events"])  # noqa: F841
         engine.execute("INSERT INTO edges SELECT * FROM chunk")
@@ -98,19 +99,38 @@ def _edges(
 def stints() -> pd.DataFrame:
     """Return who worked where: person, department, since_day, until_day (exclusive), service.
 
-    A service account needs no department to be known as one.
+    A departure ends what began before it, so somebody may come back. A service account needs no
+    department to be known as one; who has none, or no longer, is in none.
     """
-    departed = {row["person_id"]: row["departed_on"] for row in Departure.to_dicts()}
+    departed: dict[str, list[date]] = {}
+    for row in Departure.to_dicts():
+        departed.setdefault(row["person_id"], []).append(row["departed_on"])
     services = set((Person() & {"person_kind": "service"}).to_arrays("person_id"))
     rows: list[tuple[str, str, int, int, bool]] = []
     later: dict[str, int] = {}
     for row in sorted(Membership.to_dicts(), key=lambda row: row["member_since"], reverse=True):
         person, since = row["person_id"], (row["member_since"] - MONDAY).days
-        left = (departed[person] - MONDAY).days if person in departed else FOREVER
-        rows.append((person, row["department"], since, min(later.get(person, FOREVER), left), person in services))
+        left = min((day for day in departed.get(person, ()) if day > row["member_since"]), default=None)
+        until = min(later.get(person, FOREVER), FOREVER if left is None else (left - MONDAY).days)
+        if row["department"]:
+            rows.append((person, row["department"], since, until, person in services))
         later[person] = since
-    rows += [(person, "", 0, FOREVER, True) for person in services - set(later)]
+    rows += [(person, "", 0, FOREVER, True) for person in services - {row[0] for row in rows}]
     return pd.DataFrame(rows, columns=["person", "department", "since_day", "until_day", "service"])
+
+
+def stints_then(snapshot_no: int) -> pd.DataFrame:
+    """Return who worked where as a snapshot knows it, like `stints`."""
+    if not is_kept(snapshot_no):
+        return stints()
+    return pd.DataFrame(stints_kept(snapshot_no), columns=["person", "department", "since_day", "until_day", "service"])
+
+
+def persons_then(snapshot_no: int) -> dict[str, str]:
+    """Return whose the logins are as a snapshot knows it, by identity; one that is missing is its own person's."""
+    if not is_kept(snapshot_no):
+        return dict(zip(*Account.to_arrays("account_id", "person_id"), strict=True))
+    return persons_kept(snapshot_no)
 
 
 def tie_up(

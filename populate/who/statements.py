@@ -119,7 +119,10 @@ nameable AS (
     LEFT JOIN worked w ON w.person_id = p.person_id
     WHERE p.person_kind <> 'service' AND COALESCE(c.ask_choice, %(default)s) <> 'closed'
       AND NOT EXISTS (SELECT 1 FROM $Departure d
-                      WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s)
+                      WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s
+                        AND NOT EXISTS (SELECT 1 FROM $Membership b
+                                        WHERE b.person_id = d.person_id AND b.member_since >= d.departed_on
+                                          AND b.member_since <= %(today)s))
 )"""
 # The files that people touch: read, were given, or own.
 OF_PEOPLE = """
