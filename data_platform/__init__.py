@@ -34,11 +34,16 @@ if TYPE_CHECKING:
     from data_platform.face import flush as flush
     from data_platform.face import health as health
     from data_platform.face import ledger as ledger
+    from data_platform.face import login as login
+    from data_platform.face import logout as logout
     from data_platform.face import mail_report as mail_report
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
     from data_platform.face import read_http as read_http
+    from data_platform.face import read_onedrive as read_onedrive
     from data_platform.face import read_s3 as read_s3
+    from data_platform.face import read_sharepoint as read_sharepoint
+    from data_platform.face import read_teams as read_teams
     from data_platform.face import report as report
     from data_platform.face import restore as restore
     from data_platform.face import retry as retry
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from data_platform.face import subscribe as subscribe
     from data_platform.face import sync as sync
     from data_platform.face import who as who
+    from data_platform.face import whoami as whoami
     from data_platform.face import worker as worker
     from readers.autolog import autolog as autolog
 
@@ -69,11 +75,16 @@ __all__ = [
     "flush",
     "health",
     "ledger",
+    "login",
+    "logout",
     "mail_report",
     "read",
     "read_file",
     "read_http",
+    "read_onedrive",
     "read_s3",
+    "read_sharepoint",
+    "read_teams",
     "report",
     "restore",
     "retry",
@@ -86,6 +97,7 @@ __all__ = [
     "subscribe",
     "sync",
     "who",
+    "whoami",
     "worker",
 ]
 

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import IO
 
 from data_platform.errors import (
@@ -35,11 +36,12 @@ from populate.store import Place, Store, Writer
 from populate.store.base import CHUNK
 from readers.cache import Cache
 from readers.registry import source_of_kind
-from readers.source import Sink
+from readers.source import Item, Sink, Source
 from schemas.identity import display_text
 
 THREADS = 8  # small files are waiting time, not work
 GRACE_SECONDS = 3.0  # when told to stop: files that need longer than this are given up
+LATEST_VERSIONS = 20  # of a source's own history, that are looked through for bytes that it has moved on from
 GIVE_UP_AFTER = 5  # failures of a source system in a row, before the rest of the batch waits for the next attempt
 STORE_IS_DOWN = (StoreFull, StoreUnavailable)
 
@@ -219,6 +221,8 @@ class Fetcher:
             try:
                 return self._stream(wanted, lambda sink: source.download_version(item, wanted.revision, sink))
             except (NotImplementedError, BlobDamaged, VersionUnavailable):
+                if (place := self._from_history(wanted, source, item)) is not None:
+                    return place
                 # A touched file has a new revision and its old bytes, so the present ones are
                 # worth a try, but only if they can be the same.
                 if now.size not in (None, wanted.size):
@@ -232,6 +236,21 @@ class Fetcher:
                 f"{wanted.source_system} sent other bytes than were read, under the same revision. "
                 "Nothing to do: it is tried again later."
             ) from error
+
+    def _from_history(self, wanted: Wanted, source: Source, item: Item) -> Place | None:
+        """Look for the bytes among the versions that the source keeps; None if none of them has these.
+
+        What a source calls a version need not tell which revision it was, so the hash decides;
+        those of another size come last, for what sources tell of sizes is not always true.
+        """
+        if not source.keeps_versions:
+            return None
+        known = islice(source.versions(item), LATEST_VERSIONS)
+        for past in sorted(known, key=lambda past: past.size not in (None, wanted.size)):
+            token = past.token
+            with suppress(BlobDamaged, VersionUnavailable):
+                return self._stream(wanted, partial(source.download_version, item, token))
+        return None
 
     def _stream(self, wanted: Wanted, send: Callable[[Sink], object]) -> Place:
         """Let `send` write the bytes into the store, and return their place once they are verified."""

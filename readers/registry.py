@@ -8,8 +8,9 @@ whose name is the source's `kind`::
 
 Paths, ``file:`` links and ``s3://`` links belong to the built-in sources. Any other link is
 offered to the entry points first, in alphabetical order, so that a company's source for its
-own host is found before the general one for web links. Nothing is imported before a link
-asks for it, and no entry point can take the place of a built-in or of another one unseen.
+own host is found before the built-in ones for OneDrive and SharePoint and for web links.
+Nothing is imported before a link asks for it, and no entry point can take the place of a
+built-in or of another one unseen.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ GROUP = "data_platform.readers"
 BUILT_IN = {
     "file": "readers.file:FileSource",
     "http": "readers.http:HttpSource",
+    "microsoft365": "readers.microsoft365.source:Microsoft365Source",
     "s3": "readers.s3:S3Source",
 }
 _SCHEMES = {"file": "file", "s3": "s3", "http": "http", "https": "http"}
@@ -92,13 +94,19 @@ def _kind_of(url: str) -> str:
     if added is not None:
         return added
     if built_in is not None:
-        return built_in
+        return "microsoft365" if _is_microsoft365(url) else built_in
     if "://" not in url:
         return "file"  # a name with a colon in it, as run_10:30.csv
     raise UnknownSource(
         f"No reader understands {redact_url(url)!r}. Known are: {', '.join(kinds())}. "
         "Check the link, or install the package that reads this system."
     )
+
+
+def _is_microsoft365(url: str) -> bool:
+    from readers.microsoft365.links import understands  # a few patterns, nothing that would have to be installed
+
+    return understands(url)
 
 
 def _understanding(url: str) -> Iterator[str]:

@@ -98,6 +98,9 @@ class Source(ABC):
     kind: ClassVar[str]
     """Name in the registry and in the catalogue, as ``file``."""
 
+    keeps_versions: ClassVar[bool] = False
+    """Whether `versions` lists older versions, and ``#version=…`` or ``#as-of=…`` after a link mean one."""
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
@@ -131,6 +134,10 @@ class Source(ABC):
 
     def download_version(self, item: Item, token: str, sink: Sink) -> None:
         """Stream the bytes of an older revision from the source's own version history."""
+        raise NotImplementedError(f"{self.kind} keeps no version history")
+
+    def versions(self, item: Item) -> Iterator[Revision]:
+        """Yield the states in the source's own history, newest first; `download_version` takes their tokens."""
         raise NotImplementedError(f"{self.kind} keeps no version history")
 
     def list(self, folder: Item) -> Iterator[tuple[str, Item]]:

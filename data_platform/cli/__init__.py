@@ -20,6 +20,7 @@ from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
 from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
+from data_platform.cli.signing_in import login, logout, whoami
 from data_platform.cli.standing import status
 from data_platform.cli.syncing import sync
 
@@ -45,4 +46,6 @@ main.add_command(duplicates)
 for _verb in (ask, answer, ledger):
     main.add_command(_verb)
 for _verb in (scheduler, health, retry, sync):
+    main.add_command(_verb)
+for _verb in (login, logout, whoami):
     main.add_command(_verb)

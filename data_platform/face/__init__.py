@@ -31,7 +31,16 @@ from data_platform.face.people import (
     subscribe,
     who,
 )
-from data_platform.face.reading import read, read_file, read_http, read_s3
+from data_platform.face.reading import (
+    read,
+    read_file,
+    read_http,
+    read_onedrive,
+    read_s3,
+    read_sharepoint,
+    read_teams,
+)
+from data_platform.face.signing_in import login, logout, whoami
 from data_platform.face.syncing import sync
 
 __all__ = [
@@ -47,11 +56,16 @@ __all__ = [
     "flush",
     "health",
     "ledger",
+    "login",
+    "logout",
     "mail_report",
     "read",
     "read_file",
     "read_http",
+    "read_onedrive",
     "read_s3",
+    "read_sharepoint",
+    "read_teams",
     "report",
     "restore",
     "retry",
@@ -63,5 +77,6 @@ __all__ = [
     "subscribe",
     "sync",
     "who",
+    "whoami",
     "worker",
 ]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from os import fspath
 from pathlib import Path
+from urllib.parse import quote
 
-from data_platform.errors import at_caller
+from data_platform.errors import SourceError, VersionUnavailable, at_caller
 from data_platform.links import Link
+from data_platform.settings import settings
+
+OLDER = "read_version"
+"""Recorded as the function that read an older version: such a read does not say what is in force now."""
 
 
 def read(url: Link, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
@@ -59,11 +65,72 @@ def read_s3(url: str, *, version: str | None = None, as_of: datetime | str | Non
         return _read(url, "s3", "read_s3", version, as_of)
 
 
+def read_onedrive(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Read a OneDrive link, as the person who ran `data-platform login`; see `read`.
+
+    Parameters
+    ----------
+    url
+        A sharing link, a link copied from the address bar, or a folder's, which is read as a file set.
+    version
+        ``sha256:…`` as in `read`, or a label of OneDrive's own history, as ``3.0``.
+    as_of
+        A moment: the version in force then by OneDrive's own history, else by what was read.
+
+    Raises
+    ------
+    SignInNeeded
+        If nobody is signed in, or has to sign in anew; the message says what to run.
+    UnsupportedItem
+        If it is a OneNote notebook or another package, which has no bytes of its own.
+    """
+    with at_caller:
+        return _read(url, "microsoft365", "read_onedrive", version, as_of)
+
+
+def read_sharepoint(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Read a link into a SharePoint library; see `read_onedrive`."""
+    with at_caller:
+        return _read(url, "microsoft365", "read_sharepoint", version, as_of)
+
+
+def read_teams(url: str, *, version: str | None = None, as_of: datetime | str | None = None) -> Path:
+    """Read a link to a file of a Teams channel or chat; see `read_onedrive`."""
+    with at_caller:
+        return _read(url, "microsoft365", "read_teams", version, as_of)
+
+
 def _read(url: Link, kind: str | None, function: str, version: str | None, as_of: datetime | str | None) -> Path:
     if version is None and as_of is None:
         from readers import reading
 
         return reading.read(url, kind=kind, function=function)
+    if (own := _in_own_history(url, kind, version, as_of)) is not None:
+        return own
     from data_platform import history
 
     return history.read(url, kind=kind, version=version, as_of=as_of)
+
+
+def _in_own_history(url: Link, kind: str | None, version: str | None, as_of: datetime | str | None) -> Path | None:
+    """Return the version by the source's own history, None if that is not asked for or does not tell."""
+    from readers import reading
+    from readers.registry import source_class, source_for
+
+    if version is not None and (as_of is not None or version.strip().lower().startswith("sha256:")):
+        return None
+    link = fspath(url)
+    source = source_class(kind) if kind else type(source_for(link, settings()))
+    if not source.keeps_versions:
+        return None
+    wanted = f"version={quote(version)}" if version is not None else f"as-of={quote(_text(as_of))}"
+    try:
+        return reading.read(f"{link.partition('#')[0]}#{wanted}", kind=source.kind, function=OLDER)
+    except (SourceError, VersionUnavailable):
+        if version is not None:
+            raise
+    return None  # what was read by then may still be known, and be backed up
+
+
+def _text(as_of: datetime | str | None) -> str:
+    return as_of.isoformat() if isinstance(as_of, datetime) else str(as_of)

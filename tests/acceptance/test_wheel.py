@@ -114,7 +114,7 @@ def test_its_entry_points_lead_to_what_it_holds(wheel: Path) -> None:
     points = ConfigParser(delimiters="=")
     points.read_string(files[f"data_platform-{VERSION}.dist-info/entry_points.txt"].decode())
     assert points["console_scripts"]["data-platform"] == "data_platform.cli:main"
-    assert set(points["data_platform.readers"]) == {"file", "http", "s3"}
+    assert set(points["data_platform.readers"]) == {"file", "http", "microsoft365", "s3"}
     for section in points.values():
         for target in section.values():
             module, _, name = target.partition(":")

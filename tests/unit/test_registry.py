@@ -94,7 +94,7 @@ def test_built_in_sources_are_picked_by_the_link(link: str, kind: str, settings:
 
 @pytest.mark.parametrize("link", ["ftp://host/a.csv", "gopher://host/a", "javascript://x", "data://host/x"])
 def test_an_unknown_scheme_names_what_is_known(link: str, settings: Settings) -> None:
-    with pytest.raises(UnknownSource, match=r"file, http, s3.*Check the link") as caught:
+    with pytest.raises(UnknownSource, match=r"file, http, microsoft365, s3.*Check the link") as caught:
         source_for(link, settings)
     assert isinstance(caught.value, ValueError)
 
@@ -107,13 +107,13 @@ def test_the_error_keeps_secrets_of_the_link(settings: Settings) -> None:
 
 
 def test_an_unknown_kind_names_what_there_is(settings: Settings) -> None:
-    with pytest.raises(UnknownSource, match="file, http, s3"):
+    with pytest.raises(UnknownSource, match="file, http, microsoft365, s3"):
         source_for("/a.csv", settings, kind="lmis")
 
 
 def test_a_company_adds_its_own_source(install: Install, settings: Settings) -> None:
     install("lims")
-    assert kinds() == ["file", "http", "lims", "s3"]
+    assert kinds() == ["file", "http", "lims", "microsoft365", "s3"]
     assert source_for("lims:S-1", settings).kind == "lims"
     assert source_for("https://lims.example.org/S-1", settings).kind == "lims"  # before the general one for web links
     assert source_for("https://data.example.org/S-1", settings).kind == "http"
