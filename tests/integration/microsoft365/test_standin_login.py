@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import msal
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from servers.microsoft365 import Tenant
 from servers.microsoft365.browser import answered, visit
 from servers.microsoft365.people import Application, User
@@ -142,6 +147,44 @@ def test_a_worker_signs_in_by_its_secret(server: Server, app: Application) -> No
     assert Client(server, found["access_token"]).get("/users").status == 200
     wrong = confidential(server, app, "wrong").acquire_token_for_client(DEFAULT)
     assert wrong["error"] == "invalid_client"
+
+
+def test_a_worker_signs_in_by_its_certificate(server: Server, app: Application) -> None:
+    certificate, key = self_signed()
+    app.secret, app.certificates = "", [certificate.encode()]
+    thumbprint = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA256()).hex()
+    secret = {"private_key": key, "thumbprint_sha256": thumbprint, "public_certificate": certificate}
+    found = confidential(server, app, secret).acquire_token_for_client(DEFAULT)
+    assert Client(server, found["access_token"]).get("/users").status == 200
+    other = {**secret, "private_key": self_signed()[1]}
+    assert confidential(server, app, other).acquire_token_for_client(DEFAULT)["error"] == "invalid_client"
+
+
+def self_signed() -> tuple[str, str]:
+    """Return a certificate and its key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "worker")])
+    now = datetime.now(UTC)
+    begun = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=2))
+    made = begun.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form, encryption = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return made.decode(), key.private_bytes(serialization.Encoding.PEM, form, encryption).decode()
+
+
+def test_a_claims_challenge_is_met_by_a_token_with_its_claims(server: Server, app: Application, amy: User) -> None:
+    client = public(server, app)
+    server.sign_in(amy)
+    found = client.acquire_token_by_device_flow(client.initiate_device_flow(SCOPES))
+    [account] = client.get_accounts()
+    assert Client(server, found["access_token"]).get("/me").status == 200
+    server.challenge(amy)
+    refused = Client(server, found["access_token"]).get("/me")
+    assert refused.status == 401
+    claims = base64.b64decode(refused.headers["www-authenticate"].rpartition('claims="')[2].rstrip('"')).decode()
+    plain = client.acquire_token_silent_with_error(SCOPES, account, force_refresh=True)
+    assert Client(server, plain["access_token"]).get("/me").status == 401
+    met = client.acquire_token_silent_with_error(SCOPES, account, claims_challenge=claims)
+    assert Client(server, met["access_token"]).get("/me").status == 200
 
 
 def test_sessions_end(tenant: Tenant, server: Server, app: Application, amy: User) -> None:

@@ -52,7 +52,7 @@ def any_user(request: Request, key: str) -> User:
 def site_at(request: Request, key: str) -> Site:
     """Return a site by its id, or the part of it that is a GUID."""
     for site in request.world.sites.values():
-        if key.lower() in (site.id, site.guid):
+        if key.lower() in (site.id, site.guid) or (key.lower(), "/") == (site.host, site.path):
             return site
     raise missing()
 

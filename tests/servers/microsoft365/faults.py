@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from servers.microsoft365.budget import Budget
 from servers.microsoft365.web import Answer, Refusal, Request
 
-THROTTLED = ("TooManyRequests", "Please retry again later.")
+THROTTLED, THROTTLED_CODE = "Please retry again later.", "TooManyRequests"
+UNAVAILABLE = "General exception while processing."
 
 
 @dataclass
@@ -21,6 +24,7 @@ class Fault:
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     inner: tuple[str, ...] = ()
+    act: Callable[[], object] | None = None
     fired: int = 0
 
     def applies(self, asked: str) -> bool:
@@ -32,12 +36,16 @@ class Faults:
     """Faults that are due, and who did not wait although told to.
 
     With `throttle_every` and `fail_every` each n-th request meets one; `wait_seconds` is what
-    Retry-After says.
+    Retry-After says. `impatient` are the requests of an application that came while it was told
+    to wait: exactly, if it asks one thing at a time. One that asks several has some under way
+    when it is told; `grace_seconds` is how long those may take.
     """
 
     throttle_every: int = 0
     fail_every: int = 0
     wait_seconds: float = 0.128
+    grace_seconds: float = 0.0
+    budget: Budget | None = None
     planned: list[Fault] = field(default_factory=list)
     cuts: list[Fault] = field(default_factory=list)
     impatient: list[str] = field(default_factory=list)
@@ -46,18 +54,26 @@ class Faults:
     seen: int = 0
 
     def __post_init__(self) -> None:
-        self._wait_until: dict[str, float] = {}
+        self._waits: dict[str, tuple[float, float]] = {}
 
     def plan(self, status: int, code: str, pattern: str = "", times: int = 1, *inner: str, **headers: str) -> Fault:
-        """Answer the next requests (as ``GET /v1.0/users``) that match with an error."""
+        """Answer the next requests (as ``GET /v1.0/users``) that match with an error.
+
+        Downloads are matched as ``download /sites/…``, and only by patterns that begin so.
+        """
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         fault = Fault(status, code, pattern, times, named, inner)
         self.planned.append(fault)
         return fault
 
-    def cut_downloads(self, pattern: str = "", times: int = 1) -> Fault:
-        """End the next downloads in the middle."""
-        fault = Fault(0, "", pattern, times)
+    def throttle(self, pattern: str = "", times: int = 1, retry_after: str = "0.128", status: int = 429) -> Fault:
+        """Tell the next requests that match to wait, in seconds or until a date."""
+        code = THROTTLED_CODE if status == 429 else "serviceNotAvailable"
+        return self.plan(status, code, pattern, times, Retry_After=retry_after)
+
+    def cut_downloads(self, pattern: str = "", times: int = 1, act: Callable[[], object] | None = None) -> Fault:
+        """End the next downloads in the middle; then, if told, do something, as change the item."""
+        fault = Fault(0, "", pattern, times, act=act)
         self.cuts.append(fault)
         return fault
 
@@ -65,25 +81,40 @@ class Faults:
         """Raise the fault that a request meets, if one is due."""
         self.seen += 1
         asked, who = f"{request.method} {request.target}", request.grant.application.client_id
-        if not request.in_batch and time.monotonic() < self._wait_until.get(who, 0.0):
+        begins, ends = self._waits.get(who, (0.0, 0.0))
+        if begins <= time.monotonic() < ends:
             self.impatient.append(asked)
         for fault in self.planned:
-            if fault.applies(asked):
+            if not fault.pattern.startswith("download") and fault.applies(asked):
                 fault.fired += 1
-                raise self._raised(fault, who)
+                raise self._refusal(fault, who)
         if self.throttle_every and self.seen % self.throttle_every == 0:
-            self.throttled += 1
-            raise self._raised(Fault(429, THROTTLED[0], "", headers={"Retry-After": f"{self.wait_seconds:.3f}"}), who)
+            raise self._throttled(who, self.wait_seconds)
         if self.fail_every and self.seen % self.fail_every == 0:
             self.failed += 1
-            raise Refusal(500, "generalException", "General exception while processing.")
+            raise Refusal(500, "generalException", UNAVAILABLE, "generalException")
+        self._spend(request, who)
 
-    def _raised(self, fault: Fault, who: str) -> Refusal:
+    def _spend(self, request: Request, who: str) -> None:
+        if self.budget is not None:
+            headers, wait = self.budget.spend(who, request.target)
+            request.notes |= headers
+            if wait:
+                raise self._throttled(who, wait)
+
+    def _throttled(self, who: str, seconds: float) -> Refusal:
+        self.throttled += 1
+        fault = Fault(429, THROTTLED_CODE, "", headers={"Retry-After": f"{seconds:.3f}"}, inner=("429",))
+        return self._refusal(fault, who)
+
+    def _refusal(self, fault: Fault, who: str) -> Refusal:
         wait = fault.headers.get("Retry-After", "")
         if re.fullmatch(r"[0-9.]+", wait):
-            self._wait_until[who] = time.monotonic() + float(wait)
+            now = time.monotonic()
+            self._waits[who] = (now + self.grace_seconds, max(now + float(wait), self._waits.get(who, (0.0, 0.0))[1]))
         named = {name.replace("-", "_"): value for name, value in fault.headers.items()}
-        return Refusal(fault.status, fault.code, THROTTLED[1], *fault.inner, **named)
+        message = THROTTLED if fault.status in (429, 503) else UNAVAILABLE
+        return Refusal(fault.status, fault.code, message, *fault.inner, **named)
 
     def download(self, target: str) -> Answer | None:
         """Return what is answered instead of bytes, if a fault is planned for a download."""
@@ -94,8 +125,11 @@ class Faults:
         return None
 
     def cut(self, target: str) -> bool:
+        """Tell whether a download ends in the middle."""
         for fault in self.cuts:
             if fault.applies(target):
                 fault.fired += 1
+                if fault.act is not None:
+                    fault.act()
                 return True
         return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from servers.microsoft365.contents import Content
 from servers.microsoft365.journal import Journal
-from servers.microsoft365.library import Drive, Item, Permission, Site, Version, unique
+from servers.microsoft365.library import PERSONAL, Drive, Item, Permission, Site, Version, unique
 from servers.microsoft365.people import Application, Group, User
 from servers.microsoft365.world import changing
 
@@ -22,6 +22,8 @@ class Files(Journal):
         super().__init__(name, seed)
         self.sites: dict[str, Site] = {}
         self.drives: dict[str, Drive] = {}
+        self.links: dict[str, tuple[Item, Permission]] = {}
+        """Items and links by the links' addresses, without what follows the question mark, and their share ids."""
 
     @changing
     def add_drive(self, user: User) -> Drive:
@@ -29,13 +31,24 @@ class Files(Journal):
         site = self._site(self.my_host, f"/personal/{user.upn.replace('@', '_').replace('.', '_')}", user.name)
         return self._drive(site, "business", "OneDrive", "Documents", user)
 
+    @changing
+    def add_personal_drive(self, name: str) -> Drive:
+        """Give somebody who is not of the company a personal OneDrive, which is not in its directory."""
+        cid = self.random.randbytes(8).hex()
+        owner = User(cid, {"displayName": name, "userPrincipalName": f"{cid}@outlook.com", "accountEnabled": True})
+        site = Site("onedrive.live.com", "", "OneDrive", self.new_guid(), self.new_guid())
+        return self._drive(site, PERSONAL, "OneDrive", "", owner, cid)
+
     def drive_of(self, owner: Owner) -> Drive | None:
         """Return the first drive of a user, or of a group's site."""
         return next((drive for drive in self.drives.values() if drive.owner is owner), None)
 
     @changing
-    def add_site(self, name: str, *members: User, visitors: tuple[User, ...] = ()) -> Site:
-        """Make a team site with a library: a group, whose members may write, and visitors, who may read."""
+    def add_site(self, name: str, *members: User, visitors: tuple[User, ...] = (), path: str = "") -> Site:
+        """Make a team site with a library: a group, whose members may write, and visitors, who may read.
+
+        The path is ``/sites/NAME`` unless given; ``/`` makes it the root site of the host.
+        """
         group = self.add_group(
             name,
             *members,
@@ -44,7 +57,7 @@ class Files(Journal):
             mail=f"{name.replace(' ', '')}@{self.domain}",
             securityEnabled=False,
         )
-        site = self._site(self.host, f"/sites/{name.replace(' ', '')}", name)
+        site = self._site(self.host, path or f"/sites/{name.replace(' ', '')}", name)
         site.group = group
         drive = self._drive(site, "documentLibrary", "Documents", "Shared Documents", group)
         drive.root.permissions += [
@@ -186,9 +199,9 @@ class Files(Journal):
         self.sites[site.id] = site
         return site
 
-    def _drive(self, site: Site, kind: str, name: str, folder: str, owner: Owner) -> Drive:
+    def _drive(self, site: Site, kind: str, name: str, folder: str, owner: Owner, key: str = "") -> Drive:
         drive = Drive(site, kind, name, folder, owner, self.new_guid(), self.now())
-        drive.id = "b!" + self.new_token(48)
+        drive.id = key or "b!" + self.new_token(48)
         drive.prefix = base64.b32encode(self.random.randbytes(4)).decode()[:6]
         drive.root = self._place(Item(drive, "root", None, self.now(), owner if isinstance(owner, User) else None, {}))
         if isinstance(owner, User):
@@ -203,6 +216,8 @@ class Files(Journal):
     def _place(self, item: Item) -> Item:
         guid = self.random.randbytes(16)
         item.unique, item.id = guid, unique(item.drive.prefix, guid)
+        if item.drive.kind == PERSONAL:
+            item.id = f"{item.drive.id.upper()}!{100 + len(item.drive.log)}"
         item.drive.items[item.id] = item
         self._put(item)
         item.drive.log_change(item)

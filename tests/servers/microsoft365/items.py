@@ -111,7 +111,11 @@ def _numbered(item: Item, key: str) -> Version:
 
 def _list_item(request: Request, item: Item) -> Answer:
     found = item_shape(request, item, {"createdDateTime", "eTag", "lastModifiedDateTime", "webUrl", "sharepointIds"})
-    ids = found.pop("sharepointIds")
+    ids = found.pop("sharepointIds", None)
+    if ids is None:
+        raise missing()
+    if request.option("expand") == "driveItem":
+        found["driveItem"] = item_shape(request, item)
     parent = {"id": ids["listItemUniqueId"], "siteId": item.drive.site.id}
     more = {"id": ids["listItemId"], "createdBy": identity(item.by), "parentReference": parent, "sharepointIds": ids}
     return Answer(200, found | more | {"contentType": {"id": "0x0101", "name": "Document"}})

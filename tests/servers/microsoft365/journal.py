@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from servers.microsoft365.library import Actor, Item
+from servers.microsoft365.library import PERSONAL, Actor, Item
 from servers.microsoft365.people import Application, People, User
 from servers.microsoft365.world import Json, changing
 
@@ -59,7 +59,7 @@ class Journal(People):
         **more: Any,
     ) -> None:
         """Write down what somebody did to an item, which was at the address `before`."""
-        if self.quiet:
+        if self.quiet or item.drive.kind == PERSONAL:
             return
         site = item.drive.site
         relative = [item.drive.folder, *item.parts[:-1]]

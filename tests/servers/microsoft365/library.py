@@ -121,6 +121,8 @@ class Item:
     @property
     def url(self) -> str:
         """Its webUrl; that of a notebook or shortcut looks like that of a file."""
+        if self.drive.kind == PERSONAL:
+            return f"https://onedrive.live.com/redir?resid={self.id}"
         return "/".join([self.drive.url, *(quote(part) for part in self.parts)])
 
     def chain(self) -> Iterator[Item]:
@@ -160,7 +162,7 @@ class Drive:
 
     @property
     def url(self) -> str:
-        return f"{self.site.url}/{quote(self.folder)}"
+        return f"{self.site.url}/{quote(self.folder)}".rstrip("/")
 
     def log_change(self, item: Item, *, shared: bool = False) -> None:
         self.log.append(item.id)
@@ -199,7 +201,7 @@ class Site:
 
     @property
     def url(self) -> str:
-        return f"https://{self.host}{quote(self.path)}"
+        return f"https://{self.host}{quote(self.path)}".rstrip("/")
 
     @property
     def drive(self) -> Drive:

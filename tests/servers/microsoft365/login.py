@@ -171,7 +171,7 @@ def _credentials(request: Request, form: dict[str, str]) -> Json:
     if rest != ".default" or audience not in (GRAPH, AUDIT):
         raise Denied("invalid_scope", 1002012, "The scope must be of the form resource/.default.")
     found = frozenset(name for name in app.application if name.startswith("ActivityFeed.") == (audience == AUDIT))
-    issued = request.server.tokens.issue(app, None, audience, found, "claims" in form)
+    issued = request.server.tokens.issue(app, None, audience, found, _meets(form))
     return {"token_type": "Bearer", "expires_in": request.server.tokens.seconds, "access_token": issued.text}
 
 
@@ -230,7 +230,7 @@ def _signed_in(
     _may_sign_in(request, user, anew=anew)
     audience = AUDIT if any(scope.startswith("ActivityFeed.") for scope in scopes) else GRAPH
     named = scopes - OPENID
-    issued = request.server.tokens.issue(app, user, audience, named, "claims" in form)
+    issued = request.server.tokens.issue(app, user, audience, named, _meets(form))
     answer: Json = {
         "token_type": "Bearer",
         "scope": " ".join(sorted(f"{audience}/{name}" for name in named)),
@@ -242,6 +242,14 @@ def _signed_in(
     if "offline_access" in scopes:
         answer["refresh_token"] = request.server.tokens.remember(app, user, scopes)
     return answer
+
+
+def _meets(form: dict[str, str]) -> int:
+    """Return the moment that the claims of a challenge name, in seconds; 0 without claims."""
+    try:
+        return int(json.loads(form.get("claims", "{}")).get("access_token", {}).get("nbf", {}).get("value", 0))
+    except (ValueError, AttributeError):
+        raise Denied("invalid_request", 50148, "The claims are not valid JSON.") from None
 
 
 def _may_sign_in(request: Request, user: User, *, anew: bool) -> None:

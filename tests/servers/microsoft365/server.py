@@ -144,6 +144,17 @@ class Server:
         with self.tenant.lock:
             self.desk.browser = user
 
+    def challenge(self, who: User | Application, *, again: bool = False) -> None:
+        """Take tokens that were given out so far only with the claims of a challenge, as after a policy's change.
+
+        With `again` a person has to sign in anew for that; else the sign-in is renewed silently.
+        """
+        with self.tenant.lock:
+            key = who.id if isinstance(who, User) else who.client_id
+            self.tokens.challenged[key] = self.tenant.now()
+            if again:
+                self.desk.interaction[key] = 50076
+
     def approve(self, user_code: str, user: User) -> None:
         """Enter a device's code as somebody."""
         with self.tenant.lock:
@@ -154,7 +165,7 @@ class Server:
         """Return an access token without the ceremony; without permissions it has all that were granted."""
         granted = frozenset(permissions) or (app.delegated if user else app.application)
         with self.tenant.lock:
-            return self.tokens.issue(app, user, audience, granted, False).text
+            return self.tokens.issue(app, user, audience, granted, 0).text
 
     def notify(self, **altered: str) -> list[int]:
         """Send the notifications that are due, and return how each was answered; see `subscriptions.notify`."""
@@ -193,6 +204,7 @@ class Server:
         except login.Denied as denied:
             extra: Json = {"timestamp": now, "trace_id": request_id, "correlation_id": request_id}
             answer = Answer(denied.status, {**denied.body, **extra})
+        answer.headers |= request.notes
         answer.headers.setdefault("request-id", request_id)
         if known := request.headers.get("client-request-id"):
             answer.headers.setdefault("client-request-id", known)

@@ -124,8 +124,9 @@ def _plain(request: Request, item: Item) -> Json:
         "lastModifiedBy": identity(version.by if version else item.by),
         "parentReference": parent_reference(request, item),
         "fileSystemInfo": {"createdDateTime": stamp(item.created), "lastModifiedDateTime": stamp(modified)},
-        "sharepointIds": _sharepoint_ids(request, item),
     }
+    if item.drive.kind != PERSONAL:
+        found["sharepointIds"] = _sharepoint_ids(request, item)
     return found | _facets(request, item)
 
 

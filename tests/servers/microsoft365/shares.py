@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from servers.microsoft365 import items
 from servers.microsoft365.access import READ, allow, denied
@@ -50,6 +50,8 @@ def _about(request: Request, item: Item, token: str, rest: str) -> Answer:
     if rest == "/listItem":
         return items.answer(request, item, "listItem")
     if rest == "/driveItem" or rest.startswith("/driveItem/"):
+        if request.world.quirks.only_list_item:
+            raise Refusal(400, "invalidRequest", "Invalid request", "invalidRequest")
         return items.answer(request, item, rest.removeprefix("/driveItem").strip("/"))
     raise Refusal(400, "invalidRequest", f"Resource not found for the segment '{rest.strip('/')}'.")
 
@@ -58,18 +60,13 @@ def _target(request: Request, token: str) -> tuple[Item, Permission | None]:
     """Return the item that an encoded address or a share id leads to, with the link if it is one."""
     world = request.world
     url = _decoded(token)
-    for drive in world.drives.values():
-        for item in drive.items.values():
-            for permission in item.permissions:
-                if _leads(permission, token, url) and (permission.expires is None or permission.expires > world.now()):
-                    return item, permission
+    # What follows the question mark of a link is for counting and may be left out.
+    known = world.links.get(token) or world.links.get(url.partition("?")[0])
+    if known is not None and (known[1].expires is None or known[1].expires > world.now()):
+        return known
+    if world.quirks.refuse_plain_addresses:
+        raise _gone()
     return _by_address(request, url), None
-
-
-def _leads(permission: Permission, token: str, url: str) -> bool:
-    # What follows the question mark is for counting and may be left out.
-    link = permission.link.url.partition("?")[0] if permission.link is not None else None
-    return token == permission.share_id or link == url.partition("?")[0]
 
 
 def _decoded(token: str) -> str:
@@ -85,6 +82,11 @@ def _decoded(token: str) -> str:
 def _by_address(request: Request, url: str) -> Item:
     parts = urlsplit(url)
     path = parts.path
+    options = dict(parse_qsl(parts.query))
+    if "sourcedoc" in options:
+        return _by_unique_id(request, parts.hostname or "", options["sourcedoc"].strip("{}").lower())
+    if "resid" in options:
+        return _by_personal_id(request, options["resid"])
     if (match := _BY_PATH.match(path)) is not None:
         path = match["path"]
     for drive in request.world.drives.values():
@@ -93,7 +95,30 @@ def _by_address(request: Request, url: str) -> Item:
             names = [part for part in unquote(path)[len(base) :].split("/") if part]
             if (item := drive.at(names)) is not None:
                 return item
-    raise Refusal(403, "accessDenied", "The sharing link no longer exists, or you do not have permission to access it.")
+    raise _gone()
+
+
+def _by_unique_id(request: Request, host: str, guid: str) -> Item:
+    for drive in request.world.drives.values():
+        if drive.site.host == host:
+            for item in drive.items.values():
+                if item.guid == guid:
+                    return item
+    raise _gone()
+
+
+def _by_personal_id(request: Request, key: str) -> Item:
+    drive = request.world.drives.get(key.partition("!")[0].lower())
+    if drive is None or key not in drive.items:
+        # Addresses of newer documents have a GUID there, which the service itself does not understand.
+        raise Refusal(400, "invalidRequest", "Invalid shares key.", "invalidRequest")
+    return drive.items[key]
+
+
+def _gone() -> Refusal:
+    return Refusal(
+        403, "accessDenied", "The sharing link no longer exists, or you do not have permission to access it."
+    )
 
 
 def _open(request: Request, item: Item, permission: Permission) -> None:

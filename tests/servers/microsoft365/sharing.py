@@ -8,7 +8,7 @@ from typing import Any
 
 from servers.microsoft365.files import Files
 from servers.microsoft365.journal import SHARING_OPERATION
-from servers.microsoft365.library import Actor, Item, Link, Permission
+from servers.microsoft365.library import PERSONAL, Actor, Item, Link, Permission
 from servers.microsoft365.people import Application, Group, User
 from servers.microsoft365.world import changing
 
@@ -48,6 +48,7 @@ class Sharing(Files):
         found = Permission(self.new_guid(), [_role(kind)], self.now(), link=link, expires=expires)
         found.share_id = "u!" + self.new_token(24)
         item.permissions.append(found)
+        self.links[found.share_id] = self.links[link.url.partition("?")[0]] = (item, found)
         correlation = self.new_guid()
         self._note(_LINKED[scope], by, item, correlation, UniqueSharingId=found.id)
         if scope == "users":
@@ -71,6 +72,7 @@ class Sharing(Files):
         """Take a permission away, or a link."""
         item.permissions.remove(permission)
         if permission.link is not None:
+            del self.links[permission.share_id], self.links[permission.link.url.partition("?")[0]]
             self._note(_UNLINKED[permission.link.scope], by, item, self.new_guid(), UniqueSharingId=permission.id)
         else:
             grantee = self._named(permission.grantee) or permission.email
@@ -136,7 +138,7 @@ class Sharing(Files):
             self._note_person("SharingSet", by, item, grantee, correlation, EventData=_event_data(role))
         item.permissions.append(permission)
         # One act leaves several records: people and systems see different parts of it.
-        if item.drive.kind != "personal":
+        if item.drive.kind != PERSONAL:
             self._note_system(by, item, correlation)
         item.drive.log_change(item, shared=True)
         return permission
@@ -186,11 +188,14 @@ class Sharing(Files):
         return self.users.get(key) or self.groups.get(key) or app
 
     def _link_url(self, item: Item) -> str:
+        if item.drive.kind == PERSONAL:
+            letter = "f" if item.children is not None else "x"
+            return f"https://1drv.ms/{letter}/s!A{self.new_token(15)}?e={self.new_token(4)}"
         letter = "f" if item.children is not None else _LETTERS.get(item.name.rpartition(".")[2].lower(), "u")
         site = item.drive.site
         kind, _, rest = site.path.strip("/").partition("/")
-        short = {"sites": "s", "teams": "t", "personal": "g/personal"}[kind]
-        return f"https://{site.host}/:{letter}:/{short}/{rest}/E{self.new_token(30)}?e={self.new_token(4)}"
+        short = {"sites": "s/", "teams": "t/", "personal": "g/personal/", "": "s"}[kind]
+        return f"https://{site.host}/:{letter}:/{short}{rest}/E{self.new_token(30)}?e={self.new_token(4)}"
 
 
 def _role(kind: str) -> str:

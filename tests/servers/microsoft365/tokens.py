@@ -33,7 +33,7 @@ class Token:
     permissions: frozenset[str]
     issued: datetime
     expires: datetime
-    claims_met: bool = False
+    claims: int = 0
 
     def has(self, *permissions: str) -> bool:
         """Tell whether it holds one of these permissions."""
@@ -60,7 +60,7 @@ class Tokens:
     """For id of user or client: tokens from before this need the claims of the challenge."""
 
     def issue(
-        self, application: Application, user: User | None, audience: str, permissions: frozenset[str], claims: bool
+        self, application: Application, user: User | None, audience: str, permissions: frozenset[str], claims: int
     ) -> Token:
         now = self.tenant.now()
         text = f"eyJ0eXAiOiJKV1QiLCJub25jZSI6.{self.tenant.new_token(60)}.{self.tenant.new_token(60)}"
@@ -103,7 +103,7 @@ class Tokens:
     def _judge_claims(self, token: Token) -> None:
         key = token.user.id if token.user else token.application.client_id
         since = self.challenged.get(key)
-        if since is not None and not (token.claims_met and token.issued >= since):
+        if since is not None and token.claims < int(since.timestamp()):
             raise Refusal(
                 401,
                 "InvalidAuthenticationToken",

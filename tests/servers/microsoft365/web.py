@@ -43,7 +43,9 @@ class Refusal(Exception):
             detail = {"code": code, **({"innererror": detail} if "code" in detail else detail)}
         # Services behind Graph spell it in lower case, Graph itself does not.
         name = "innererror" if self.inner else "innerError"
-        return Answer(self.status, {"error": {"code": self.code, "message": self.message, name: detail}}, self.headers)
+        return Answer(
+            self.status, {"error": {"code": self.code, "message": self.message, name: detail}}, dict(self.headers)
+        )
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Request:
     template: str = ""
     in_batch: bool = False
     """It came with others, before the one before it was answered."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Headers that the answer is to have, whatever it is."""
     opened: Item | None = None
     """What the sharing link of this request opens, for this request."""
 
