@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, ingest, releases, silo, snapshot, verification
+from populate import backup, ingest, releases, silo, snapshot, staff, verification
 from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
 from populate.conversation import questions
@@ -28,6 +28,7 @@ SCHEMAS: Schemas = (
     ("verification", verification.schema),
     ("adopt", adopt_tables.schema),
     ("snapshot", snapshot.schema),
+    ("staff", staff.schema),
     ("silo", silo.schema),
     ("adoption", adoption.schema),
     ("duplicates", duplicates.schema),

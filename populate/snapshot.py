@@ -104,9 +104,20 @@ def cover(closed: Callable[[], Any], table: Any) -> None:
     _COVERED.append(Covered(closed, table))
 
 
+_KEPT: list[tuple[Callable[[int], None], tuple[Any, ...]]] = []
+
+
+def keep(what: Callable[[int], None], *tables: Any) -> None:
+    """Have a function called with the number of each new snapshot, in its transaction.
+
+    It adds to these tables what the snapshot knows, and what may be said otherwise later.
+    """
+    _KEPT.append((what, tables))
+
+
 def coverage() -> list[Any]:
     """Return the tables that taking a snapshot adds to."""
-    return [covered.table for covered in _COVERED]
+    return [covered.table for covered in _COVERED] + [table for _, tables in _KEPT for table in tables]
 
 
 def take_snapshot(binding: Binding, day: date | None = None, *, now: datetime | None = None) -> int:
@@ -150,6 +161,8 @@ def _take(binding: Binding, day: date, now: datetime) -> int:
         new = (closed() - table.proj()).keys()
         rows = ({**key, "snapshot_no": number} for key in sorted(new, key=lambda key: tuple(key.values())))
         table.insert(rows, chunk_size=5000)
+    for what, _ in _KEPT:
+        what(number)
     return number
 
 

@@ -10,11 +10,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from populate.adoption.statements import statement
-from populate.insight.window import MONDAY, stints
+from populate.insight.window import MONDAY, persons_then, stints_then
 from populate.snapshot import Snapshot
 from schemas.connection import Connection
 from schemas.identity import account_id
-from schemas.people import Account
 
 WINDOW_DAYS = 30
 SURVEY_DAYS = 92
@@ -45,14 +44,14 @@ class Read(NamedTuple):
 
 
 class Staff:
-    """Who worked where and when, and whose a login is."""
+    """Who worked where and when, and whose a login is, as a snapshot knows it."""
 
-    def __init__(self) -> None:
-        self._person_of: dict[str, str] = dict(zip(*Account.to_arrays("account_id", "person_id"), strict=True))
+    def __init__(self, snapshot_no: int) -> None:
+        self._person_of = persons_then(snapshot_no)
         self._stints: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
         self.services: set[str] = set()
         columns = ("person", "since_day", "until_day", "department", "service")
-        frame = stints()
+        frame = stints_then(snapshot_no)
         for person, since, until, department, service in zip(*(frame[c].tolist() for c in columns), strict=True):
             if service:
                 self.services.add(person)
@@ -60,7 +59,9 @@ class Staff:
                 self._stints[person].append((since, until, department))
 
     def person(self, realm: str, login: str) -> str:
-        account = _account_id(realm, login)
+        return self.person_of(_account_id(realm, login))
+
+    def person_of(self, account: str) -> str:
         return self._person_of.get(account, account)
 
     def department(self, person: str, day: date) -> str:
@@ -90,7 +91,7 @@ def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
         "until": last + timedelta(days=1),
         "survey_since": last - timedelta(days=SURVEY_DAYS - 1),
     }
-    staff = Staff()
+    staff = Staff(snapshot_no)
     reads = [*_reads(connection, staff, values)]
     people = staff.present(first, last)
     audited = _audited(connection, staff, values)
@@ -191,10 +192,11 @@ def _audited(connection: Connection, staff: Staff, values: Mapping[str, Any]) ->
         (file_id, staff.person(realm, login), day)
         for file_id, realm, login, day in connection.query(statement("captured"), values).fetchall()
     }
-    theirs = connection.query(statement("audited"), values).fetchall()
+    told = connection.query(statement("audited"), values).fetchall()
+    theirs = {(file_id, staff.person_of(account), day) for file_id, account, day in told}
     return [
         (staff.department(person, day), (file_id, person, day) in ours)
-        for file_id, person, day in theirs
+        for file_id, person, day in sorted(theirs)
         if person not in staff.services
     ]
 

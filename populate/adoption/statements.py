@@ -1,28 +1,26 @@
 """The SQL of adoption, for PostgreSQL and MySQL alike; ``{Table}`` stands for a table's full name.
 
-Accesses, and files that were taken in unread, are those of the batches that the snapshot covers.
+Accesses, files that were taken in unread and reads that sources' own logs tell of are those of the batches
+that the snapshot covers; people and departments are those it knows (`populate.staff`).
 Everything else is dated rows, up to the moment at which the snapshot was taken.
 """
 
 from __future__ import annotations
 
 from populate.adopt.tables import AdoptBack, AdoptGone, AdoptSurvey, AdoptTaken
-from populate.adoption.tables import AuditRead
 from populate.backup import Backup, BackupFailure
 from populate.conversation.questions import Question
 from populate.ingest import BackupMember
-from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey
+from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotLog, SnapshotSurvey
 from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
 from schemas.catalogue import Blob, FileSet, Version
 from schemas.conversation import Answer
-from schemas.people import Account
-from schemas.sharing import Access, ShareEvent
+from schemas.sharing import Access, SourceRead
 from schemas.survey import HoursSaved
 
 TABLES = (
     *(
         Access,
-        Account,
         AdoptBack,
         AdoptGone,
         AdoptSurvey,
@@ -30,7 +28,6 @@ TABLES = (
         Answer,
         Ask,
         AskOutcome,
-        AuditRead,
         Backup,
         BackupFailure,
         BackupMember,
@@ -38,7 +35,8 @@ TABLES = (
         CompanyAskChoice,
         FileSet,
     ),
-    *(HoursSaved, PersonAskChoice, Question, ShareEvent, SnapshotAdopt, SnapshotBatch, SnapshotSurvey, Version),
+    *(HoursSaved, PersonAskChoice, Question, SourceRead),
+    *(SnapshotAdopt, SnapshotBatch, SnapshotLog, SnapshotSurvey, Version),
 )
 
 COVERED = """
@@ -118,16 +116,15 @@ STATEMENTS = {
         UNION SELECT v.sha256 {taken}) k
     """,
     "audited": """
-        SELECT DISTINCT e.file_id, a.person_id, CAST(e.shared_at AS DATE) AS day
-        FROM {ShareEvent} e
-        JOIN {AuditRead} r ON r.audit_action = LOWER(e.share_action)
-        JOIN {Account} a ON a.account_id = e.actor_id
-        WHERE e.shared_at >= %(since)s AND e.shared_at < %(until)s
+        SELECT DISTINCT r.file_id, r.account_id, r.source_read_on
+        FROM {SnapshotLog} b JOIN {SourceRead} r ON r.source_log_id = b.source_log_id
+        WHERE b.snapshot_no <= %(number)s AND r.source_read_on >= %(since)s AND r.source_read_on < %(until)s
     """,
     "captured": """
         SELECT DISTINCT a.file_id, a.account_realm, a.account_login, CAST(a.accessed_at AS DATE) AS day
         {covered} AND a.accessed_at >= %(since)s AND a.outcome = 'ok'
-        AND a.file_id IN (SELECT e.file_id FROM {ShareEvent} e)
+        AND a.file_id IN (SELECT r.file_id FROM {SourceRead} r
+            WHERE r.source_read_on >= %(since)s AND r.source_read_on < %(until)s)
     """,
     "asks": """
         SELECT COUNT(*), COUNT(CASE WHEN o.ask_result IN ('answered', 'redirected') THEN 1 END)

@@ -13,22 +13,6 @@ from schemas.people import Person  # noqa: F401  (foreign key)
 
 schema = dj.Schema()
 
-READS = (
-    *("fileaccessed", "fileaccessedextended", "filedownloaded", "filepreviewed"),  # Microsoft 365
-    *("view", "download", "preview"),  # Google Drive
-    *("getobject", "rest.get.object"),  # S3: CloudTrail and server access logs
-    "read",
-)
-
-
-@schema
-class AuditRead(dj.Lookup):
-    definition = """
-    # What sources call a read in their own logs
-    audit_action : varchar(64) # lower case
-    """
-    contents = tuple({"audit_action": action} for action in READS)
-
 
 @schema
 class Adoption(dj.Computed):

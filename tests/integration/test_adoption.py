@@ -27,7 +27,7 @@ from schemas.binding import Binding
 from schemas.catalogue import Blob
 from schemas.conversation import Answer
 from schemas.identity import identity
-from schemas.sharing import Access, ShareEvent
+from schemas.sharing import Access, SourceLog, SourceRead
 from schemas.survey import HoursSaved
 
 DAY = date(2026, 5, 31)
@@ -114,30 +114,29 @@ def test_copies_backups_and_files_that_are_gone(company: Binding) -> None:
     assert later["file_count"] == 5
 
 
-def test_how_much_of_what_a_log_tells_is_noted_down_here(company: Binding) -> None:
-    def log(number: int, login: str, path: str, day: int, action: str = "FileDownloaded") -> None:
-        ShareEvent.insert1(
-            {
-                "share_event_id": f"{number:032x}",
-                "file_id": path_id(path),
-                "actor_id": person(login),
-                "shared_at": MONDAY + timedelta(days=day, hours=3),
-                "share_action": action,
-            }
-        )
+def log(name: str, *reads: tuple[str, str, int]) -> None:
+    """Take in a part of a source's own log, of reads by login, path and day."""
+    part = identity("log part", name)
+    SourceLog.insert1({"source_log_id": part, "log_source": "microsoft365/lab", "log_taken_at": NOW})
+    names = ("account_id", "file_id", "source_read_on")
+    for login, path, day in reads:
+        values = (person(login), path_id(path), (MONDAY + timedelta(days=day)).date())
+        SourceRead.insert1({"source_log_id": part, **dict(zip(names, values, strict=True)), "source_read_count": 2})
 
-    for number, login in enumerate(TEAM[:4]):
-        log(number, login, "/c/trial.csv", 1)  # all of them read it that day
-    log(10, "ada", "/c/trial.csv", 1, "FileAccessed")  # the same read, under another name
-    log(11, "ada", "/c/trial.csv", 20)  # not noted down here
-    log(12, "ada", "/c/trial.csv", 21, "FileModified")  # no read
-    log(13, "robot", "/c/trial.csv", 22)
-    log(14, "ada", "/c/trial.csv", -40)  # before the window
+
+def test_how_much_of_what_a_log_tells_is_noted_down_here(company: Binding) -> None:
+    log("first", *((login, "/c/trial.csv", 1) for login in TEAM[:4]))  # all of them read it that day
+    log("again", ("ada", "/c/trial.csv", 1))  # the same day
+    log("rest", ("ada", "/c/trial.csv", 20), ("robot", "/c/trial.csv", 22), ("ada", "/c/trial.csv", -40))
     found = figures(take_snapshot(company, DAY))
-    assert (found["audit_read_count"], found["captured_read_count"]) == (5, 4)
+    assert (found["audit_read_count"], found["captured_read_count"]) == (5, 4)  # no robot, nothing before the window
     shown = published_adoption(1)
     assert shown.organisation["coverage"] == pytest.approx(0.8)
     assert {row["department"]: row["coverage"] for row in shown.departments} == {"Screening": 0.8, "Clinical": None}
+    log("late", ("ben", "/c/trial.csv", 20))
+    (Adoption() & {"snapshot_no": 1}).delete(prompt=False)
+    assert figures(1) == found
+    assert figures(take_snapshot(company, DAY))["audit_read_count"] == 6
 
 
 def test_what_people_tell(company: Binding) -> None:

@@ -69,7 +69,7 @@ DECIDED = {"company_ask_choice", "person_ask_choice"}
 REQUESTED = {
     *("backup_batch", "backup_member", "snapshot"),
     *("snapshot_batch", "snapshot_adopt", "snapshot_survey", "snapshot_log"),
-    *("snapshot_forms", "snapshot_forms_adopted"),
+    *("snapshot_forms", "snapshot_forms_adopted", "snapshot_staff", "snapshot_stint", "snapshot_login"),
 }
 FOUND = {"verification_batch", "verification", "damage", "damage_mended"}
 REFUSALS = {1044, 1142, 1143, 1227}
