@@ -12,7 +12,7 @@ from servers.microsoft365.library import PERSONAL, Actor, Item, Link, Permission
 from servers.microsoft365.people import Application, Group, User
 from servers.microsoft365.world import changing
 
-_LETTERS = {"xlsx": "x", "docx": "w", "pptx": "p", "pdf": "b", "txt": "t", "csv": "t", "mp4": "v", "png": "i"}
+_LETTERS = {"xlsx": "x", "docx": "w", "pptx": "p", "pdf": "b", "txt": "t", "csv": "x", "mp4": "v", "png": "i"}
 _LINKED = {"anonymous": "AnonymousLinkCreated", "organization": "CompanyLinkCreated", "users": "SecureLinkCreated"}
 _UNLINKED = {"anonymous": "AnonymousLinkRemoved", "organization": "CompanyLinkRemoved", "users": "SecureLinkDeleted"}
 WRITES = frozenset({"write", "owner", "sp.full control"})
