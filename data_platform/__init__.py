@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from data_platform.face import login as login
     from data_platform.face import logout as logout
     from data_platform.face import mail_report as mail_report
+    from data_platform.face import notices as notices
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
     from data_platform.face import read_http as read_http
@@ -78,6 +79,7 @@ __all__ = [
     "login",
     "logout",
     "mail_report",
+    "notices",
     "read",
     "read_file",
     "read_http",

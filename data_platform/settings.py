@@ -148,10 +148,20 @@ class Microsoft365Settings(_Section):
         description="what a person's sign-in asks for; without Files.ReadWrite opaque sharing links may not open",
     )
     keyring: bool = Field(
-        True, description="keep people's sign-ins in the keyring of the operating system where there is one, else a file"
+        True,
+        description="keep people's sign-ins in the keyring of the operating system where there is one, else a file",
     )
     follow: tuple[str, ...] = Field(
         (), description="sites (host/sites/name) and drives (their ids) that are followed as a whole"
+    )
+    sync_seconds: float = Field(
+        600.0, ge=0, description="from one look at what has changed to the next, by the scheduler; 0 = never"
+    )
+    notify_url: str = Field(
+        "", description="https address at which Microsoft 365 reaches `data-platform notices`; empty = it is only asked"
+    )
+    notify_key: SecretStr = Field(
+        SecretStr(""), description="proves that notices are Microsoft's; at least 32 random characters"
     )
     backup_versions: int = Field(
         0, ge=0, description="as many of a file's earlier versions are backed up from the source's own history"

@@ -28,6 +28,7 @@ from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.observing import Observer, watch
 from populate.retries import PATIENT
+from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.verification import Verify
 from schemas.drivers import SESSION_LOCK
@@ -296,14 +297,15 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
     observer
         Is told of each job that this process makes.
     """
-    backup, adopt = Backup(), Adopt()
+    backup, adopt, history = Backup(), Adopt(), History()
     forms, verify = (Canonical(), CanonicalAdopted()), Verify()
-    for table in (backup, adopt, *forms, verify):
+    for table in (backup, adopt, history, *forms, verify):
         table.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
         Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
+        Queue(history, Urgency.BACK_FILL, observer=observer),
         *(Queue(table, Urgency.INSIGHT, observer=observer) for table in forms),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
         Queue(verify, Urgency.PROOF, observer=observer),

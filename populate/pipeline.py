@@ -12,6 +12,7 @@ from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
+from populate.sharing import history
 from schemas import asking, conversation, directory, following, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
@@ -25,6 +26,7 @@ SCHEMAS: Schemas = (
     ("conversation", conversation.schema),
     ("ingest", ingest.schema),
     ("backup", backup.schema),
+    ("history", history.schema),
     ("verification", verification.schema),
     ("adopt", adopt_tables.schema),
     ("snapshot", snapshot.schema),

@@ -22,6 +22,7 @@ from data_platform.logs import log_to_stderr
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
+from populate.errands import Errand
 from populate.jobs import queues
 from populate.lease import Lease, scheduler_lease
 from populate.mailing import mail_due
@@ -29,6 +30,7 @@ from populate.pipeline import bind_all
 from populate.proving import plan_due
 from populate.retries import retry_due
 from populate.service import monitored
+from populate.sharing.notices import has_notices
 from populate.snapshot import take_daily
 from populate.stopping import Stop, repeat
 from schemas.binding import Binding
@@ -39,6 +41,7 @@ CLEAN_SECONDS = 1.0  # between two rounds of the janitor
 RETRY_SECONDS = 20.0  # between two looks for versions to try again
 SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
 PLAN_SECONDS = 600.0  # between two looks for contents to be read back
+ERRAND_SECONDS = 5.0  # between two looks at processes that look at what others know
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
@@ -55,18 +58,22 @@ class Keeper:
     ----------
     snapshots
         Whether it takes them, and sends mail if the settings say so.
+    errands
+        What it has done by processes of their own.
     """
 
-    def __init__(self, binding: Binding, snapshots: bool) -> None:
+    def __init__(self, binding: Binding, snapshots: bool, errands: Sequence[Errand] = ()) -> None:
         self._binding = binding
         self._queues = queues()
         self._proves = binding.settings.store.verify_days
         mail = snapshots and binding.settings.mail.automatic
+        self._errands = errands
         self._chores: list[_Chore] = [
             _Chore("bringing back versions", lambda: retry_due(binding), RETRY_SECONDS),
             *(_Chore(f"tidying up {queue.name}", queue.clean, CLEAN_SECONDS) for queue in self._queues),
             *([_Chore("taking snapshots", self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
             *([_Chore("planning verification", self._plan, PLAN_SECONDS)] if self._proves and snapshots else []),
+            *(_Chore("looking at what others know", errand.tend, ERRAND_SECONDS) for errand in self._errands),
             *([_Chore("sending mail", lambda: mail_due(binding), MAIL_SECONDS)] if mail else []),
             *(_Chore(f"filling {queue.name}", queue.refresh, 0.0) for queue in self._queues),
         ]
@@ -92,12 +99,24 @@ class Keeper:
         for queue in self._queues:
             queue.clean()
 
+    def end(self) -> None:
+        """End what is done by processes of their own."""
+        for errand in self._errands:
+            errand.end()
+
     def _plan(self) -> None:
         plan_due(self._binding, self._proves)
 
     def _take_snapshots(self) -> None:
         for number in take_daily(self._binding):
             _log.info("Snapshot %d was taken; its figures are in the queue.", number)
+
+
+def _errands(binding: Binding) -> list[Errand]:
+    source = binding.settings.microsoft365
+    if not (source.client_id and source.sync_seconds):
+        return []
+    return [Errand("populate.sharing", source.sync_seconds, lambda: has_notices(binding))]
 
 
 class _Chore:
@@ -150,12 +169,13 @@ def run_scheduler(settings: Settings | None = None) -> None:
     with Stop.on_signals() as stop:
         binding = bind_all(settings)
         lease = scheduler_lease(binding, IDLE_SECONDS)
-        keeper, pause = Keeper(binding, snapshots=True), LOOK_SECONDS
+        keeper, pause = Keeper(binding, snapshots=True, errands=_errands(binding)), LOOK_SECONDS
         try:
             with monitored(settings, binding, stale_seconds=stale, store=False) as service:
                 step = partial(_round, lease, keeper, _Role(), service.beat)
                 repeat(stop, binding.ensure, step, lambda: False, pause=pause, longest=pause, name="scheduler")
         finally:
+            keeper.end()
             lease.give()
 
 

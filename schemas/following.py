@@ -158,3 +158,11 @@ class ChangeNotice(dj.Manual):
     -> FollowedDrive
     noticed_at : datetime(6) # UTC
     """
+
+
+@schema
+class ChangeNoticeTaken(dj.Manual):
+    definition = """
+    # The drive was asked what that is
+    -> ChangeNotice
+    """

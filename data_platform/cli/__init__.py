@@ -22,7 +22,7 @@ from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
 from data_platform.cli.signing_in import login, logout, whoami
 from data_platform.cli.standing import status
-from data_platform.cli.syncing import sync
+from data_platform.cli.syncing import notices, sync
 
 __all__ = ["main"]
 
@@ -45,7 +45,7 @@ for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscri
 main.add_command(duplicates)
 for _verb in (ask, answer, ledger):
     main.add_command(_verb)
-for _verb in (scheduler, health, retry, sync):
+for _verb in (scheduler, health, retry, sync, notices):
     main.add_command(_verb)
 for _verb in (login, logout, whoami):
     main.add_command(_verb)

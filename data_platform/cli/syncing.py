@@ -50,3 +50,21 @@ def sharing(ctx: click.Context, full: bool, as_json: bool) -> None:
             click.echo("Somebody else is syncing just now; nothing was done here.", err=True)
     if done["refused"]:
         ctx.exit(SOMETHING_REFUSED)
+
+
+@click.command()
+@click.option("--address", default="127.0.0.1", show_default=True, help="IPv4 address to listen at.")
+@click.option("--port", default=8511, show_default=True, type=click.IntRange(0, 65535), help="0 = any that is free.")
+def notices(address: str, port: int) -> None:
+    """Take Microsoft 365's notices of changes, so that they appear within seconds; runs until Ctrl-C or SIGTERM.
+
+    Needs `microsoft365.notify_url`, which has to lead here through a server that speaks HTTPS, and
+    `microsoft365.notify_key`. Without this changes appear with the scheduler's next look.
+
+    \b
+    Example:
+        data-platform notices --address 0.0.0.0 --port 8511
+    """
+    from data_platform import face
+
+    face.notices(address=address, port=port)

@@ -41,7 +41,7 @@ from data_platform.face.reading import (
     read_teams,
 )
 from data_platform.face.signing_in import login, logout, whoami
-from data_platform.face.syncing import sync
+from data_platform.face.syncing import notices, sync
 
 __all__ = [
     "adopt",
@@ -59,6 +59,7 @@ __all__ = [
     "login",
     "logout",
     "mail_report",
+    "notices",
     "read",
     "read_file",
     "read_http",

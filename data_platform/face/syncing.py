@@ -39,3 +39,19 @@ def _check(what: str) -> None:
 
     if what != "sharing":
         raise SettingsError(f"{what!r} is nothing that can be synced. Name 'sharing'.")
+
+
+def notices(*, address: str = "127.0.0.1", port: int = 8511) -> None:
+    """Take Microsoft 365's notices of changes until stopped, behind a server that speaks HTTPS for us.
+
+    To be called in the main thread; SIGTERM and Ctrl-C stop it. Without it changes appear with
+    the next look that the scheduler takes.
+
+    Raises
+    ------
+    SettingsError
+        If ``microsoft365.notify_key`` is missing, or nothing can listen there.
+    """
+    from populate.sharing.endpoint import serve_notices
+
+    serve_notices(settings(), address, port, lambda port: print(f"Listening at http://{address}:{port}", flush=True))

@@ -13,10 +13,13 @@ from populate.lease import Lease
 from populate.sharing.changes import ask, describe, lists
 from populate.sharing.drives import Drive, Following
 from populate.sharing.grants import grants
+from populate.sharing.history import plan
 from populate.sharing.items import old_versions
 from populate.sharing.log import SourceLogs
+from populate.sharing.notices import pending, take
 from populate.sharing.permissions import Ledger, end_expired, held
 from populate.sharing.progress import SyncProgress, sync_progress_on
+from populate.sharing.subscriptions import Subscriptions
 from populate.sharing.tree import portions
 from populate.sharing.update import Update
 from readers.microsoft365.access import as_worker, audit_as_worker
@@ -68,6 +71,7 @@ def sync_sharing(
     settings: Settings,
     *,
     full: bool = False,
+    noticed: bool = False,
     graph: Graph | None = None,
     log: Graph | None = None,
     progress: SyncProgress | None = None,
@@ -81,6 +85,8 @@ def sync_sharing(
     ----------
     full
         Ask for everything, not only for what has changed; look for new drives of sites.
+    noticed
+        Ask only drives that the source said have changed, and about files that are new here.
     graph, log
         Graph and the Management Activity API, asked as the worker; as the settings say unless given.
     progress
@@ -99,8 +105,10 @@ def sync_sharing(
         progress = progress or sync_progress_on()
         sync = Sync(binding, settings, graph or as_worker(settings), progress)
         try:
-            sync.ask_drives(full)
-            sync.take_log(log or audit_as_worker(settings))
+            sync.ask_drives(full, noticed)
+            if not noticed:
+                sync.take_log(log or audit_as_worker(settings))
+                sync.subscribe()
         finally:
             progress.close()
         return sync.result
@@ -114,20 +122,27 @@ class Sync:
         self._graph = graph
         self._progress = progress
         self._now = datetime.now(UTC).replace(tzinfo=None)
+        self._settings = settings
+        self._drives: list[Drive] = []
         self._realm = realm_of(settings)
         self._tenant = settings.microsoft365.tenant
         self._following = Following(graph, binding, self._realm, settings.microsoft365.follow, self._now)
         self._failed_in_a_row = 0
         self.result = Synced()
 
-    def ask_drives(self, full: bool) -> None:
+    def ask_drives(self, full: bool, noticed: bool) -> None:
         """Ask every drive what has changed; see `sync_sharing`."""
+        notices = pending(self._binding)
         new = self._following.new_files()
-        drives = self._following.drives(again=full)
+        self._drives = drives = self._following.drives(again=full)
+        if noticed:
+            drives = [drive for drive in drives if drive.key in notices or drive.key in new]
         for name, error in self._following.refused:
             self._refuse(name, error)
         for some in portions(drives, DRIVES_AT_ONCE):
-            self._take([*self._updates(some, new, full)])
+            updates = [*self._updates(some, new, full)]
+            self._take(updates)
+            take(notices, {one.drive.key for one in updates})
             self._progress.asked(self.result.drives, len(drives), self.result.items)
         self.result.ended += end_expired(self._binding, self._now)
 
@@ -139,6 +154,14 @@ class Sync:
         except SourceError as error:
             self._refuse("log", error)
         self.result.events, self.result.reads = log.noted.events, log.noted.reads
+
+    def subscribe(self) -> None:
+        """Have the source tell us of changes, if it can reach us; else it is only asked."""
+        subscriptions = Subscriptions(self._graph, self._settings.microsoft365, self._now)
+        try:
+            subscriptions.keep(self._drives)
+        except SourceError as error:
+            self._refuse("notices", error)
 
     def _updates(self, drives: Sequence[Drive], new: dict[str, dict[str, str]], full: bool) -> Iterator[Update]:
         """Yield what each drive told; one that cannot be had is left for the next time."""
@@ -174,6 +197,11 @@ class Sync:
             for one in updates:
                 one.write()
             ledger.write()
+            plan(
+                {key for one in updates for key in one.histories},
+                self._settings.microsoft365.backup_versions,
+                self._now,
+            )
         self.result.items += sum(one.changed for one in updates)
         self.result.granted += ledger.changed.granted
         self.result.ended += ledger.changed.ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import deliveries
@@ -24,7 +24,8 @@ from readers.source import Login
 from readers.transport import tls_context
 from schemas.binding import Binding
 from schemas.following import FollowedDrive, ItemState
-from schemas.identity import account_id, file_id, identity
+from schemas.identity import account_id, file_id, identity, name_id
+from schemas.people import Account, AccountName, Person
 
 WORKER = "Files.Read.All Sites.FullControl.All User.Read.All GroupMember.Read.All"
 _STRENGTH = ("read", "write", "sp.full control", "owner")
@@ -52,6 +53,16 @@ class Company:
         assert self.server.faults.impatient == []
         return done
 
+    def name(self, *users: User) -> None:
+        """Let the catalogue know what people are called, as a sync of the directory does."""
+        for user in users:
+            key = self.person(user)
+            Person.insert1({"person_id": key, "full_name": user.name, "person_kind": "person"}, skip_duplicates=True)
+            account = {"account_id": key, "realm": self.realm, "login": user.id, "person_id": key}
+            Account.insert1(account, skip_duplicates=True)
+            row = {"account_id": key, "named_on": date(2026, 1, 1), "name_id": name_id(user.upn)}
+            AccountName.insert1(row | {"account_name": user.upn}, skip_duplicates=True)
+
     def person(self, user: User) -> str:
         """Return the account of somebody."""
         return account_id(self.realm, user.id)
@@ -63,7 +74,7 @@ class Company:
         login = Login(self.realm, owner.id) if isinstance(owner, User) else None
         found = Read(host, f"{item.drive.id}/{item.id}", item.name, "/".join(item.parts), item.url, owner=login)
         record = deliveries.read(found, kind="microsoft365", revision=item.c_tag or item.e_tag)
-        record |= {"account_realm": self.realm, "account_login": by.id}
+        record |= {"account_realm": self.realm, "account_login": by.id, "account_name": by.upn}
         record.pop("account_id", None)
         deliveries.hand_in(binding, [record], run=f"{item.id} {by.id}")
         Ingest.populate()

@@ -1,0 +1,145 @@
+"""The address at which the source tells us of changes: it says who it is, we answer at once and look later.
+
+The source waits three seconds at most, and gives up on addresses that are often slower: so a
+request is judged without the database, and what it tells is written down by the main thread.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from data_platform.errors import SettingsError
+from data_platform.settings import Settings
+from populate.pipeline import bind_all
+from populate.sharing.drives import lookup_all
+from populate.sharing.notices import LEAST_KEY, drives_told_of, note
+from populate.stopping import Stop, repeat
+from schemas.following import FollowedDrive
+
+MOST_BYTES = 1024 * 1024  # of a request
+LONGEST_TOKEN = 4096
+REQUEST_SECONDS = 10.0
+WRITE_SECONDS = 0.2  # between two looks at what has come
+
+_log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """Answers the source, and keeps in memory which drives it told of until they are taken."""
+
+    def __init__(self, settings: Settings, address: str, port: int) -> None:
+        self._key = settings.microsoft365.notify_key
+        if len(self._key.get_secret_value()) < LEAST_KEY:
+            raise SettingsError(
+                f"microsoft365.notify_key has fewer than {LEAST_KEY} characters, so anybody could send notices. "
+                "Set it to a long random text."
+            )
+        self._told: set[str] = set()
+        self._lock = threading.Lock()
+        try:
+            self._server = ThreadingHTTPServer((address, port), _handler(self))
+        except OSError as error:
+            raise SettingsError(
+                f"Nothing can listen at {address}:{port} ({error.strerror}). Name another port."
+            ) from error
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def told(self, body: object) -> None:
+        """Keep in mind which drives a notice is about, if it is the source's."""
+        drives = drives_told_of(body, self._key)
+        with self._lock:
+            self._told |= drives
+
+    def take(self) -> set[str]:
+        """Return the drives that were told of since the last time."""
+        with self._lock:
+            told, self._told = self._told, set()
+        return told
+
+
+def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = REQUEST_SECONDS
+        server_version, sys_version = "data-platform", ""
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "")
+            if not length.isdigit() or int(length) > MOST_BYTES:
+                self.close_connection = True
+                return self._answer(411 if not length.isdigit() else 413)
+            body = self.rfile.read(int(length))
+            # The handshake: whoever subscribes proves that this address answers. It is sent back as text alone.
+            token = parse_qs(urlsplit(self.path).query).get("validationToken", [""])[0]
+            if token:
+                return self._answer(200, token.encode()) if len(token) <= LONGEST_TOKEN else self._answer(400)
+            try:
+                endpoint.told(json.loads(body))
+            except (ValueError, RecursionError):
+                return self._answer(400)
+            return self._answer(202)
+
+        def do_GET(self) -> None:
+            self._answer(405)
+
+        def _answer(self, status: int, body: bytes = b"") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            _log.debug("%s", self.command)  # no address, no query: what anybody sends does not belong into a log
+
+    return Handler
+
+
+def serve_notices(settings: Settings, address: str, port: int, ready: Callable[[int], object]) -> None:
+    """Take notices until SIGTERM or Ctrl-C. To be called in the main thread.
+
+    Parameters
+    ----------
+    ready
+        Is told the port once it answers.
+
+    Raises
+    ------
+    SettingsError
+        If there is no key, or nothing can listen there.
+    DatabaseUnavailable
+        If no connection can be had at the start; later on notices wait in memory.
+    """
+    with Stop.on_signals() as stop, Endpoint(settings, address, port) as endpoint:
+        binding = bind_all(settings)
+        waiting: set[str] = set()
+
+        def write() -> int:
+            waiting.update(endpoint.take())
+            if waiting:
+                known = {key for (key,) in lookup_all(FollowedDrive, "drive_key")}
+                note(waiting & known, datetime.now(UTC).replace(tzinfo=None))
+                waiting.clear()
+            return 0
+
+        ready(endpoint.port)
+        repeat(stop, binding.ensure, write, lambda: False, pause=WRITE_SECONDS, longest=WRITE_SECONDS, name="endpoint")

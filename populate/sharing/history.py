@@ -1,0 +1,206 @@
+"""Earlier versions of files that were read, from the source's own history into the content store, by policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
+from populate import facts
+from populate.backup import record_places
+from populate.contents import STORE_IS_DOWN, THREADS, Failure
+from populate.lookup import add, lookup, unknown
+from populate.sharing.tree import MANY, portions
+from populate.store import Place, Store, open_store
+from readers.registry import source_of_kind
+from schemas.catalogue import Blob, File, SourceSystem, Version
+from schemas.engine import dj
+from schemas.following import SourceVersion
+from schemas.identity import identity, version_id
+
+schema = dj.Schema()
+
+MEMBERS = 200  # versions in a batch
+ATTEMPTS = 3
+REVISION = "version:"  # begins the revision of a version that is known by its label
+COLUMNS = ("file_id", "version_label", "source_kind", "source_system", "item_id")
+
+
+@schema
+class HistoryBatch(dj.Manual):
+    definition = """
+    # Earlier versions that are backed up together
+    history_id : char(32) # identity of its members and of the moment
+    ---
+    planned_at : datetime(6) # UTC
+    """
+
+
+@schema
+class HistoryMember(dj.Manual):
+    definition = """
+    # A version to back up
+    -> HistoryBatch
+    -> SourceVersion
+    ---
+    index (file_id, version_label)
+    """
+
+
+@schema
+class History(dj.Imported):
+    definition = """
+    # The versions of a batch are in the store, but for those that failed
+    -> HistoryBatch
+    ---
+    history_taken_at : datetime(6) # UTC, by the clock of the worker
+    """
+
+    settings: Settings | None = None
+    """Of an instance, whose worker sets them; None stands for those of the process."""
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return an array for each of `COLUMNS`, an element a version."""
+        members = (HistoryMember() & key) * File * SourceSystem
+        return tuple(members.proj(*COLUMNS).to_arrays(*COLUMNS, order_by="KEY"))
+
+    def make_compute(self, key: dict[str, Any], *columns: Any) -> tuple[Any, ...]:
+        """Read the versions and put them into the store; outside the transaction, and harmless to repeat."""
+        settings = self.settings or settings_of_process()
+        store = open_store(settings)
+        members = [Earlier(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:
+            outcomes = list(pool.map(lambda member: _take(settings, store, member), members))
+        return store.name, list(zip(members, outcomes, strict=True))
+
+    def make_insert(self, key: dict[str, Any], store_name: str, outcomes: list[tuple[Earlier, Outcome]]) -> None:
+        """Record contents, versions, places, and which versions failed."""
+        taken = [(member, outcome) for member, outcome in outcomes if isinstance(outcome, Taken)]
+        blobs = [{"sha256": found.sha256, "blob_size": found.size} for _, found in taken]
+        add(Blob, unknown(Blob, facts.distinct(blobs, "sha256"), "sha256"))
+        rows = facts.distinct((_version(member, found) for member, found in taken), "file_id", "version_id")
+        add(Version, unknown(Version, rows, "file_id", "version_id"))
+        record_places(store_name, {found.sha256: found.place for _, found in taken})
+        add(HistoryContent, sorted((_content(*one) for one in taken), key=lambda row: tuple(row.values())))
+        failed = [_failure(key, member, one) for member, one in outcomes if isinstance(one, Failure)]
+        add(HistoryFailure, sorted(failed, key=lambda row: (row["file_id"], row["version_label"])))
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        now = datetime.now(UTC).replace(tzinfo=None)
+        self.insert1({**key, "history_taken_at": now}, skip_duplicates=True)
+
+
+@schema
+class HistoryContent(dj.Manual):
+    definition = """
+    # The bytes of a version in the source's own history
+    -> SourceVersion
+    ---
+    -> Version
+    """
+
+
+@schema
+class HistoryFailure(dj.Manual):
+    definition = """
+    # A version that could not be backed up
+    -> HistoryMember
+    ---
+    failure_permanent : bool # trying again cannot help
+    failure : varchar(64) # name of the error
+    failure_message : varchar(512) # text of the error, secrets removed
+    """
+
+
+class Taken(NamedTuple):
+    """The bytes of a version, and where they were put."""
+
+    sha256: str
+    size: int
+    place: Place
+
+
+Outcome = Taken | Failure
+
+
+class Earlier(NamedTuple):
+    """A version to take, and what is needed to fetch it."""
+
+    file_id: str
+    label: str
+    source_kind: str
+    source_system: str
+    item_id: str
+
+
+def plan(file_ids: Collection[str], keep: int, now: datetime) -> int:
+    """Make batches of the newest `keep` earlier versions of files that are not backed up; return their number.
+
+    To be called within a transaction. The present version is none of them: that is backed up
+    once somebody reads it.
+    """
+    wanted = [] if keep <= 0 else sorted(_wanted(file_ids, keep))
+    for members in portions(wanted, MEMBERS):
+        history_id = identity("history", now.isoformat(), *(text for member in members for text in member))
+        add(HistoryBatch, [{"history_id": history_id, "planned_at": now}])
+        rows = [{"history_id": history_id, "file_id": file, "version_label": label} for file, label in members]
+        add(HistoryMember, rows)
+    return len(wanted)
+
+
+def _wanted(file_ids: Collection[str], keep: int) -> Iterable[tuple[str, str]]:
+    for some in portions(sorted(file_ids), MANY):
+        listed: dict[str, list[tuple[datetime, str]]] = {}
+        for file, label, at in lookup(SourceVersion, "file_id", "version_label", "version_modified_at", file_id=some):
+            listed.setdefault(file, []).append((at, label))
+        done = {*lookup(HistoryContent, "file_id", "version_label", file_id=some)}
+        failed = lookup(HistoryFailure, "file_id", "version_label", "failure_permanent", file_id=some)
+        done |= {(file, label) for file, label, permanent in failed if permanent}
+        failures = Counter((file, label) for file, label, _ in failed)
+        tried = Counter(lookup(HistoryMember, "file_id", "version_label", file_id=some))
+        for file, versions in listed.items():
+            for _, label in sorted(versions, reverse=True)[1 : keep + 1]:
+                one = (file, label)
+                # One that is planned and has not failed is still to come.
+                if one not in done and tried[one] == failures[one] < ATTEMPTS:
+                    yield one
+
+
+def _take(settings: Settings, store: Store, member: Earlier) -> Outcome:
+    """Stream a version into the store; a failure costs this one only, unless it is the store's."""
+    try:
+        source = source_of_kind(member.source_kind, settings)
+        item = source.reopen(member.source_system, member.item_id)
+        with store.writer(None, None) as writer:
+            source.download_version(item, f"{REVISION}{member.label}", writer.write)
+            place = writer.commit()
+            return Taken(writer.sha256, writer.received, place)
+    except STORE_IS_DOWN:
+        raise
+    except Exception as error:
+        return Failure.of(error)
+
+
+def _version(member: Earlier, found: Taken) -> dict[str, Any]:
+    revision = f"{REVISION}{member.label}"
+    ids = {"file_id": member.file_id, "version_id": version_id(revision, found.sha256)}
+    return ids | {"sha256": found.sha256, "revision": facts.stored(revision, 512)}
+
+
+def _content(member: Earlier, found: Taken) -> dict[str, Any]:
+    made = _version(member, found)
+    return {"file_id": member.file_id, "version_label": member.label, "version_id": made["version_id"]}
+
+
+def _failure(key: dict[str, Any], member: Earlier, failure: Failure) -> dict[str, Any]:
+    return {
+        "history_id": key["history_id"],
+        "file_id": member.file_id,
+        "version_label": member.label,
+        "failure_permanent": failure.permanent,
+        "failure": failure.name,
+        "failure_message": failure.message,
+    }

@@ -1,0 +1,154 @@
+"""Notices of changes: only the source can send them, they are answered at once, and only their drives are asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+
+import pytest
+from pydantic import SecretStr
+from servers.microsoft365.subscriptions import notify
+from sharing_world import Company, company
+
+from data_platform.errors import SettingsError
+from data_platform.settings import Settings, load
+from populate.sharing.drives import Following
+from populate.sharing.endpoint import MOST_BYTES, Endpoint
+from populate.sharing.notices import client_state, has_notices, note, pending
+from populate.sharing.progress import Silent
+from populate.sharing.subscriptions import Subscriptions
+from populate.sharing.sync import sync_sharing
+from readers.microsoft365.access import as_worker
+from schemas.binding import Binding
+from schemas.following import ChangeSubscription, ChangeSubscriptionTerm
+from schemas.sharing import Permission
+
+KEY = "k" * 40
+DRIVE = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def firm(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
+    with company(monkeypatch) as found:
+        found.world.quirks.plain_notifications = True
+        yield found
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    settings = load(microsoft365={"notify_key": KEY})
+    with Endpoint(settings, "127.0.0.1", 0) as found:
+        yield found
+
+
+def ask(endpoint: Endpoint, target: str, body: bytes = b"", method: str = "POST") -> tuple[int, str, bytes]:
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=60)
+    try:
+        connection.request(method, target, body)
+        answer = connection.getresponse()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+    finally:
+        connection.close()
+
+
+def notice(state: object) -> bytes:
+    return json.dumps({"value": [{"subscriptionId": "x", "clientState": state, "resource": "drives/x/root"}]}).encode()
+
+
+def test_the_handshake_is_answered_with_the_token_decoded_and_as_text(endpoint: Endpoint) -> None:
+    status, kind, body = ask(endpoint, "/notices?validationToken=Validation%3A+%3Cb%3Ex%3C%2Fb%3E")
+    assert (status, body) == (200, b"Validation: <b>x</b>")
+    assert kind.startswith("text/plain")
+    assert ask(endpoint, f"/notices?validationToken={'x' * 5000}")[0] == 400
+    assert endpoint.take() == set()
+
+
+def test_only_who_knows_the_client_state_is_believed(endpoint: Endpoint) -> None:
+    good = client_state(SecretStr(KEY), DRIVE)
+    forged = [client_state(SecretStr("other" * 10), DRIVE), f"{'f' * 32}.{good.partition('.')[2]}", "", None, 7, "é.x"]
+    for state in forged:
+        assert ask(endpoint, "/", notice(state))[0] == 202
+    assert endpoint.take() == set()
+    assert ask(endpoint, "/", notice(good))[0] == 202
+    assert endpoint.take() == {DRIVE}
+    assert endpoint.take() == set()
+
+
+def test_what_is_no_notice_is_refused(endpoint: Endpoint) -> None:
+    assert ask(endpoint, "/", b"{")[0] == 400
+    assert ask(endpoint, "/", b"[" * 100_000)[0] == 400
+    assert ask(endpoint, "/", b"[]")[0] == 202
+    assert ask(endpoint, "/", method="GET")[0] == 405
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=60)
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", str(MOST_BYTES + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_without_a_long_key_nothing_is_served(home: object) -> None:
+    with pytest.raises(SettingsError, match="notify_key"):
+        Endpoint(load(microsoft365={"notify_key": "short"}), "127.0.0.1", 0)
+
+
+def with_notices(firm: Company, endpoint: Endpoint) -> Settings:
+    given = firm.server.settings(firm.app)
+    given["microsoft365"] |= {"notify_url": f"http://127.0.0.1:{endpoint.port}/notices", "notify_key": KEY}
+    return load(**given)
+
+
+def test_a_notice_has_its_drive_asked_and_no_other(binding: Binding, firm: Company, endpoint: Endpoint) -> None:
+    amy, bob = firm.world.add_user("Amy Ade"), firm.world.add_user("Bob Bell")
+    files = [firm.world.upload(firm.world.add_drive(user), "a.csv", b"a", user) for user in (amy, bob)]
+    for file in files:
+        firm.read(binding, file, bob)
+    settings = with_notices(firm, endpoint)
+    assert sync_sharing(binding, settings, progress=Silent()).refused == {}
+    assert len(ChangeSubscription()) == 2
+    sync_sharing(binding, settings, progress=Silent())
+    assert len(ChangeSubscriptionTerm()) == 2  # nothing is asked for again before it is due
+
+    grants = len(Permission())
+    firm.world.share(files[0], amy, bob)  # a change of permissions alone
+    assert notify(firm.server, clientState="forged") == [202]
+    assert endpoint.take() == set()
+    firm.world.share(files[0], amy, firm.world.add_user("Colin Cole"))
+    assert notify(firm.server) == [202]
+    note(endpoint.take(), datetime(2026, 5, 4, 8))
+    assert has_notices(binding)
+    asked = firm.server.count("root/delta")
+    done = sync_sharing(binding, settings, noticed=True, progress=Silent())
+    assert (done.drives, firm.server.count("root/delta") - asked) == (1, 1)
+    assert len(Permission()) == grants + 2
+    assert pending(binding) == {}
+    assert sync_sharing(binding, settings, noticed=True, progress=Silent()).drives == 0
+
+
+def test_subscriptions_are_prolonged_before_they_end_and_made_anew_after(
+    binding: Binding, firm: Company, endpoint: Endpoint
+) -> None:
+    amy, bob = firm.world.add_user("Amy Ade"), firm.world.add_user("Bob Bell")
+    firm.read(binding, firm.world.upload(firm.world.add_drive(amy), "a.csv", b"a", amy), bob)
+    settings = with_notices(firm, endpoint)
+    sync_sharing(binding, settings, progress=Silent())
+    now = datetime.now(UTC).replace(tzinfo=None)
+    graph = as_worker(settings)
+    drives = Following(graph, binding, firm.realm, (), now).drives()
+    firm.world.advance(days=25)
+    assert Subscriptions(graph, settings.microsoft365, now + timedelta(days=25)).keep(drives) == 1
+    assert (len(ChangeSubscription()), len(ChangeSubscriptionTerm())) == (1, 2)
+    firm.world.advance(days=40)
+    assert Subscriptions(graph, settings.microsoft365, now + timedelta(days=65)).keep(drives) == 1
+    assert (len(ChangeSubscription()), len(ChangeSubscriptionTerm())) == (2, 3)
+
+
+def test_where_the_source_cannot_reach_us_it_is_asked(binding: Binding, firm: Company, endpoint: Endpoint) -> None:
+    amy, bob = firm.world.add_user("Amy Ade"), firm.world.add_user("Bob Bell")
+    firm.read(binding, firm.world.upload(firm.world.add_drive(amy), "a.csv", b"a", amy), bob)
+    given = firm.server.settings(firm.app)
+    given["microsoft365"] |= {"notify_url": "http://127.0.0.1:9/notices", "notify_key": KEY}
+    done = sync_sharing(binding, load(**given), progress=Silent())
+    assert (done.drives, set(done.refused)) == (1, {"notices"})
