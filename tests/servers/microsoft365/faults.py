@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from servers.microsoft365.budget import Budget
+from servers.microsoft365.samples import samples
 from servers.microsoft365.web import Answer, Refusal, Request
 
 THROTTLED, THROTTLED_CODE = "Please retry again later.", "TooManyRequests"
@@ -24,6 +25,7 @@ class Fault:
     times: int = 1
     headers: dict[str, str] = field(default_factory=dict)
     inner: tuple[str, ...] = ()
+    body: bytes = b""
     act: Callable[[], object] | None = None
     fired: int = 0
 
@@ -47,6 +49,7 @@ class Faults:
     grace_seconds: float = 0.0
     budget: Budget | None = None
     planned: list[Fault] = field(default_factory=list)
+    replays: list[Fault] = field(default_factory=list)
     cuts: list[Fault] = field(default_factory=list)
     impatient: list[str] = field(default_factory=list)
     throttled: int = 0
@@ -70,6 +73,23 @@ class Faults:
         """Tell the next requests that match to wait, in seconds or until a date."""
         code = THROTTLED_CODE if status == 429 else "serviceNotAvailable"
         return self.plan(status, code, pattern, times, Retry_After=retry_after)
+
+    def replay(self, name: str, pattern: str, times: int = 1, **headers: str) -> Fault:
+        """Answer the next requests that match with what the vendor prints, as ``graph/drive_get.json``."""
+        sample = samples()[name]
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        fault = Fault(sample.status or 200, "", pattern, times, named, body=sample.content)
+        self.replays.append(fault)
+        return fault
+
+    def replayed(self, request: Request) -> Answer | None:
+        """Return the sample that a request is answered with, if one is due."""
+        for fault in self.replays:
+            if fault.applies(f"{request.method} {request.target}"):
+                fault.fired += 1
+                headers = {"Content-Type": "application/json; charset=utf-8", **fault.headers}
+                return Answer(fault.status, fault.body, headers)
+        return None
 
     def cut_downloads(self, pattern: str = "", times: int = 1, act: Callable[[], object] | None = None) -> Fault:
         """End the next downloads in the middle; then, if told, do something, as change the item."""

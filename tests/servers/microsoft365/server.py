@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import trustme
 
 from servers.microsoft365 import (
+    asking,
     audit,
     batch,
     directory_delta,
@@ -50,6 +51,7 @@ _GRAPH = (
     batch.routes,
     subscriptions.routes,
     searches.routes,
+    asking.routes,
 )
 _VERSION = "/v1.0"
 
@@ -91,6 +93,7 @@ class Server:
         """Blobs that webhooks were told of, by client."""
         self.subscriptions: dict[str, subscriptions.Subscription] = {}
         self.searches: dict[str, searches.Search] = {}
+        self.post = asking.Post()
         self._noting = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -213,19 +216,22 @@ class Server:
     def _routed(self, request: Request) -> Answer:
         path = request.path
         if path.startswith(f"{_VERSION}/"):
-            self._admit(request, GRAPH)
+            if (played := self._admit(request, GRAPH)) is not None:
+                return played
             return dispatch(_GRAPH, request, path.removeprefix(_VERSION))
         if path.startswith("/api/"):
-            self._admit(request, AUDIT)
+            if (played := self._admit(request, AUDIT)) is not None:
+                return played
             return dispatch((audit.routes,), request, path)
         return dispatch((login.routes,), request, path)
 
-    def _admit(self, request: Request, audience: str) -> None:
-        """Judge the token, and have the request meet the fault that is due."""
+    def _admit(self, request: Request, audience: str) -> Answer | None:
+        """Judge the token, have the request meet the fault that is due, and return the sample that is, if one is."""
         with self.tenant.lock:
             request.template = request.method
             request.token = self.tokens.check(request.headers.get("Authorization", ""), audience)
             self.faults.meet(request)
+            return self.faults.replayed(request)
 
     def _download(self, connection: Connection) -> None:
         answer = downloads.answer(self, connection)
