@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from data_platform.face import read_teams as read_teams
     from data_platform.face import report as report
     from data_platform.face import restore as restore
+    from data_platform.face import restore_files as restore_files
     from data_platform.face import retry as retry
     from data_platform.face import saved as saved
     from data_platform.face import scheduler as scheduler
@@ -89,6 +90,7 @@ __all__ = [
     "read_teams",
     "report",
     "restore",
+    "restore_files",
     "retry",
     "saved",
     "scheduler",

@@ -78,12 +78,32 @@ def restore(binding: Binding, store: Store, sha256: str, to: Path | None = None)
     if os.path.lexists(target):
         return _same(target, content)
     place = _place_of(content, store)
+    return target if copy_new(store, place, content, target) else _same(target, content)
+
+
+def copy_new(store: Store, place: Place, content: Content, target: Path, modified_ns: int = -1) -> bool:
+    """Write a content to a new file, verified; False if there is a file already, which stays as it is.
+
+    Parameters
+    ----------
+    modified_ns
+        When the file was modified, in nanoseconds since 1970; below 0 = now.
+
+    Raises
+    ------
+    BlobMissing, BlobDamaged
+        If the store does not hold these bytes, or holds others.
+    RestoreError
+        If the file cannot be written.
+    """
     with _beside(target) as (file, temporary):
         _copy(store, place, content, file)
-        with _translated(target):
+        with translated(target):
             file.flush()
+            if modified_ns >= 0:
+                os.utime(file.fileno(), ns=(modified_ns, modified_ns))
             os.fsync(file.fileno())
-            return target if link_new(temporary, target) else _same(target, content)
+            return link_new(temporary, target)
 
 
 def _content_of(wanted: str) -> Content:
@@ -137,7 +157,7 @@ def _copy(store: Store, place: Place, content: Content, file: BinaryIO) -> None:
     for piece in store.read(place):
         digest.update(piece)
         size += len(piece)
-        with _translated(Path(file.name).parent):
+        with translated(Path(file.name).parent):
             file.write(piece)
     if Content(digest.hexdigest(), size) != content:
         raise BlobDamaged(
@@ -148,10 +168,15 @@ def _copy(store: Store, place: Place, content: Content, file: BinaryIO) -> None:
 
 def _same(target: Path, content: Content) -> Path:
     """Return `target` if it has this content."""
-    with _translated(target):
-        if target.is_file() and target.stat().st_size == content.size and _hash_of(target) == content.sha256:
-            return target
+    if same(target, content):
+        return target
     raise TargetExists(f"{target} is there with other content and stays as it is. Choose another name with --to.")
+
+
+def same(target: Path, content: Content) -> bool:
+    """Tell whether a file has this content."""
+    with translated(target):
+        return target.is_file() and target.stat().st_size == content.size and _hash_of(target) == content.sha256
 
 
 def _hash_of(path: Path) -> str:
@@ -166,7 +191,7 @@ def _hash_of(path: Path) -> str:
 def _beside(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """Give a new file in the folder of `target`; its temporary name is gone afterwards."""
     temporary = target.with_name(f".restore-{secrets.token_hex(8)}")
-    with _translated(target):
+    with translated(target):
         file = temporary.open("xb")
     try:
         with file:
@@ -177,7 +202,8 @@ def _beside(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 @contextmanager
-def _translated(target: Path) -> Iterator[None]:
+def translated(target: Path) -> Iterator[None]:
+    """Raise the error of ours for what happens while `target` is written."""
     try:
         yield
     except OSError as error:

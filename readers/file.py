@@ -270,6 +270,15 @@ def _token(state: os.stat_result) -> str:
     return f"{state.st_size:x}-{state.st_mtime_ns:x}-{state.st_ctime_ns:x}-{state.st_ino:x}"
 
 
+def modified_ns(token: str) -> int:
+    """Return when a file with this revision token was modified, in nanoseconds since 1970; -1 if it does not tell."""
+    parts = token.split("-")
+    try:
+        return int(parts[1], 16) if len(parts) == 4 else -1  # a time before 1970 has a dash more
+    except ValueError:
+        return -1
+
+
 def _revision(state: os.stat_result) -> Revision:
     try:
         modified_at = _EPOCH + timedelta(microseconds=state.st_mtime_ns // 1000)

@@ -6,14 +6,13 @@ Streamlit before a function that needs one is called.
 
 from __future__ import annotations
 
+from data_platform.face.backups import check, restore, restore_files
 from data_platform.face.copies import answer, ask, duplicates, ledger
 from data_platform.face.operating import (
     adopt,
-    check,
     deploy,
     flush,
     health,
-    restore,
     retry,
     scheduler,
     snapshot,
@@ -69,6 +68,7 @@ __all__ = [
     "read_teams",
     "report",
     "restore",
+    "restore_files",
     "retry",
     "saved",
     "scheduler",

@@ -1,19 +1,15 @@
-"""Keeping the catalogue and its backups: deliver, work off, adopt, check, restore."""
+"""Keeping the catalogue going: deliver, work off, adopt, deploy."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 from typing import TYPE_CHECKING
 
 from data_platform.links import Link
 from data_platform.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from populate.adopt.share import Adopted
-    from populate.check import Problem
 
 
 def flush() -> int:
@@ -127,68 +123,6 @@ def status() -> dict[str, int]:
     from populate.status import status as counts
 
     return dict(counts(bind_all(settings()), settings()))
-
-
-def restore(sha256: str, to: Link | None = None) -> Path:
-    """Write a backed-up content to a file and return its path.
-
-    Parameters
-    ----------
-    sha256
-        64 hex digits or the first 8 and more, with or without ``sha256:``.
-    to
-        The file to make, or a folder. By default, and in a folder, the file is called what
-        a file with this content was last called.
-
-    Raises
-    ------
-    VersionUnavailable
-        If no content is known by this hash, or several are.
-    BlobMissing, BlobDamaged
-        If the store does not hold these bytes, or holds others.
-    TargetExists, RestoreError
-        If there is another file already, or it cannot be written.
-    """
-    from populate.pipeline import bind_all
-    from populate.restore import restore as restore_blob
-    from populate.store import open_store
-
-    return restore_blob(bind_all(settings()), open_store(settings()), sha256, None if to is None else Path(to))
-
-
-def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:
-    """Yield what is wrong with the content store: missing or short blobs, and damaged ones if `verify_data`.
-
-    Parameters
-    ----------
-    verify_data
-        Read the bytes and compare their hashes, and note down which contents were proven so.
-    sample
-        Read only this share of the contents, above 0 and up to 1, chosen by chance.
-    older_than
-        Read only contents that were not read back for so long.
-
-    Raises
-    ------
-    RestrictionError
-        If `sample` or `older_than` is given without `verify_data`, or the former is no share.
-    StoreUnavailable
-        If the store does not answer.
-    """
-    from data_platform.errors import RestrictionError
-    from populate.check import check as examine
-    from populate.pipeline import bind_all
-    from populate.proving import prove, recorded
-    from populate.store import open_store
-
-    if not 0 < sample <= 1 or not (verify_data or (sample == 1 and older_than is None)):
-        raise RestrictionError("A sample is a share up to 100 % of the bytes: verify the data, too.")
-    binding, store = bind_all(settings()), open_store(settings())
-    if not verify_data:
-        return examine(binding, store)
-    if sample == 1 and older_than is None:
-        return recorded(store, lambda sound: examine(binding, store, verify_data=True, sound=sound))
-    return prove(binding, store, sample=sample, older_than=older_than)
 
 
 def deploy() -> list[str]:

@@ -1,0 +1,142 @@
+"""Backups: getting bytes back, and seeing that they are there."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_platform.links import Link
+from data_platform.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from populate.check import Problem
+    from populate.restoring import Restored
+
+
+def restore(sha256: str, to: Link | None = None) -> Path:
+    """Write a backed-up content to a file and return its path.
+
+    Parameters
+    ----------
+    sha256
+        64 hex digits or the first 8 and more, with or without ``sha256:``.
+    to
+        The file to make, or a folder. By default, and in a folder, the file is called what
+        a file with this content was last called.
+
+    Raises
+    ------
+    VersionUnavailable
+        If no content is known by this hash, or several are.
+    BlobMissing, BlobDamaged
+        If the store does not hold these bytes, or holds others.
+    TargetExists, RestoreError
+        If there is another file already, or it cannot be written.
+    """
+    from populate.pipeline import bind_all
+    from populate.restore import restore as restore_blob
+    from populate.store import open_store
+
+    return restore_blob(bind_all(settings()), open_store(settings()), sha256, None if to is None else Path(to))
+
+
+def restore_files(
+    to: Link,
+    *,
+    owner: str = "",
+    source: str = "",
+    below: str = "",
+    as_of: datetime | None = None,
+    file_set: str = "",
+    gone: bool = False,
+    progress: Callable[[Restored], object] | None = None,
+) -> Restored:
+    """Write backed-up files below a folder, each verified, with their names and times; what is there already stays.
+
+    Without any choice that is every file that is catalogued. Who was broken off calls it again.
+
+    Parameters
+    ----------
+    to
+        The folder; it is made if it is missing.
+    owner
+        Only files of this person: a login, or a name in full.
+    source
+        Only files of this source system, as the dashboard shows it.
+    below
+        Only the file of this path, or what is below it.
+    as_of
+        The files that there were at this moment, with their bytes of then; what names no zone is UTC. Now unless
+        given.
+    file_set
+        The members of a file set as it was: 64 hex digits, the SHA-256 that reading it recorded. Goes with no
+        other choice.
+    gone
+        Files that were no longer there, too.
+    progress
+        Called after each file with what has been done so far.
+
+    Raises
+    ------
+    VersionUnavailable
+        If there is no such person, or no such file set.
+    RestrictionError
+        If `file_set` is given beside other choices.
+    StoreUnavailable
+        If the store does not answer.
+    RestoreError
+        If the folder cannot be made.
+    """
+    from data_platform.errors import RestrictionError
+    from populate import restorable, restoring
+    from populate.pipeline import bind_all
+    from populate.store import open_store
+
+    if file_set and (owner or source or below or as_of or gone):
+        raise RestrictionError("A file set is as it was: give nothing else beside it.")
+    binding = bind_all(settings())
+    moment = restorable.now() if as_of is None else restorable.in_utc(as_of)
+    entries = (
+        restorable.files_of_set(binding, file_set.strip().lower().removeprefix("sha256:"))
+        if file_set
+        else restorable.files_at(binding, moment, owner=owner, source=source, below=below, gone=gone)
+    )
+    return restoring.restore_files(binding, open_store(settings()), entries, Path(to), progress=progress)
+
+
+def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:
+    """Yield what is wrong with the content store: missing or short blobs, and damaged ones if `verify_data`.
+
+    Parameters
+    ----------
+    verify_data
+        Read the bytes and compare their hashes, and note down which contents were proven so.
+    sample
+        Read only this share of the contents, above 0 and up to 1, chosen by chance.
+    older_than
+        Read only contents that were not read back for so long.
+
+    Raises
+    ------
+    RestrictionError
+        If `sample` or `older_than` is given without `verify_data`, or the former is no share.
+    StoreUnavailable
+        If the store does not answer.
+    """
+    from data_platform.errors import RestrictionError
+    from populate.check import check as examine
+    from populate.pipeline import bind_all
+    from populate.proving import prove, recorded
+    from populate.store import open_store
+
+    if not 0 < sample <= 1 or not (verify_data or (sample == 1 and older_than is None)):
+        raise RestrictionError("A sample is a share up to 100 % of the bytes: verify the data, too.")
+    binding, store = bind_all(settings()), open_store(settings())
+    if not verify_data:
+        return examine(binding, store)
+    if sample == 1 and older_than is None:
+        return recorded(store, lambda sound: examine(binding, store, verify_data=True, sound=sound))
+    return prove(binding, store, sample=sample, older_than=older_than)

@@ -1,0 +1,189 @@
+"""Gives back many files: verified byte by byte, several at a time, and going on where it was broken off."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from data_platform.errors import BlobMissing, RestoreError, StoreError, StoreUnavailable, TargetExists
+from populate.backup import Placement
+from populate.lookup import lookup
+from populate.restorable import Entry
+from populate.restore import Content, copy_new, same, translated
+from populate.store import Place, Store
+from schemas.binding import Binding
+from schemas.identity import identity
+
+PAGE = 1000
+THREADS = 8  # small files are waiting time, not work
+WAITING = 4 * THREADS
+
+
+class Refused(NamedTuple):
+    """A file that could not be restored, and why."""
+
+    path: str
+    reason: str
+
+
+class Written(NamedTuple):
+    """A file that is in place now."""
+
+    path: Path
+    size: int
+    is_new: bool
+
+
+@dataclass(slots=True)
+class Restored:
+    """What became of the files.
+
+    Attributes
+    ----------
+    files, bytes
+        What is in place now, and was compared with its hash.
+    present
+        How many of these files were there before.
+    refused
+        What could not be restored.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    present: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+
+def restore_files(
+    binding: Binding,
+    store: Store,
+    entries: Iterable[Entry],
+    to: Path,
+    *,
+    progress: Callable[[Restored], object] | None = None,
+) -> Restored:
+    """Write files below a folder, with their names and, where known, their times of modification.
+
+    What has its bytes already stays as it is, so who was broken off goes on by calling it again.
+    Nothing is overwritten: a file whose place is taken by another one gets the first digits of
+    its id into its name.
+
+    Parameters
+    ----------
+    binding
+        With the tables of `populate.pipeline`.
+    store
+        Where the contents are kept.
+    entries
+        The files; see `populate.restorable`.
+    to
+        The folder; it is made if it is missing.
+    progress
+        Called after each file with what has been done so far.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer. What cannot be had of it otherwise is told in `refused`.
+    RestoreError
+        If the folder cannot be made.
+    """
+    done = Restored()
+    to = Path(os.path.abspath(to))
+    with translated(to):
+        to.mkdir(parents=True, exist_ok=True)
+    for entry, result in _results(binding, store, entries, to):
+        if isinstance(result, Written):
+            done.files += 1
+            done.bytes += result.size
+            done.present += not result.is_new
+        else:
+            done.refused.append(Refused(entry.path, str(result)))
+        if progress is not None:
+            progress(done)
+    return done
+
+
+Result = Written | StoreError | RestoreError
+
+
+def _results(binding: Binding, store: Store, entries: Iterable[Entry], to: Path) -> Iterator[tuple[Entry, Result]]:
+    """Restore several files at a time; the database is asked by this thread only."""
+    waiting: deque[tuple[Entry, Future[Result]]] = deque()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as pool:
+        try:
+            for entry, place in _placed(binding, store, entries):
+                waiting.append((entry, pool.submit(_restored, store, entry, place, to)))
+                if len(waiting) >= WAITING:
+                    yield _next(waiting)
+            while waiting:
+                yield _next(waiting)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _next(waiting: deque[tuple[Entry, Future[Result]]]) -> tuple[Entry, Result]:
+    entry, future = waiting.popleft()
+    return entry, future.result()
+
+
+def _placed(binding: Binding, store: Store, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Place | None]]:
+    store_id = identity("store", store.name)
+    columns = ("sha256", "object_name", "place_offset", "place_length")
+    for page in _pages(entries):
+        binding.ensure()
+        rows = lookup(Placement, *columns, sha256={entry.sha256 for entry in page}, store_id=(store_id,))
+        places = {sha256: Place(name, int(offset), int(length)) for sha256, name, offset, length in rows}
+        for entry in page:
+            yield entry, places.get(entry.sha256)
+
+
+def _pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    page: list[Entry] = []
+    for entry in entries:
+        page.append(entry)
+        if len(page) >= PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _restored(store: Store, entry: Entry, place: Place | None, to: Path) -> Result:
+    if place is None:
+        return BlobMissing(
+            f"{entry.sha256} is not in {store.name}. `data-platform status` tells what is not backed up."
+        )
+    content = Content(entry.sha256, entry.size)
+    try:
+        for target in _targets(to / entry.path, entry.file_id):
+            if (written := _written(store, place, content, target, entry.modified_ns)) is not None:
+                return written
+    except StoreUnavailable:
+        raise
+    except (StoreError, RestoreError) as error:
+        return error
+    return TargetExists(f"{to / entry.path} is there with other content and stays as it is. Restore to another folder.")
+
+
+def _written(store: Store, place: Place, content: Content, target: Path, modified_ns: int) -> Written | None:
+    """Write a file unless it is there; None if another one is."""
+    if os.path.lexists(target):
+        return Written(target, content.size, False) if same(target, content) else None
+    with translated(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if copy_new(store, place, content, target, modified_ns):
+        return Written(target, content.size, True)
+    return Written(target, content.size, False) if same(target, content) else None
+
+
+def _targets(path: Path, file_id: str) -> Iterator[Path]:
+    yield path
+    suffix = "".join(path.suffixes[-2:]) if len("".join(path.suffixes[-2:])) < 40 else ""
+    yield path.with_name(f"{path.name.removesuffix(suffix)[:180]}-{file_id[:8]}{suffix}")
