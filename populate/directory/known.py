@@ -90,7 +90,7 @@ def read_known(binding: Binding) -> Known:
     found.choices = {person: choice for person, _, choice in choices}
     _read_entries(binding, found)
     _read_people(binding, found)
-    _read_groups(binding, found)
+    read_groups(binding, found)
     return found
 
 
@@ -122,7 +122,8 @@ def _read_people(binding: Binding, found: Known) -> None:
     found.departures = {row[0]: row[1] for row in latest(binding, Departure, ("person_id",), "departed_on")}
 
 
-def _read_groups(binding: Binding, found: Known) -> None:
+def read_groups(binding: Binding, found: Known) -> None:
+    """Fill in what is known about groups."""
     for group, realm, key in _all(binding, directory.DirectoryGroup, "group_id", "group_realm", "group_key"):
         found.groups[group] = (realm, key)
     names = latest(binding, directory.GroupName, ("group_id",), "group_named_on", "group_name", least="name_id")

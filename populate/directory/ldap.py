@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from ldap3.core.exceptions import LDAPException
-from ldap3.utils.dn import safe_dn
-
 from data_platform.errors import DirectoryRefused, SettingsError
 from data_platform.settings import Settings
 from populate.directory.ldap_search import Attributes, connected
 from populate.directory.picture import Picture, Said, fitting
 from schemas.identity import normal_login
 
+from ldap3.core.exceptions import LDAPException  # isort: skip  (after the quiet import)
+from ldap3.utils.dn import safe_dn  # isort: skip
+
 Say = Callable[[str], object]
 
-PEOPLE = "(&(|(objectClass=inetOrgPerson)(objectClass=person)(objectClass=posixAccount))(!(objectClass=computer)))"
+PEOPLE = "(|(objectClass=inetOrgPerson)(objectClass=person)(objectClass=posixAccount))"
 GROUPS = "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup)(objectClass=group))"
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -38,6 +38,7 @@ _STATES = ("userAccountControl", "nsAccountLock", "pwdAccountLockedTime", "login
 _KEYS = ("objectGUID", "entryUUID", "nsUniqueId", "GUID")
 _MEMBERS = ("member", "uniqueMember", "memberUid")
 _SINCE = ("whenCreated", "createTimestamp")
+_COMPUTER = "computer"  # which is a person, too, in Active Directory
 _DISABLED = 0x2  # bit of userAccountControl
 
 
@@ -78,6 +79,8 @@ def _take_people(picture: Picture, people: Sequence[tuple[str, Attributes]]) -> 
     kept = []
     for name, raw in people:
         values = {attribute.casefold(): found for attribute, found in raw.items() if found}
+        if _COMPUTER in {_text(kind).casefold() for kind in values.get("objectclass", ())}:
+            continue  # a filter cannot say so: servers that know no such class would find nobody
         if not (key := _key(values)):
             picture.odd.append(f"{name[:200]} has no stable id (entryUUID or objectGUID), and was left out.")
             continue

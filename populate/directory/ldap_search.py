@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-import ldap3
-from ldap3.core.exceptions import LDAPException
-
 from data_platform.errors import DirectoryIncomplete, DirectoryUnavailable, SettingsError
 from data_platform.settings import DirectorySettings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of pyasn1, which ldap3 uses by names of the past
+    import ldap3
+    from ldap3.core.exceptions import LDAPException
 
 Attributes = Mapping[str, list[bytes]]
 
@@ -91,6 +95,14 @@ def next_part(attribute: str) -> str | None:
     return None if match is None or match[3] == "*" else f"{match[1]};range={int(match[3]) + 1}-*"
 
 
+class _Tls(ldap3.Tls):
+    """Has Python compare the server's name with its certificate: ldap3's own way is gone from Python 3.12 on."""
+
+    def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
+        context = ssl.create_default_context(cafile=self.ca_certs_file)
+        connection.socket = context.wrap_socket(connection.socket, server_hostname=connection.server.host)
+
+
 @contextmanager
 def connected(settings: DirectorySettings) -> Iterator[Directory]:
     """Be signed in for the length of the block.
@@ -104,15 +116,19 @@ def connected(settings: DirectorySettings) -> Iterator[Directory]:
     """
     connection = _connection(settings)
     try:
+        _sign_in(connection, settings)
         yield Directory(connection, settings)
-    except LDAPException as error:
+    except (LDAPException, OSError) as error:
         raise DirectoryUnavailable(
-            f"The directory does not answer as it should ({type(error).__name__}). "
-            "See that it runs and that the settings `directory.ldap_*` are right."
+            f"The directory does not answer, or not as it should ({type(error).__name__}: {str(error)[:200]}). "
+            "See that it runs and that the settings `directory.ldap_*`, as ldap_ca, are right."
         ) from error
     finally:
-        with suppress(LDAPException):
+        socket = connection.socket  # which unbinding forgets without closing it, if the server is faster
+        with suppress(LDAPException, OSError):
             connection.unbind()
+        if socket is not None:
+            socket.close()
 
 
 def _connection(settings: DirectorySettings) -> Any:
@@ -121,33 +137,32 @@ def _connection(settings: DirectorySettings) -> Any:
     secure, here = parts.scheme == "ldaps", parts.hostname in _LOOPBACK
     if not secure and settings.ldap_security == "none" and not here:
         raise SettingsError("directory.ldap_security is none, and the server is not on this machine. Use starttls.")
-    ca = str(settings.ldap_ca) if settings.ldap_ca else None
-    tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=ca)
+    tls = _Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(settings.ldap_ca) if settings.ldap_ca else None)
     server = ldap3.Server(
         parts.hostname, port=parts.port or (636 if secure else 389), use_ssl=secure, tls=tls,
         connect_timeout=settings.timeout_seconds, get_info=ldap3.NONE,
     )  # fmt: skip
-    start = not secure and settings.ldap_security == "starttls"
     secret = settings.ldap_password.get_secret_value()
     if bool(settings.ldap_user) != bool(secret):
         raise SettingsError("Set directory.ldap_user and directory.ldap_password both, or neither to be anonymous.")
-    try:
-        return ldap3.Connection(
-            server,
-            user=settings.ldap_user or None,
-            password=secret or None,
-            auto_bind=ldap3.AUTO_BIND_TLS_BEFORE_BIND if start else ldap3.AUTO_BIND_NO_TLS,
-            read_only=True,
-            receive_timeout=settings.timeout_seconds,
-            check_names=False,
-            auto_referrals=False,
-        )
-    except LDAPException as error:
+    return ldap3.Connection(
+        server,
+        user=settings.ldap_user or None,
+        password=secret or None,
+        auto_bind=ldap3.AUTO_BIND_NONE,
+        read_only=True,
+        receive_timeout=math.ceil(settings.timeout_seconds),
+        check_names=False,
+        auto_referrals=False,
+    )
+
+
+def _sign_in(connection: Any, settings: DirectorySettings) -> None:
+    connection.open(read_server_info=False)
+    if not connection.server.ssl and settings.ldap_security == "starttls":
+        connection.start_tls(read_server_info=False)
+    if not connection.bind(read_server_info=False):
         raise DirectoryUnavailable(
-            f"The directory does not let us in, or does not answer ({type(error).__name__}: {_short(error)}). See that "
-            "it runs, and check directory.ldap_url, ldap_user, ldap_password and ldap_ca."
-        ) from error
-
-
-def _short(error: BaseException) -> str:
-    return str(error)[:200]
+            f"The directory does not let us in ({connection.result['description']}). "
+            "Check directory.ldap_user and directory.ldap_password."
+        )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import ldap3
+from populate.directory.ldap_search import ldap3  # imported quietly there
 from servers.processes import accepts, free_port, start, stop, wait_until
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -64,7 +64,7 @@ class Directory:
 
     def hire(self, uid: str, name: str, *, manager: str = "", **attributes: str) -> str:
         """Add somebody; return the distinguished name. Attributes as of inetOrgPerson."""
-        given = {"uid": uid, "cn": name, "sn": name.split()[-1], "mail": f"{uid}@lab.example", **attributes}
+        given = {"uid": uid, "cn": name, "sn": name.rsplit(maxsplit=1)[-1], "mail": f"{uid}@lab.example", **attributes}
         if manager:
             given["manager"] = person(manager)
         return self._add(person(uid), "inetOrgPerson", {key: [value] for key, value in given.items() if value})
@@ -139,8 +139,10 @@ def slapd(
                     raise
                 continue
             directory.sign_in()
-            yield directory
-            directory.connection.unbind()
+            try:
+                yield directory
+            finally:
+                directory.connection.unbind()
             return
         finally:
             stop([process])
