@@ -102,7 +102,7 @@ class Faults:
         self.seen += 1
         asked, who = f"{request.method} {request.target}", request.grant.application.client_id
         begins, ends = self._waits.get(who, (0.0, 0.0))
-        if begins <= time.monotonic() < ends:
+        if not request.in_batch and begins <= time.monotonic() < ends:  # parts of a batch were on their way
             self.impatient.append(asked)
         for fault in self.planned:
             if not fault.pattern.startswith("download") and fault.applies(asked):
