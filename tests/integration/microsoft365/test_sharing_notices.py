@@ -30,6 +30,12 @@ DRIVE = "0123456789abcdef" * 2
 
 
 @pytest.fixture
+def backend() -> str:
+    """Return the kind of database. What is told, and how, does not depend on it."""
+    return "postgresql"
+
+
+@pytest.fixture
 def firm(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
     with company(monkeypatch) as found:
         found.world.quirks.plain_notifications = True

@@ -20,6 +20,12 @@ from schemas.restrict import where
 
 
 @pytest.fixture
+def backend() -> str:
+    """Return the kind of database. The queue is one like all others, which are tested on both."""
+    return "postgresql"
+
+
+@pytest.fixture
 def firm(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
     with company(monkeypatch) as found:
         yield found
