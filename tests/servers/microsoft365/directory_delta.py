@@ -111,22 +111,24 @@ def _user(request: Request, user: User, state: State) -> Json:
     if "return=minimal" in request.preferences and since and user.born <= since:
         names = {name for name in names if user.touched.get(name, 0) > since} | {"id"}
     found = user_shape(request, user, names)
-    if managed and (changes := _managers(user, since)):
+    if managed and (changes := _managers(user, state)):
         found["manager@delta"] = changes
     return found
 
 
-def _managers(user: User, since: int) -> list[Json]:
-    """Return who the manager is, and who no longer is, if that changed."""
-    if since and user.born <= since and user.touched.get("manager", 0) <= since:
-        return []
+def _managers(user: User, state: State) -> list[Json]:
+    """Return who the manager is, if that is new to the client, and who no longer is."""
     kind = {"@odata.type": "#microsoft.graph.user"}
-    found: list[Json] = []
-    if since and user.born <= since:
-        before = dict.fromkeys(key for number, key in user.managers_before if number > since)
-        gone = {"@removed": {"reason": "deleted"}}
-        found = [{**kind, "id": key, **gone} for key in before if key != user.manager]
-    return [*found, {**kind, "id": user.manager}] if user.manager else found
+    told = _told(state)
+    before = dict.fromkeys(key for number, key in user.managers_before if number > told)
+    gone = [{**kind, "id": key, "@removed": {"reason": "deleted"}} for key in before if key != user.manager]
+    known = state["since"] and user.born <= state["since"] and user.touched.get("manager", 0) <= state["since"]
+    return gone if known or user.manager is None else [*gone, {**kind, "id": user.manager}]
+
+
+def _told(state: State) -> int:
+    """Return from which change on the client has to be told that something ended: it may know of it from before."""
+    return int(state["since"] or state["began"])
 
 
 def _group(request: Request, group: Group, state: State, found: list[Json]) -> bool:
@@ -136,7 +138,7 @@ def _group(request: Request, group: Group, state: State, found: list[Json]) -> b
         return True
     names = set(groups.USUAL) if state["chosen"] is None else state["chosen"]
     shown = groups.group_shape(group, names - {"members"} | {"id"})
-    members = _members(request, group, state["since"], state["member"]) if "members" in names else []
+    members = _members(request, group, state) if "members" in names else []
     most = request.world.pages.delta_members
     if members:
         shown["members@delta"] = members[:most]
@@ -147,13 +149,17 @@ def _group(request: Request, group: Group, state: State, found: list[Json]) -> b
     return True
 
 
-def _members(request: Request, group: Group, since: int, after: str) -> list[Json]:
+def _members(request: Request, group: Group, state: State) -> list[Json]:
+    """Return the members that follow those that were told, if they are new to the client, and who is none any more."""
+    since, told = state["since"], _told(state)
+    ended = {key: False for key, (number, there) in group.member_changes.items() if number > told and not there}
     if since == 0 or group.born > since:
-        changes = dict.fromkeys(group.members, True)
+        changes = {**ended, **dict.fromkeys(group.members, True)}
     else:
-        changes = {key: present for key, (number, present) in group.member_changes.items() if number > since}
+        begun = {key: True for key, (number, there) in group.member_changes.items() if number > since and there}
+        changes = {**ended, **begun}
     found = []
-    for key in sorted(key for key in changes if key > after):
+    for key in sorted(key for key in changes if key > state["member"]):
         gone = {} if changes[key] else {"@removed": {"reason": "deleted"}}
         found.append({"@odata.type": groups.kind_of(request, key), "id": key, **gone})
     return found

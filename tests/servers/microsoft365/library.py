@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from servers.microsoft365.contents import Content
@@ -92,7 +92,8 @@ class Item:
     @property
     def guid(self) -> str:
         """Its listItemUniqueId, as audit records name it."""
-        return str(uuid.UUID(bytes_le=self.unique))
+        text = self.unique.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     @property
     def e_tag(self) -> str:
@@ -123,7 +124,7 @@ class Item:
         """Its webUrl; that of a notebook or shortcut looks like that of a file."""
         if self.drive.kind == PERSONAL:
             return f"https://onedrive.live.com/redir?resid={self.id}"
-        return "/".join([self.drive.url, *(quote(part) for part in self.parts)])
+        return "/".join([self.drive.url, *(quoted(part) for part in self.parts)])
 
     def chain(self) -> Iterator[Item]:
         """Yield the item and what it is in, up to the root."""
@@ -206,6 +207,12 @@ class Site:
     @property
     def drive(self) -> Drive:
         return self.drives[0]
+
+
+@lru_cache(maxsize=65536)
+def quoted(name: str) -> str:
+    """Return a name as it is in a path."""
+    return quote(name)
 
 
 def unique(prefix: str, guid: bytes) -> str:

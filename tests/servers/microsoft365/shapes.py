@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
-from servers.microsoft365.library import PERSONAL, Actor, Drive, Item, Site, Version
+from servers.microsoft365.library import PERSONAL, Actor, Drive, Item, Site, Version, quoted
 from servers.microsoft365.people import Application, Group, User
 from servers.microsoft365.web import Refusal, Request
 from servers.microsoft365.world import Json, stamp
 
 DOWNLOAD = "@microsoft.graph.downloadUrl"
-ON_REQUEST = {"sharepointIds", "publication"}
 OPTIONS = {"select", "expand", "top", "skiptoken", "token", "filter", "orderby", "count", "search"}
 
 
@@ -67,7 +65,9 @@ def item_shape(request: Request, item: Item, chosen: set[str] | None = None, *, 
     if item.is_file and (download if chosen is None else DOWNLOAD in chosen) and "malware" not in (item.facets or {}):
         found[DOWNLOAD] = request.server.links.download(request, item, item.versions[-1])
     if chosen is None:
-        return {name: value for name, value in found.items() if name not in ON_REQUEST}
+        return found
+    if "sharepointIds" in chosen and item.drive.kind != PERSONAL:
+        found["sharepointIds"] = _sharepoint_ids(request, item)
     return {name: value for name, value in found.items() if name in chosen or name == "@odata.etag"}
 
 
@@ -102,7 +102,7 @@ def parent_reference(request: Request, item: Item) -> Json:
     if drive.kind != PERSONAL:
         found["siteId"] = drive.site.id
     if item.parent is not None:
-        path = "".join(f"/{quote(part)}" for part in item.parent.parts)
+        path = "".join(f"/{quoted(part)}" for part in item.parent.parts)
         found |= {"id": item.parent.id, "name": item.parent.name, "path": f"/drives/{drive.id}/root:{path}"}
     return found
 
@@ -125,8 +125,6 @@ def _plain(request: Request, item: Item) -> Json:
         "parentReference": parent_reference(request, item),
         "fileSystemInfo": {"createdDateTime": stamp(item.created), "lastModifiedDateTime": stamp(modified)},
     }
-    if item.drive.kind != PERSONAL:
-        found["sharepointIds"] = _sharepoint_ids(request, item)
     return found | _facets(request, item)
 
 
@@ -163,7 +161,7 @@ def _shared(item: Item) -> Json | None:
 
 def _remote(request: Request, target: Item) -> Json:
     found = {name: value for name, value in _plain(request, target).items() if name != "parentReference"}
-    for name in ("@odata.etag", "cTag", "eTag", "sharepointIds"):
+    for name in ("@odata.etag", "cTag", "eTag"):
         found.pop(name, None)
     reference: Json = {"driveType": target.drive.kind, "driveId": target.drive.id}
     if target.parent is not None:

@@ -101,7 +101,7 @@ def changing(method: Method) -> Method:
 
 def stamp(moment: datetime) -> str:
     """Return a time as Graph writes it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def moment(text: str) -> datetime:
