@@ -8,6 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
 
+from dashboard.counting import Counting
+from dashboard.queries import headline_beside
 from data_platform.settings import settings
 from populate.pipeline import bind_all
 from schemas.binding import Binding
@@ -22,6 +24,7 @@ class Catalogue:
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
         self._lock = Lock()
+        self.figures = Counting(headline_beside(binding))
 
     def ask(self, query: Callable[Concatenate[Binding, P], T], *args: P.args, **values: P.kwargs) -> T:
         """Return ``query(binding, *args, **values)``."""

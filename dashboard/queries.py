@@ -7,13 +7,17 @@ as a parameter, so no text from outside becomes SQL.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
 
 from dashboard.statements import CONDITIONS, ORDERS, statement
+from data_platform.errors import DatabaseUnavailable
+from data_platform.redact import redact_text
 from schemas.binding import Binding
+from schemas.drivers import DRIVER_ERRORS
 from schemas.identity import display_text
 from schemas.starts import between
 
@@ -29,9 +33,24 @@ MOST_OF_A_LOGIN = 10_000  # of the reads of one login
 
 
 def headline(binding: Binding) -> dict[str, int]:
-    """Return the numbers over the pages: reads, people, files, versions, bytes read and kept, edges."""
-    frame = _ask(binding, statement("headline"), {})
-    return {str(name): int(value or 0) for name, value in frame.iloc[0].items()}
+    """Return the numbers over the pages: reads, people, files, versions, bytes read and kept."""
+    return headline_beside(binding)()
+
+
+def headline_beside(binding: Binding) -> Callable[[], dict[str, int]]:
+    """Return a function that asks for these on a connection of its own, so that another thread may call it."""
+    sql, connect = statement("headline"), binding.connection.another
+
+    def ask() -> dict[str, int]:
+        try:
+            with closing(connect()) as session, session.cursor() as cursor:
+                cursor.execute(sql)
+                names = [column[0] for column in cursor.description]
+                return {name: int(value or 0) for name, value in zip(names, cursor.fetchone(), strict=True)}
+        except (*DRIVER_ERRORS, OSError) as error:
+            raise DatabaseUnavailable(f"The database does not answer: {redact_text(str(error).strip())}") from error
+
+    return ask
 
 
 def files(

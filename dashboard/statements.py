@@ -19,7 +19,7 @@ from populate.backup import Backup, BackupFailure, Placement
 from populate.ingest import BackupMember
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSetMember, Version
 from schemas.people import Account, Membership, Person
-from schemas.sharing import Access, AccessBatch, Execution, ShareEdge
+from schemas.sharing import Access, AccessBatch, Execution
 from schemas.starts import start_of
 
 TABLES = (
@@ -38,7 +38,6 @@ TABLES = (
     Membership,
     Person,
     Placement,
-    ShareEdge,
     Version,
 )
 
@@ -227,8 +226,7 @@ STATEMENTS = {
                (SELECT SUM(b.blob_size) FROM $Version v JOIN $Blob b ON b.sha256 = v.sha256) AS bytes_in,
                (SELECT SUM(b.blob_size) FROM $Blob b
                 WHERE EXISTS (SELECT 1 FROM $Placement p WHERE p.sha256 = b.sha256)) AS bytes_kept,
-               (SELECT SUM(blob_size) FROM $Blob) AS bytes_distinct,
-               (SELECT COUNT(*) FROM $ShareEdge) AS edges
+               (SELECT SUM(blob_size) FROM $Blob) AS bytes_distinct
     """,
     "readers_of_files": """
         SELECT DISTINCT a.file_id, p.full_name AS reader

@@ -12,32 +12,16 @@ from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import State, queues
 from populate.lease import living
 from populate.lookup import lookup
-from populate.proof import oldest_unproven_days
 from populate.proof import statements as proof_statements
 from populate.retries import Unresolved, needs_person, retry_failed, unresolved
+from populate.totals import totals
 from populate.verification import Damage, DamageMended, look_again
 from readers.outbox import pending
 from schemas.binding import Binding
-from schemas.catalogue import Blob, File, Version
-from schemas.people import Person
-from schemas.sharing import Access, AccessBatch, Execution, ShareEdge
+from schemas.catalogue import Version
+from schemas.sharing import AccessBatch
 
-_TABLES = (
-    Access,
-    AccessBatch,
-    Backup,
-    BackupBatch,
-    BackupFailure,
-    BackupMember,
-    Blob,
-    Execution,
-    File,
-    Ingest,
-    Person,
-    Placement,
-    ShareEdge,
-    Version,
-)
+_TABLES = (AccessBatch, Backup, BackupBatch, BackupFailure, BackupMember, Ingest, Placement, Version)
 
 _FAILURE = ("batch_id", "part", "attempt", "file_id", "version_id", "failure_message")
 
@@ -52,16 +36,6 @@ _WAITING = """
 _NO_PLACE = "NOT EXISTS (SELECT 1 FROM {Placement} AS p WHERE p.sha256 = v.sha256)"
 
 _NUMBERS = {
-    "accesses": "SELECT COUNT(*) FROM {Access}",
-    "files": "SELECT COUNT(*) FROM {File}",
-    "versions": "SELECT COUNT(*) FROM {Version}",
-    "blobs": "SELECT COUNT(*) FROM {Blob}",
-    "blob_bytes": "SELECT COALESCE(SUM(blob_size), 0) FROM {Blob}",
-    "logical_bytes": "SELECT COALESCE(SUM(b.blob_size), 0) FROM {Version} AS v JOIN {Blob} AS b ON b.sha256 = v.sha256",
-    "people": "SELECT COUNT(*) FROM {Person}",
-    "share_edges": "SELECT COUNT(*) FROM {ShareEdge}",
-    "executions": "SELECT COUNT(*) FROM {Execution}",
-    "blobs_backed_up": "SELECT COUNT(DISTINCT sha256) FROM {Placement}",
     "backups_failed": "SELECT COUNT(*) FROM (SELECT DISTINCT f.file_id, f.version_id FROM {BackupFailure} AS f"
     " JOIN {Version} AS v ON v.file_id = f.file_id AND v.version_id = f.version_id"
     " WHERE {no_place} AND NOT EXISTS (SELECT 1 FROM ({waiting}) AS w"
@@ -69,8 +43,8 @@ _NUMBERS = {
     "backups_pending": "SELECT COUNT(*) FROM (SELECT DISTINCT w.file_id, w.version_id FROM ({waiting}) AS w"
     " JOIN {Version} AS v ON v.file_id = w.file_id AND v.version_id = w.version_id"
     " WHERE {no_place}) AS waiting",
-    "batches_pending": "SELECT COUNT(*) FROM {AccessBatch} AS b"
-    " WHERE NOT EXISTS (SELECT 1 FROM {Ingest} AS i WHERE i.batch_id = b.batch_id)",
+    # Each ingested delivery is one of the deliveries, so they need not be compared one by one.
+    "batches_pending": "SELECT (SELECT COUNT(*) FROM {AccessBatch}) - (SELECT COUNT(*) FROM {Ingest})",
 }
 
 
@@ -100,14 +74,14 @@ class Need(NamedTuple):
 
 
 def statements() -> dict[str, str]:
-    """Return the statement behind each number of `status` that is asked of the database, by its name."""
+    """Return the statement behind each number of `left_to_do` that is asked of the catalogue, by its name."""
     tables = {table.__name__: table().full_table_name for table in _TABLES}
     names = tables | {"waiting": _WAITING.format(**tables), "no_place": _NO_PLACE.format(**tables)}
     return {name: query.format(**names) for name, query in _NUMBERS.items()}
 
 
 def status(binding: Binding, settings: Settings) -> dict[str, int]:
-    """Return what the catalogue holds and what is still to be done.
+    """Return what the catalogue holds and what is still to be done, all of it exactly and as of now.
 
     Returns
     -------
@@ -126,10 +100,13 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         work: 0 or 1) and ``outbox_pending`` (accesses on this machine that are not delivered
         yet).
     """
-    numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in statements().items()}
-    for name, query in proof_statements(binding.backend).items():
-        numbers[name] = int(binding.connection.query(query).fetchone()[0])
-    numbers["oldest_unproven_days"] = oldest_unproven_days(binding.connection)
+    return {**totals(binding), **left_to_do(binding, settings)}
+
+
+def left_to_do(binding: Binding, settings: Settings) -> dict[str, int]:
+    """Return the numbers of `status` from ``contents_damaged`` on, which need no sum over what is there and well."""
+    queries = {"contents_damaged": proof_statements(binding.backend)["contents_damaged"], **statements()}
+    numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in queries.items()}
     numbers["jobs_failed"] = sum(queue.failed() for queue in queues())
     numbers["needs_person"] = len(_stuck_jobs()) + len(_stuck_versions(binding)) + numbers["contents_damaged"]
     numbers["workers"], numbers["schedulers"] = living(binding)

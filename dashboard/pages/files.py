@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 
 import pandas as pd
@@ -16,6 +17,7 @@ from data_platform.redact import redact_text
 PAGE = 50
 ROWS = 12  # of a page, before it scrolls
 ROW = 35  # pixels
+OLD_SECONDS = 60.0  # before the time of the figures is shown
 ANYWHERE = "Search all of the path and the owner's name, which takes the longer the more files there are."
 
 
@@ -36,7 +38,7 @@ def show() -> None:
 def _headline(known: Catalogue) -> None:
     if known.ask(queries.is_demo):
         st.info("Demonstration: the people are invented, the data sets are public.", icon=":material/theater_comedy:")
-    numbers = known.ask(queries.headline)
+    numbers, counted_at = known.figures.latest()
     saved = numbers["bytes_in"] - numbers["bytes_distinct"]
     columns = st.columns(6)
     columns[0].metric("Reads", f"{numbers['read_count']:,}", border=True)
@@ -47,6 +49,8 @@ def _headline(known: Catalogue) -> None:
     columns[5].metric(
         "Saved", human_bytes(saved), border=True, help="Bytes of versions that did not have to be kept twice."
     )
+    if (datetime.now(UTC) - counted_at).total_seconds() >= OLD_SECONDS:
+        st.caption(f"Counted at {counted_at:%H:%M:%S} UTC; the more there is, the more seldom.")
 
 
 def _list(known: Catalogue) -> None:

@@ -12,12 +12,14 @@ import click
 from dashboard.display import human_bytes
 from data_platform.cli.output import json_option, pairs, print_json, table
 from data_platform.cli.watching import watch
+from populate.seldom import Seldom
 
 if TYPE_CHECKING:
     from populate.jobs import State
     from populate.status import Need
 
 SIZES = ("blob_bytes", "logical_bytes", "stored_bytes", "proven_bytes")
+OLD_SECONDS = 10.0  # before the time of a sum is shown
 SHOWN = 20  # of what needs a person
 SHORT = (
     *("batches_pending", "backups_pending", "jobs_failed", "needs_person", "contents_damaged"),
@@ -34,7 +36,8 @@ SHORT = (
 def status(watching: bool, interval: float, as_json: bool) -> None:
     """Print how much is catalogued, backed up and still waiting, and what needs a person.
 
-    With --watch it is redrawn on a terminal; elsewhere there is a line each time.
+    With --watch it is redrawn on a terminal, with sums over whole tables the more seldom
+    the longer they take; elsewhere there is a line each time.
 
     \b
     Example:
@@ -42,26 +45,44 @@ def status(watching: bool, interval: float, as_json: bool) -> None:
         data-platform status --watch
     """
     if watching:
-        watch(_page, _json_line if as_json else _line, interval)
+        sums = Seldom(_sums)
+        watch(lambda: _page(sums), _json_line if as_json else _line, interval)
     elif as_json:
         print_json(_all())
     else:
-        for line in _page():
+        for line in _page(Seldom(_sums)):
             click.echo(line)
 
 
-def _asked() -> tuple[dict[str, int], list[State], list[Need]]:
-    from data_platform import face
+def _sums() -> dict[str, int]:
+    from data_platform.settings import settings
+    from populate.pipeline import bind_all
+    from populate.totals import totals
+
+    return totals(bind_all(settings()))
+
+
+def _left_to_do() -> dict[str, int]:
+    from data_platform.settings import settings
+    from populate.pipeline import bind_all
+    from populate.status import left_to_do
+
+    return left_to_do(bind_all(settings()), settings())
+
+
+def _queues(needing: int) -> tuple[list[State], list[Need]]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
     from populate.status import needs, queue_states
 
-    counts = face.status()
-    return counts, queue_states(), needs(bind_all(settings())) if counts["needs_person"] else []
+    return queue_states(), needs(bind_all(settings())) if needing else []
 
 
 def _all() -> dict[str, Any]:
-    counts, states, stuck = _asked()
+    from data_platform import face
+
+    counts = face.status()
+    states, stuck = _queues(counts["needs_person"])
     return {
         **counts,
         "queues": [state._asdict() for state in states],
@@ -69,15 +90,23 @@ def _all() -> dict[str, Any]:
     }
 
 
-def _page() -> Sequence[str]:
-    counts, states, stuck = _asked()
-    shown = pairs({name: human_bytes(n) if name in SIZES else n for name, n in counts.items()})
+def _page(sums: Seldom[dict[str, int]]) -> Sequence[str]:
+    """Return the page with what changes at the top, for what does not fit on a terminal is not seen."""
+    known, left = sums.latest(), _left_to_do()
+    states, stuck = _queues(left["needs_person"])
     rows = [
         (s.table, f"{s.waiting:,}", f"{s.in_hand:,}", f"{s.failed:,}", f"{s.stuck:,}", _span(s.oldest_seconds))
         for s in states
     ]
     header = ("queue", "waiting", "in hand", "failed", "needs a person", "oldest waits")
-    return [*shown, "", *table(header, rows), *_needing(stuck)]
+    queues = [*table(header, rows), *_needing(stuck)]
+    held = {name: human_bytes(n) if name in SIZES else n for name, n in known.value.items()}
+    return [*pairs(left), "", *queues, "", *pairs(held), *_as_of(known.at)]
+
+
+def _as_of(moment: datetime) -> Iterator[str]:
+    if (datetime.now(UTC) - moment).total_seconds() >= OLD_SECONDS:
+        yield f"What is held was counted at {moment:%H:%M:%S} UTC."
 
 
 def _needing(stuck: Sequence[Need]) -> Iterator[str]:
@@ -91,9 +120,7 @@ def _needing(stuck: Sequence[Need]) -> Iterator[str]:
 
 
 def _line() -> str:
-    from data_platform import face
-
-    counts = face.status()
+    counts = _left_to_do()
     return f"{_now()} " + " ".join(f"{name}={counts[name]}" for name in SHORT)
 
 

@@ -79,7 +79,7 @@ def test_logs_are_json_and_what_needs_a_person_is_told_and_tried_again(running: 
     assert "data-platform retry" in page
     assert need["key"]["file_id"] in page
     gone.write_bytes(gone.name.encode())
-    assert json.loads(run("retry", "--json").stdout) == {"jobs": 0, "versions": 1}
+    assert json.loads(run("retry", "--json").stdout) == {"jobs": 0, "versions": 1, "damaged": 0}
     run("worker", "--once")
     assert json.loads(run("status", "--json").stdout)["backups_failed"] == 0
 

@@ -76,7 +76,6 @@ def test_numbers_at_the_top(binding: Binding, colleagues: Colleagues) -> None:
     assert numbers["versions"] == 4
     assert numbers["bytes_in"] == 2 * len(b"first") + len(b"second, longer")
     assert numbers["bytes_kept"] == numbers["bytes_distinct"] == len(b"first") + len(b"second, longer")
-    assert numbers["edges"] == 2
     assert not queries.is_demo(binding)
 
 
