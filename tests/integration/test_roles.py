@@ -57,7 +57,7 @@ INGESTED = {
     *PEOPLE,
     *("source_system", "file", "file_name", "file_owner", "file_gone", "blob", "version"),
     *("file_set", "file_set_member", "execution", "share_edge"),
-    *("source_log", "source_read"),
+    *("permission", "permission_ended", "share_event", "source_log", "source_read"),
 }
 CORE = {"people", "catalogue", "sharing", "conversation"}
 TOLD = {
