@@ -42,6 +42,7 @@ RETRY_SECONDS = 20.0  # between two looks for versions to try again
 SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
 PLAN_SECONDS = 600.0  # between two looks for contents to be read back
 ERRAND_SECONDS = 5.0  # between two looks at processes that look at what others know
+PEOPLE_SECONDS = 3600.0  # between two looks whether a day has passed since the directory of people was read
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
@@ -114,9 +115,12 @@ class Keeper:
 
 def _errands(binding: Binding) -> list[Errand]:
     source = binding.settings.microsoft365
-    if not (source.client_id and source.sync_seconds):
-        return []
-    return [Errand("populate.sharing", source.sync_seconds, lambda: has_notices(binding))]
+    found = []
+    if source.client_id and source.sync_seconds:
+        found.append(Errand("populate.sharing", source.sync_seconds, lambda: has_notices(binding)))
+    if binding.settings.directory.source:
+        found.append(Errand("populate.directory", PEOPLE_SECONDS))
+    return found
 
 
 class _Chore:

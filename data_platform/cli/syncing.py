@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from data_platform.cli.output import json_option, print_json, print_pairs
+from data_platform.cli.output import json_option, print_json, print_pairs, printable
+
+if TYPE_CHECKING:
+    from populate.directory.request import Origin
 
 SOMETHING_REFUSED = 1
 
@@ -17,8 +21,46 @@ def sync() -> None:
 
     \b
     Example:
+        data-platform sync people
         data-platform sync sharing
     """
+
+
+@sync.command()
+@click.option("--from", "origin", type=click.Choice(["entra", "ldap", "csv"]), help="Default: `directory.source`.")
+@click.argument("path", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--full", is_flag=True, help="Ask for everybody, not only for changes.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be new; nothing is written.")
+@click.option("--allow-drop", is_flag=True, help="Believe it even if very many have left at once.")
+@json_option
+def people(
+    *, origin: Origin | None, path: Path | None, full: bool, dry_run: bool, allow_drop: bool, as_json: bool
+) -> None:
+    """Who works here, in which departments and groups, from Microsoft Entra, LDAP or a table (PATH, a CSV).
+
+    Nothing is overwritten: what changes gets a row with its date, and doing it again adds nothing.
+    If a larger share of the accounts than `directory.max_drop` were to be closed at once, or the
+    directory does not tell everything, nothing is done.
+
+    \b
+    Example:
+        data-platform sync people --from csv people.csv --dry-run
+        data-platform sync people --from ldap
+        data-platform sync people --full --json
+    """
+    from data_platform import face
+
+    done: dict[str, Any] = face.sync(
+        "people", full=full, origin=origin or "", path=path, allow_drop=allow_drop, dry_run=dry_run
+    )
+    if as_json:
+        print_json(done)
+        return
+    print_pairs({name: value for name, value in done.items() if isinstance(value, int) and not isinstance(value, bool)})
+    for sentence in done["odd"]:
+        click.echo(printable(sentence), err=True)
+    if dry_run:
+        click.echo("Nothing was written.", err=True)
 
 
 @sync.command()

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from data_platform.errors import DirectoryUnavailable
-from data_platform.settings import Settings
 from populate.contention import persist
 from populate.directory.feeds import Position, positions
 from populate.directory.known import read_known
@@ -22,7 +21,6 @@ from schemas import conversation, directory, people
 from schemas.binding import Binding
 
 Say = Callable[[str], object]
-Origin = Literal["entra", "ldap", "csv"]
 CHUNK = 1000
 
 # Parents first, and always in this order, so that nobody waits for somebody else in a circle.
@@ -81,7 +79,7 @@ class SyncResult:
     members_left: int = 0
     odd: list[str] = field(default_factory=list)
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return it as JSON takes it."""
         return asdict(self)
 
@@ -173,20 +171,3 @@ def _mend(binding: Binding, rows: Rows) -> None:
     for identifier, (name, kind) in sorted(rows.called.items()):
         values = (name, kind, identifier)
         query(f"UPDATE {person} SET full_name = %s, person_kind = %s WHERE person_id = %s", values)  # noqa: S608
-
-
-def reader_of(settings: Settings, origin: Origin, **options: Any) -> Callable[[Mapping[str, Position]], Picture]:
-    """Return what reads a directory of this kind; see `populate.directory` for the modules."""
-    if origin == "csv":
-        from populate.directory.csv_file import read_csv
-
-        return lambda positions: read_csv(options["path"], settings.realm)
-    if origin == "ldap":
-        from populate.directory.ldap import read_ldap
-
-        return lambda positions: read_ldap(settings, options.get("say", lambda text: None))
-    from populate.directory.entra import read_entra
-
-    return lambda positions: read_entra(
-        settings, positions, full=options.get("full", False), say=options.get("say", lambda text: None)
-    )

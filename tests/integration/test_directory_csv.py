@@ -12,7 +12,7 @@ from small_company import MONDAY, NOW, REALM, asking, deliver, person
 from data_platform.errors import DirectoryRefused
 from data_platform.settings import settings
 from populate.directory.csv_file import read_csv
-from populate.directory.sync import TABLES, SyncResult, reader_of, take_in
+from populate.directory.sync import TABLES, SyncResult, take_in
 from populate.insight.window import read_window
 from populate.snapshot import take_snapshot
 from populate.who.whom import about_text
@@ -43,8 +43,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def sync(binding: Binding, path: Path, now: datetime = DAY, **options: Any) -> SyncResult:
-    read = reader_of(settings(), "csv", path=path)
-    return take_in(binding, "csv", read, now=now, **options)
+    return take_in(binding, "csv", lambda positions: read_csv(path, REALM), now=now, **options)
 
 
 def contents() -> dict[str, list[dict[str, Any]]]:
