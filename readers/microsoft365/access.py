@@ -41,7 +41,7 @@ def as_worker(settings: Settings) -> Graph:
         If none is configured; this and what the login service says is raised with the first request.
     """
     tokens = ApplicationTokens(settings, f"{places(settings).resource}/.default")
-    return Graph(settings, tokens)
+    return Graph(settings, tokens, challenge=tokens.challenge)
 
 
 def audit_as_worker(settings: Settings) -> Graph:
@@ -52,7 +52,7 @@ def audit_as_worker(settings: Settings) -> Graph:
     where = places(settings)
     tokens = ApplicationTokens(settings, f"{where.audit_resource}/.default")
     base = f"{where.audit}/api/v1.0/{settings.microsoft365.tenant}/activity/feed"
-    return Graph(settings, tokens, base=base)
+    return Graph(settings, tokens, base=base, challenge=tokens.challenge)
 
 
 def tenant_of_worker(settings: Settings) -> str:
@@ -81,10 +81,17 @@ class ApplicationTokens:
 
     def __call__(self, force: bool) -> str:
         """Return a token; raises `SignInNeeded` if the login service refuses the application."""
+        return self._acquire(anew=force)
+
+    def challenge(self, claims: str) -> str:
+        """Return a token that meets the claims; raises `SignInNeeded` if the login service gives none."""
+        return self._acquire(anew=False, claims_challenge=claims)
+
+    def _acquire(self, *, anew: bool, **how: str) -> str:
         with self._lock:
-            if self._application is None or force:  # MSAL gives what it has until it expires: begin anew
+            if self._application is None or anew:  # MSAL gives what it has until it expires: begin anew
                 self._application = confidential_application(self._settings)
-            answer = self._application.acquire_token_for_client([self._scope])
+            answer = self._application.acquire_token_for_client([self._scope], **how)
         if isinstance(token := answer.get("access_token"), str):
             return token
         raise refused(answer)

@@ -35,20 +35,20 @@ class Brake:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._until = 0.0
+        self._until = 0.0  # by a clock that nobody sets
 
     @property
     def left(self) -> float:
         """Seconds still to wait, 0 if none."""
-        left = max(self._until, self._noted()) - time.time()
-        return left if 0 < left <= _LONGEST else 0.0
+        noted = self._noted() - time.time()
+        return max(self._until - time.monotonic(), noted if noted <= _LONGEST else 0.0, 0.0)
 
     def hold(self, seconds: float) -> None:
         """Let nobody ask for so many seconds from now; what was said before stays if it is later."""
-        until = time.time() + min(max(seconds, 0.0), _LONGEST - 1) + _SPARE
-        self._until = max(self._until, until) if self._until - time.time() <= _LONGEST else until
+        wait = min(max(seconds, 0.0), _LONGEST - 1) + _SPARE
+        self._until = max(self._until, time.monotonic() + wait)
         with suppress(OSError):  # a home that cannot be written: the wait still counts here
-            self._note(until)
+            self._note(time.time() + wait)
 
     def wait(self, patience: float) -> None:
         """Return once nobody has to wait any more.

@@ -162,7 +162,7 @@ class Graph:
             try:
                 reply = self._once(method, link, given | {"Authorization": f"Bearer {token}"}, content)
             except (SourceUnavailable, SourceTimeout):
-                if tried == _TRIES or not (again or method in _SAFE):
+                if tried == _TRIES or not (again or method in _SAFE) or self.brake.left > self.patience:
                     raise
                 time.sleep(_pause(tried))
                 continue
@@ -179,7 +179,7 @@ class Graph:
         raise AssertionError("unreachable")
 
     def _once(self, method: str, link: Link, headers: Mapping[str, str], content: bytes | None) -> Reply:
-        """Send when it may be sent, and remember how long to wait if the answer says so."""
+        """Send as soon as nobody has to wait, and remember how long to wait if the answer says so."""
         with self._places:
             self.brake.wait(self.patience)
             identified = {"Accept": "application/json", "client-request-id": str(uuid.uuid4()), **headers}

@@ -110,7 +110,7 @@ def test_the_seed_program_and_what_follows_from_it(company: Company, tmp_path: P
     company.run(*PROGRAM, "worker", "--once")
 
     assert len(File()) == len(Version()) == len(Access()) == 1
-    entry = (File * FileName * FileOwner * Version * Account).fetch1()
+    entry = (File() * FileName * FileOwner * Version * Account).fetch1()
     assert entry["source_system"] == "microsoft365/contoso-my.sharepoint.com"
     assert entry["item_id"] == f"{company.results.drive.id}/{company.results.id}"
     assert (entry["file_path"], entry["file_name"]) == ("Assays/results 2026.csv", "results 2026.csv")
