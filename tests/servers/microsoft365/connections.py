@@ -21,6 +21,8 @@ class Connection(BaseHTTPRequestHandler):
     """One connection of a client."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # head and body leave together
+    disable_nagle_algorithm = True
     server: _Server
 
     def setup(self) -> None:
@@ -98,6 +100,7 @@ class Listener:
         self._server.shutdown()
         for connection in list(self._server.open):
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                # Not that of TLS, which would pull the rug from under a thread that is reading.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
         self._server.server_close()
         self._thread.join()

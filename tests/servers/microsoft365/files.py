@@ -133,6 +133,11 @@ class Files(Journal):
         self.record("FileModified", by, item)
 
     @changing
+    def misstate(self, item: Item, size: int, content_hash: str = "") -> None:
+        """Let metadata tell another size and hash than those of the bytes, as of rewritten or protected files."""
+        item.versions[-1].shown, item.versions[-1].shown_hash = size, content_hash
+
+    @changing
     def touch(self, item: Item, by: Actor = None) -> None:
         """Change a column of an item: eTag and version change, the bytes and cTag do not."""
         if item.versions:

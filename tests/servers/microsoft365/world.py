@@ -49,6 +49,8 @@ class Quirks:
     """The content of the newest version is served by the item only, not by the version."""
     plain_notifications: bool = False
     """Notifications are sent to addresses without TLS, too, as if a proxy stood before them."""
+    whole_downloads: bool = False
+    """Downloads answer a range with the whole file."""
     refuse_plain_addresses: bool = False
     """/shares knows sharing links only, and refuses the addresses of items, as some have seen."""
     only_list_item: bool = False
