@@ -24,7 +24,6 @@ from data_platform.errors import (
     UnsafeLink,
     UnsupportedItem,
 )
-from data_platform.settings import Settings
 from readers.microsoft365.access import as_worker
 from readers.microsoft365.graph import Graph
 from readers.microsoft365.refusal import refusal_of

@@ -40,7 +40,7 @@ def forms(item: Item) -> list[str]:
         f"{site.url}/_layouts/15/onedrive.aspx?id={inner}&parent={quote(folder, safe='')}",
         f"{item.drive.url}/Forms/AllItems.aspx?id={inner}&viewid=1",
         f"{site.url}/_layouts/15/download.aspx?SourceUrl={inner}",
-        f"https://teams.microsoft.com/l/file/0A1B?tenantId=t&fileType=csv&objectUrl={quote(item.url, safe='')}&baseUrl=x",
+        f"https://teams.microsoft.com/l/file/0A1B?tenantId=t&objectUrl={quote(item.url, safe='')}&baseUrl=x",
     ]
 
 
@@ -92,7 +92,7 @@ def test_a_sharing_link_opens_for_the_one_request_only(found: Place, plate: Item
     assert (item.owner.name, item.owner.shown) == (found.amy.id, found.amy.upn)
     assert read(source, link.url.partition("?")[0]) == DATA
     assert not link.redeemed
-    assert all("redeemsharinglink" != asked.headers.get("prefer", "").lower() for asked in found.server.requests)
+    assert all(asked.headers.get("prefer", "").lower() != "redeemsharinglink" for asked in found.server.requests)
     if scope != "users":
         with pytest.raises(AccessDenied):
             source.resolve(plate.url)
