@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from data_platform.errors import AccessDenied, ResyncRequired, SourceError, SourceNotFound
+from data_platform.errors import ResyncRequired, SourceError, SourceNotFound
 from populate.sharing.drives import ALL, Drive
 from populate.sharing.items import Seen, seen
-from populate.sharing.parsing import Json, several, text
 from readers.microsoft365.graph import Graph
 
 PREFER = "deltashowremovedasdeleted, deltatraversepermissiongaps, deltashowsharingchanges"
@@ -83,28 +82,3 @@ def describe(
         else:
             one = seen(answer, drive.system, drive.source_id)
             yield drive, key, one, None if one else SourceNotFound("It lies elsewhere now. Nothing to do.")
-
-
-def lists(graph: Graph, urls: Sequence[str]) -> list[list[Json] | SourceError]:
-    """Return the whole list at each of `urls`, or why it cannot be had.
-
-    Raises
-    ------
-    SourceError
-        If it is not about one item: then the rest cannot be had either.
-    """
-    found: list[list[Json] | SourceError] = []
-    for answer in graph.batch(urls) if urls else []:
-        if isinstance(answer, SourceNotFound | AccessDenied):
-            found.append(answer)
-        elif isinstance(answer, SourceError):
-            raise answer
-        else:
-            found.append([*several(answer, "value"), *_rest(graph, answer)])
-    return found
-
-
-def _rest(graph: Graph, answer: Mapping[str, object]) -> Iterable[Json]:
-    if following := text(answer, "@odata.nextLink"):
-        for page in graph.pages(following):
-            yield from page.value

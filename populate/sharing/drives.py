@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,9 @@ from data_platform.errors import SettingsError, SourceError
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.items import SELECT
+from populate.sharing.listing import lists
 from populate.sharing.parsing import Json, text
+from populate.sharing.tree import MANY, portions
 from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
 from schemas.catalogue import File, SourceSystem
@@ -100,11 +102,14 @@ class Following:
         tables: dict[str, Any] = {"file": File, "system": SourceSystem, "state": ItemState}
         statement = _NEW.format(**{name: table().full_table_name for name, table in tables.items()})
         found: dict[str, dict[str, str]] = {}
+        drives: dict[str, tuple[str, str]] = {}
         for file_id, system, item_id in self._binding.connection.query(statement, args=(KIND,)).fetchall():
             source_id, _, own_id = item_id.partition("/")
             if source_id and own_id:
-                found.setdefault(drive_key(system, source_id), {})[file_id] = item_id
-                self._add_read(system, source_id)
+                key = drive_key(system, source_id)
+                found.setdefault(key, {})[file_id] = item_id
+                drives[key] = (system, source_id)
+        self._add_read(drives)
         return found
 
     def drives(self, again: bool = False) -> list[Drive]:
@@ -117,9 +122,7 @@ class Following:
         """
         entries = {identity("followed", entry): entry for entry in self._follow}
         held = {row[0] for row in lookup(DriveNamed, "entry_id", entry_id=list(entries))}
-        for entry_id, entry in entries.items():
-            if again or entry_id not in held:
-                self._look_up(entry_id, entry)
+        self._look_up({entry_id: entry for entry_id, entry in entries.items() if again or entry_id not in held})
         named = {row[0] for row in lookup(DriveNamed, "drive_key", entry_id=list(entries))}
         positions = self._positions()
         found = []
@@ -140,36 +143,28 @@ class Following:
         )
         return {row[0]: row[1:] for row in self._binding.connection.query(latest).fetchall()}
 
-    def _add_read(self, system: str, source_id: str) -> None:
-        if not lookup(FollowedDrive, "drive_key", drive_key=(drive_key(system, source_id),)):
-            try:
-                drive = self._graph.get(f"/drives/{quote(source_id, safe='!')}?$select=id,driveType,owner,webUrl")
-            except SourceError as error:  # it is asked again next time
-                self.refused.append((source_id, error))
-                return
-            self._add(system, drive | {"id": source_id})
+    def _add_read(self, drives: Mapping[str, tuple[str, str]]) -> None:
+        """Add drives in which somebody read a file; one that cannot be had is asked about again next time."""
+        held = {row[0] for some in portions(sorted(drives), MANY)
+                for row in lookup(FollowedDrive, "drive_key", drive_key=some)}  # fmt: skip
+        new = [drives[key] for key in sorted(drives.keys() - held)]
+        answers = self._graph.batch([f"/drives/{quote(source_id, safe='!')}?$select={_ASKED}" for _, source_id in new])
+        for (system, source_id), answer in zip(new, answers, strict=True):
+            if isinstance(answer, SourceError):
+                self.refused.append((source_id, answer))
+            else:
+                self._add(system, answer | {"id": source_id})
 
-    def _look_up(self, entry_id: str, entry: str) -> None:
-        """Add the drives that an entry of the settings names: a site as ``host/sites/name``, or the id of a drive."""
-        try:
-            found = [self._graph.get(f"/drives/{quote(entry, safe='!')}")] if _is_drive(entry) else self._of_site(entry)
-        except SourceError as error:
-            self.refused.append((entry, error))
-            return
-        for drive in found:
-            if key := self._add(source_system(text(drive, "webUrl")), drive):
-                add(DriveNamed, [{"drive_key": key, "entry_id": entry_id, "entry_text": stored(entry, 768)}])
-
-    def _of_site(self, entry: str) -> list[Json]:
-        url = urlsplit(entry if "://" in entry else f"https://{entry}")
-        if not url.hostname:
-            raise SettingsError(
-                f"microsoft365.follow names {entry!r}, which is neither a site (host/sites/name) nor the id of a drive."
-            )
-        path = url.path.rstrip("/")
-        site = self._graph.get(f"/sites/{url.hostname}:{quote(path)}" if path else f"/sites/{url.hostname}")
-        pages = self._graph.pages(f"/sites/{text(site, 'id')}/drives?$select=id,driveType,owner,webUrl")
-        return [drive for page in pages for drive in page.value]
+    def _look_up(self, entries: Mapping[str, str]) -> None:
+        """Add the drives that entries of the settings name: sites as ``host/sites/name``, or ids of drives."""
+        urls = [_place_of(entry) for entry in entries.values()]
+        for (entry_id, entry), listed in zip(entries.items(), lists(self._graph, urls), strict=True):
+            if isinstance(listed, SourceError):
+                self.refused.append((entry, listed))
+                continue
+            for drive in listed:
+                if key := self._add(source_system(text(drive, "webUrl")), drive):
+                    add(DriveNamed, [{"drive_key": key, "entry_id": entry_id, "entry_text": stored(entry, 768)}])
 
     def _add(self, system: str, drive: Json) -> str:
         """Add a drive unless it is there; return its key, empty if it has no id."""
@@ -191,6 +186,7 @@ class Following:
         return key
 
 
+_ASKED = "id,driveType,owner,webUrl"
 _DRIVE = ("source_system", "source_drive", "drive_owner_realm", "drive_owner_login")
 
 
@@ -206,5 +202,14 @@ def lookup_all(table: Any, *columns: str) -> list[tuple[Any, ...]]:
     return list(query.connection.query(f"SELECT {names} FROM {query.full_table_name}").fetchall())  # noqa: S608
 
 
-def _is_drive(entry: str) -> bool:
-    return "/" not in entry and "." not in entry
+def _place_of(entry: str) -> str:
+    """Return where the drives are listed, or the drive is described, that an entry of the settings names."""
+    if "/" not in entry and "." not in entry:
+        return f"/drives/{quote(entry, safe='!')}?$select={_ASKED}"
+    url = urlsplit(entry if "://" in entry else f"https://{entry}")
+    if not url.hostname:
+        raise SettingsError(
+            f"microsoft365.follow names {entry!r}, which is neither a site (host/sites/name) nor the id of a drive."
+        )
+    path = quote(url.path.rstrip("/"), safe="/%")
+    return f"/sites/{url.hostname}{f':{path}:' if path else ''}/drives?$select={_ASKED}"

@@ -10,11 +10,12 @@ from data_platform.errors import DataPlatformError, SourceError, SourceNotFound,
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.lease import Lease
-from populate.sharing.changes import ask, describe, lists
+from populate.sharing.changes import ask, describe
 from populate.sharing.drives import Drive, Following
 from populate.sharing.grants import grants
 from populate.sharing.history import plan
 from populate.sharing.items import old_versions
+from populate.sharing.listing import lists
 from populate.sharing.log import SourceLogs
 from populate.sharing.notices import pending, take
 from populate.sharing.permissions import Ledger, end_expired, held

@@ -66,6 +66,8 @@ class Update:
 
     def take_changes(self) -> None:
         """Take in what the list of changes tells of items that are followed."""
+        told = self._changes.items
+        self.tree.states(told.keys() | {item.parent_key for item in told.values()})  # at once, not one by one
         tracked = None if self._whole else self._held.keys() | self._new.keys()
         for key, item in self._changes.items.items():
             if tracked is None or key in tracked:
@@ -135,8 +137,9 @@ class Update:
             add(FileName, facts.file_names([row for row in some if row["file_id"] in self._named]))
             add(FileOwner, self._owners(some))
         self._write_logged(row["file_id"] for row in rows)
-        gone = sorted(key for key in self._gone if lookup(File, "file_id", file_id=(key,)))
-        add(FileGone, [{"file_id": key, "gone_on": self._now.date()} for key in gone])
+        gone = sorted(key for (key,) in _among(File, "file_id", self._gone))
+        for some in portions(gone, MANY):
+            add(FileGone, [{"file_id": key, "gone_on": self._now.date()} for key in some])
         self._write_versions()
         self.tree.write()
         self._write_position()
