@@ -33,12 +33,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from servers.microsoft365 import Tenant
-from servers.microsoft365.changes import Busy
-from servers.microsoft365.crowd import grow
-from servers.microsoft365.library import Drive, Item
-from servers.microsoft365.server import Server
-
 from benchmarks._servers import deployed
 from benchmarks._timing import machine, show
 from data_platform.settings import Settings, load
@@ -52,6 +46,14 @@ from schemas.binding import Binding
 from schemas.catalogue import File, SourceSystem
 from schemas.following import FollowedDrive
 from schemas.identity import account_id, file_id, identity
+
+# isort: split
+# Found once `benchmarks._servers` has been imported.
+from servers.microsoft365 import Tenant
+from servers.microsoft365.changes import Busy
+from servers.microsoft365.crowd import grow
+from servers.microsoft365.library import Drive, Item
+from servers.microsoft365.server import Server
 
 FULL = {"users": 20_000, "sites": 500, "items": 200_000, "read": 2_000, "acts": 5_000}
 SMALL = {"users": 300, "sites": 20, "items": 3_000, "read": 40, "acts": 200}
