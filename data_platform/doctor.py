@@ -216,6 +216,13 @@ def _readers(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"reader {name}", "ok", "installed")
 
 
+def _microsoft365(settings: Settings) -> Iterator[Finding]:
+    from readers.microsoft365.checkup import checkup
+
+    for seen in checkup(settings):
+        yield Finding(*seen)
+
+
 def _git(settings: Settings) -> Iterator[Finding]:
     if shutil.which("git"):
         yield Finding("git", "ok", "runs are recorded with their commit")
@@ -232,6 +239,7 @@ EXAMINATIONS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "cache": _cache,
     "outbox": _outbox,
     "readers": _readers,
+    "microsoft365": _microsoft365,
     "git": _git,
 }
 ADVICE = {
@@ -241,5 +249,6 @@ ADVICE = {
     "cache": "Make the folder `cache` in the home writable for yourself, or delete it.",
     "outbox": "Make the database reachable and run `data-platform flush`; accesses wait safely until then.",
     "readers": "Reinstall the package that provides the reader.",
+    "microsoft365": "Check the settings `microsoft365.*`, see docs/how-to/microsoft365.md.",
     "git": "Install git.",
 }

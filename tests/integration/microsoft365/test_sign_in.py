@@ -77,10 +77,10 @@ def test_others_must_not_have_been_able_to_read_it(found: Place, item: Item) -> 
 class MemoryKeyring(keyring.backend.KeyringBackend):
     """A keyring as an operating system has it, for the length of a test."""
 
-    priority = 5  # type: ignore[assignment]
+    priority = 5
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kept: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
