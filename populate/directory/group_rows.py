@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from populate.directory.picture import GroupSaid, Picture, fitting
 from populate.directory.rows import Rows
-from schemas.identity import account_id, identity, normal_login
+from schemas.identity import account_id, identity, name_id, normal_login
 
 
 class Within(NamedTuple):
@@ -63,7 +63,7 @@ def _call(rows: Rows, group: str, name: str | None) -> None:
     name = fitting("name", name)
     if name and name != rows.known.group_names.get(group):
         named_on = rows.day("GroupName", group)
-        identifier = identity("group name", name)
+        identifier = name_id(name)
         rows.add("GroupName", group_id=group, group_named_on=named_on, name_id=identifier, group_name=name)
 
 

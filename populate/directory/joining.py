@@ -140,19 +140,18 @@ class Joining:
         self._accounts_of[person].add(account)
 
     def _merge(self, person: str, other: str) -> None:
-        survivor = max((person, other), key=self._weight)
-        loser = other if survivor == person else person
+        survivor, loser = (other, person) if self._weight(other) > self._weight(person) else (person, other)
         for account in sorted(self._accounts_of.pop(loser)):
             if account in self._known.person_of:
                 self.found.moved.setdefault(account, self._known.person_of[account])
             self.found.person_of[account] = survivor
             self._accounts_of[survivor].add(account)
 
-    def _weight(self, person: str) -> tuple[int, bool, bool, str]:
+    def _weight(self, person: str) -> tuple[int, bool, bool]:
         """Who has chosen not to be found must not be found by a merger; else whom a directory knew first remains."""
         listed = any(account in self._known.entries for account in self._accounts_of[person])
         strictness = _STRICTNESS.get(self._known.choices.get(person, ""), 0)
-        return strictness, listed, person in self._known.persons, person
+        return strictness, listed, person in self._known.persons
 
     def emptied(self) -> Iterator[str]:
         """Yield persons who have no account any more."""

@@ -17,7 +17,7 @@ from populate.directory.joining import Joined, Joining
 from populate.directory.known import ENTRY_COLUMNS, Known, Stint
 from populate.directory.picture import Entry, Picture, Said
 from populate.directory.rows import Rows
-from schemas.identity import account_id, identity, normal_login
+from schemas.identity import account_id, name_id, normal_login
 
 ENABLED, DELETED = "enabled", "deleted"
 TEXT = 255
@@ -146,7 +146,7 @@ def _entries(rows: Rows, after: _Now) -> None:
         if entry.login and entry.login != rows.known.account_names.get(account):
             if account in rows.known.account_names:
                 rows.count("renamed")
-            named_on, name = rows.day("AccountName", account), identity("account name", entry.login)
+            named_on, name = rows.day("AccountName", account), name_id(entry.login)
             rows.add("AccountName", account_id=account, named_on=named_on, name_id=name, account_name=entry.login)
     for account, state in sorted(after.states.items()):
         if state != rows.known.states.get(account):
