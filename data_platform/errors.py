@@ -17,6 +17,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── UnsupportedItem (OSError)          a socket, a device, a package …     P
     │   ├── TooLarge (OSError)                 over the configured limit           P
     │   ├── SourceUnavailable (ConnectionError) down, throttled, or a 5xx
+    │   │   └── SourceElsewhere                a disk or share that this machine does not see
     │   ├── SourceTimeout (TimeoutError)       accepted, but never answered
     │   ├── IncompleteDownload (EOFError)      fewer or more bytes than announced
     │   ├── SourceChanged (OSError)            changed again and again while being read
@@ -112,6 +113,10 @@ class TooLarge(Permanent, SourceError, OSError):
 
 class SourceUnavailable(SourceError, ConnectionError):
     """The source is down, throttles, or answers with a fault of its own."""
+
+
+class SourceElsewhere(SourceUnavailable):
+    """The file is on a disk or share that this machine does not see; another one may."""
 
 
 class SourceTimeout(SourceError, TimeoutError):

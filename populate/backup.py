@@ -9,8 +9,10 @@ from typing import Any
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.contents import Failure, Fetcher, Outcome, Wanted
+from populate.elsewhere import out_of_sight
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
+from populate.seldom import Seldom
 from populate.store import Place, Store, Traits, open_store
 from readers.fileset import manifest
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
@@ -83,6 +85,22 @@ class Backup(dj.Imported):
 
     settings: Settings | None = None
     """Of an instance, whose worker sets them; None stands for those of the process."""
+
+    _away: Seldom[list[dict[str, Any]]] | None = None
+
+    def out_of_reach(self) -> list[dict[str, Any]]:
+        """Return waiting batches of files that this machine does not see, as restrictions: others may."""
+        if self._away is None:
+            settings = self.settings or settings_of_process()
+            self._away = Seldom(lambda: out_of_sight(self, BackupFailure, settings))
+        return self._away.latest().value
+
+    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
+        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
+        if away := self.out_of_reach():
+            restrictions = (*restrictions, dj.Not(away))
+        made: dict[str, Any] = super().populate(*restrictions, **options)
+        return made
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
         """Return an array for each of `COLUMNS`, a member of the batch an element."""

@@ -24,6 +24,7 @@ from data_platform.errors import (
     IncompleteDownload,
     Permanent,
     SourceChanged,
+    SourceElsewhere,
     SourceTimeout,
     SourceUnavailable,
     StoreFull,
@@ -179,6 +180,8 @@ class Fetcher:
     def _take_note(self, wanted: Wanted, error: Exception) -> None:
         if isinstance(error, STORE_IS_DOWN):
             self._store_error = error
+        elif isinstance(error, SourceElsewhere):
+            pass  # known at once, and of each file by itself: shares are mounted one by one
         elif isinstance(error, SourceUnavailable | SourceTimeout):
             self._failed_in_a_row[wanted.source_system] += 1
 

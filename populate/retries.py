@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from populate.backup import Backup, BackupFailure, Placement
+from populate.elsewhere import ELSEWHERE
 from populate.ingest import BackupBatch, BackupMember
 from schemas.binding import Binding
 from schemas.catalogue import Version
@@ -51,7 +52,7 @@ class Unresolved(NamedTuple):
 
 def needs_person(failed: Unresolved) -> bool:
     """Tell whether a version is not tried again by itself any more."""
-    return failed.permanent or (failed.attempt >= ATTEMPTS and failed.failure not in PATIENT)
+    return failed.permanent or (failed.attempt >= ATTEMPTS and failed.failure not in (*PATIENT, ELSEWHERE))
 
 
 def is_due(failed: Unresolved, now: datetime) -> bool:
@@ -93,10 +94,13 @@ def unresolved(binding: Binding) -> list[Unresolved]:
 
 
 def _retry(binding: Binding, wanted: Callable[[Unresolved], bool]) -> int:
+    """Make the next batches; what is elsewhere in ones of its own, and what failed beside it in those after them."""
+    found = [failed for failed in unresolved(binding) if wanted(failed)]
+    away = {(failed.batch_id, failed.part) for failed in found if failed.failure == ELSEWHERE}
     batches: dict[tuple[str, int, int], list[Unresolved]] = {}
-    for failed in unresolved(binding):
-        if wanted(failed):
-            batches.setdefault((failed.batch_id, failed.part, failed.latest + 1), []).append(failed)
+    for failed in found:
+        further = (failed.batch_id, failed.part) in away and failed.failure != ELSEWHERE
+        batches.setdefault((failed.batch_id, failed.part, failed.latest + 1 + further), []).append(failed)
     return sum(_make_batch(binding, *key, members) for key, members in sorted(batches.items()))
 
 

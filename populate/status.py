@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.backup import Backup, BackupFailure, ContentStore, Placement
+from populate.elsewhere import ELSEWHERE
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import State, queues
 from populate.lease import living
@@ -18,10 +19,10 @@ from populate.totals import totals
 from populate.verification import Damage, DamageMended, look_again
 from readers.outbox import pending
 from schemas.binding import Binding
-from schemas.catalogue import Version
+from schemas.catalogue import File, Version
 from schemas.sharing import AccessBatch
 
-_TABLES = (AccessBatch, Backup, BackupBatch, BackupFailure, BackupMember, Ingest, Placement, Version)
+_TABLES = (AccessBatch, Backup, BackupBatch, BackupFailure, BackupMember, File, Ingest, Placement, Version)
 
 _FAILURE = ("batch_id", "part", "attempt", "file_id", "version_id", "failure_message")
 
@@ -35,16 +36,38 @@ _WAITING = """
 """
 _NO_PLACE = "NOT EXISTS (SELECT 1 FROM {Placement} AS p WHERE p.sha256 = v.sha256)"
 
+# The last attempt was where its disk or share is not seen; one elsewhere may be waiting for a worker there.
+_ELSEWHERE = """
+    SELECT f.file_id, f.version_id
+    FROM {BackupFailure} AS f JOIN {Version} AS v ON v.file_id = f.file_id AND v.version_id = f.version_id
+    WHERE f.failure = '{name}' AND {no_place} AND NOT EXISTS (
+        SELECT 1 FROM {BackupFailure} AS n WHERE n.batch_id = f.batch_id AND n.part = f.part AND n.attempt > f.attempt
+        AND n.file_id = f.file_id AND n.version_id = f.version_id
+    )
+"""
+_NOT_ELSEWHERE = (
+    "NOT EXISTS (SELECT 1 FROM ({elsewhere}) AS e WHERE e.file_id = {of}.file_id AND e.version_id = {of}.version_id)"
+)
+
 _NUMBERS = {
     "backups_failed": "SELECT COUNT(*) FROM (SELECT DISTINCT f.file_id, f.version_id FROM {BackupFailure} AS f"
     " JOIN {Version} AS v ON v.file_id = f.file_id AND v.version_id = f.version_id"
     " WHERE {no_place} AND NOT EXISTS (SELECT 1 FROM ({waiting}) AS w"
-    " WHERE w.file_id = f.file_id AND w.version_id = f.version_id)) AS failed",
+    " WHERE w.file_id = f.file_id AND w.version_id = f.version_id) AND {failed_here}) AS failed",
     "backups_pending": "SELECT COUNT(*) FROM (SELECT DISTINCT w.file_id, w.version_id FROM ({waiting}) AS w"
     " JOIN {Version} AS v ON v.file_id = w.file_id AND v.version_id = w.version_id"
-    " WHERE {no_place}) AS waiting",
+    " WHERE {no_place} AND {waits_here}) AS waiting",
+    "backups_elsewhere": "SELECT COUNT(*) FROM (SELECT DISTINCT e.file_id, e.version_id"
+    " FROM ({elsewhere}) AS e) AS away",
     # Each ingested delivery is one of the deliveries, so they need not be compared one by one.
     "batches_pending": "SELECT (SELECT COUNT(*) FROM {AccessBatch}) - (SELECT COUNT(*) FROM {Ingest})",
+}
+
+
+_BY_SYSTEM = {
+    "elsewhere_by_system": "SELECT s.source_system, COUNT(*) FROM (SELECT DISTINCT e.file_id, e.version_id"
+    " FROM ({elsewhere}) AS e) AS away JOIN {File} AS s ON s.file_id = away.file_id"
+    " GROUP BY s.source_system ORDER BY s.source_system",
 }
 
 
@@ -77,7 +100,9 @@ def statements() -> dict[str, str]:
     """Return the statement behind each number of `left_to_do` that is asked of the catalogue, by its name."""
     tables = {table.__name__: table().full_table_name for table in _TABLES}
     names = tables | {"waiting": _WAITING.format(**tables), "no_place": _NO_PLACE.format(**tables)}
-    return {name: query.format(**names) for name, query in _NUMBERS.items()}
+    names["elsewhere"] = _ELSEWHERE.format(name=ELSEWHERE, **names)
+    names |= {name: _NOT_ELSEWHERE.format(of=of, **names) for name, of in (("failed_here", "f"), ("waits_here", "w"))}
+    return {name: query.format(**names) for name, query in (_NUMBERS | _BY_SYSTEM).items()}
 
 
 def status(binding: Binding, settings: Settings) -> dict[str, int]:
@@ -93,7 +118,8 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         ``oldest_unproven_days`` (since the content that waits longest was read back or stored),
         ``contents_damaged`` (missing or damaged in a store); ``backups_failed`` (versions
         without a place whose last attempt failed), ``backups_pending`` (versions without a
-        place that an attempt is under way for), ``batches_pending`` (deliveries to ingest),
+        place that an attempt is under way for), ``backups_elsewhere`` (versions that wait for a
+        worker which sees their disk or share), ``batches_pending`` (deliveries to ingest),
         ``jobs_failed`` (batches that wait for their next try, or for a person),
         ``needs_person`` (jobs and versions that nothing happens to any more until a person has
         them tried again), ``workers`` (processes of workers that live), ``schedulers`` (at
@@ -105,13 +131,21 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
 
 def left_to_do(binding: Binding, settings: Settings) -> dict[str, int]:
     """Return the numbers of `status` from ``contents_damaged`` on, which need no sum over what is there and well."""
-    queries = {"contents_damaged": proof_statements(binding.backend)["contents_damaged"], **statements()}
+    asked = statements()
+    queries = {"contents_damaged": proof_statements(binding.backend)["contents_damaged"]}
+    queries |= {name: asked[name] for name in _NUMBERS}
     numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in queries.items()}
     numbers["jobs_failed"] = sum(queue.failed() for queue in queues())
     numbers["needs_person"] = len(_stuck_jobs()) + len(_stuck_versions(binding)) + numbers["contents_damaged"]
     numbers["workers"], numbers["schedulers"] = living(binding)
     numbers["outbox_pending"] = pending(settings.outbox_folder)
     return numbers
+
+
+def waiting_elsewhere(binding: Binding) -> dict[str, int]:
+    """Return how many versions wait for a worker that sees their disk or share, by source system."""
+    found = binding.connection.query(statements()["elsewhere_by_system"]).fetchall()
+    return {system: int(versions) for system, versions in found}
 
 
 def queue_states() -> list[State]:

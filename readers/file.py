@@ -22,9 +22,9 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from data_platform.errors import (
     SourceChanged,
+    SourceElsewhere,
     SourceError,
     SourceNotFound,
-    SourceUnavailable,
     TooLarge,
     UnknownSource,
     UnsafeLink,
@@ -145,7 +145,7 @@ class FileSource(Source):
             raise file_error(error, path) from error
         item = self._item(path, state)
         if item.source_system != source_system:
-            raise SourceUnavailable(f"{display_text(path)} is on another share now. Mount {source_system} again.")
+            raise SourceElsewhere(f"{display_text(path)} is on another share now. Mount {source_system} again.")
         return item
 
     # --- inner steps
@@ -199,7 +199,7 @@ class FileSource(Source):
             return item_id
         path = mount_table().local_path(system, item_id)
         if path is None:
-            raise SourceUnavailable(f"{system} is not on this machine. Mount the share, or run this where the file is.")
+            raise SourceElsewhere(f"{system} is not on this machine. Mount the share, or run this where the file is.")
         return path
 
     def _checked(self, state: os.stat_result, path: str) -> os.stat_result:

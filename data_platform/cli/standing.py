@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dashboard.display import human_bytes
-from data_platform.cli.output import json_option, pairs, print_json, table
+from data_platform.cli.output import json_option, pairs, print_json, printable, table
 from data_platform.cli.watching import watch
 from populate.seldom import Seldom
 
@@ -22,7 +22,7 @@ SIZES = ("blob_bytes", "logical_bytes", "stored_bytes", "proven_bytes")
 OLD_SECONDS = 10.0  # before the time of a sum is shown
 SHOWN = 20  # of what needs a person
 SHORT = (
-    *("batches_pending", "backups_pending", "jobs_failed", "needs_person", "contents_damaged"),
+    *("batches_pending", "backups_pending", "backups_elsewhere", "jobs_failed", "needs_person", "contents_damaged"),
     *("workers", "schedulers", "outbox_pending"),
 )
 
@@ -70,6 +70,14 @@ def _left_to_do() -> dict[str, int]:
     return left_to_do(bind_all(settings()), settings())
 
 
+def _elsewhere() -> dict[str, int]:
+    from data_platform.settings import settings
+    from populate.pipeline import bind_all
+    from populate.status import waiting_elsewhere
+
+    return waiting_elsewhere(bind_all(settings()))
+
+
 def _queues(needing: int) -> tuple[list[State], list[Need]]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
@@ -85,6 +93,7 @@ def _all() -> dict[str, Any]:
     states, stuck = _queues(counts["needs_person"])
     return {
         **counts,
+        "elsewhere": _elsewhere() if counts["backups_elsewhere"] else {},
         "queues": [state._asdict() for state in states],
         "needing_a_person": [need._asdict() for need in stuck],
     }
@@ -99,7 +108,8 @@ def _page(sums: Seldom[dict[str, int]]) -> Sequence[str]:
         for s in states
     ]
     header = ("queue", "waiting", "in hand", "failed", "needs a person", "oldest waits")
-    queues = [*table(header, rows), *_needing(stuck)]
+    away = _elsewhere() if left["backups_elsewhere"] else {}
+    queues = [*table(header, rows), *_waiting(away), *_needing(stuck)]
     held = {name: human_bytes(n) if name in SIZES else n for name, n in known.value.items()}
     return [*pairs(left), "", *queues, "", *pairs(held), *_as_of(known.at)]
 
@@ -107,6 +117,13 @@ def _page(sums: Seldom[dict[str, int]]) -> Sequence[str]:
 def _as_of(moment: datetime) -> Iterator[str]:
     if (datetime.now(UTC) - moment).total_seconds() >= OLD_SECONDS:
         yield f"What is held was counted at {moment:%H:%M:%S} UTC."
+
+
+def _waiting(away: Mapping[str, int]) -> Iterator[str]:
+    if away:
+        yield from ("", "Versions that wait for a worker which sees their disk or share:")
+    for system, versions in away.items():
+        yield f"  {printable(system)}: {versions:,}"
 
 
 def _needing(stuck: Sequence[Need]) -> Iterator[str]:

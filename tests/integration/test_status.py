@@ -35,6 +35,7 @@ NOTHING = dict.fromkeys(
         "contents_damaged",
         "backups_failed",
         "backups_pending",
+        "backups_elsewhere",
         "batches_pending",
         "jobs_failed",
         "needs_person",

@@ -31,8 +31,8 @@ def test_what_cannot_help_is_not_tried() -> None:
     assert not is_due(failed(1, timedelta(days=365), permanent=True), NOW)
 
 
-@pytest.mark.parametrize("failure", ["StoreFull", "StoreUnavailable"])
-def test_a_store_is_waited_for_as_long_as_it_takes(failure: str) -> None:
+@pytest.mark.parametrize("failure", ["StoreFull", "StoreUnavailable", "SourceElsewhere"])
+def test_a_store_and_a_share_are_waited_for_as_long_as_it_takes(failure: str) -> None:
     assert is_due(failed(100, timedelta(hours=12), failure=failure), NOW)
     assert not is_due(failed(100, timedelta(hours=11), failure=failure), NOW)
 
