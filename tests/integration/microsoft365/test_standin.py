@@ -10,6 +10,7 @@ import pytest
 from servers.microsoft365 import Tenant
 from servers.microsoft365.people import Application, User
 from servers.microsoft365.server import Server
+from servers.microsoft365.world import stamp
 from standin_client import Client, Got
 
 SCOPES = "Files.Read.All Files.ReadWrite.All User.Read.All"
@@ -181,6 +182,22 @@ def test_a_delta_tells_each_change_once(tenant: Tenant, amy: User, worker: Clien
     gone = worker.get(delta)
     assert (gone.status, gone.code) == (410, "resyncChangesApplyDifferences")
     assert len(worker.pages(gone.headers["location"])[0]) == len(drive.items)
+
+
+def test_a_delta_can_begin_now_or_at_a_time(tenant: Tenant, amy: User, worker: Client) -> None:
+    drive = tenant.add_drive(amy)
+    tenant.upload(drive, "old.csv", b"x", amy)
+    values, delta, _ = worker.pages(f"/drives/{drive.id}/root/delta?token=latest")
+    assert values == []
+    tenant.advance(hours=1)
+    since = stamp(tenant.now())
+    tenant.advance(minutes=1)
+    new = tenant.upload(drive, "new.csv", b"x", amy)
+    later = Client(worker.server, worker.server.token(worker.server.tokens.access[worker.token].application))
+    assert [value["id"] for value in later.pages(delta)[0]] == [new.id]
+    assert [value["id"] for value in later.pages(f"/drives/{drive.id}/root/delta?token={since}")[0]] == [new.id]
+    assert later.get(f"/drives/{drive.id}/items/{new.id}/delta").code == "invalidRequest"
+    assert later.get(f"/drives/{drive.id}/root/delta?token=made-up").status == 400
 
 
 def test_what_vanishes_while_pages_are_read_is_told(tenant: Tenant, amy: User, worker: Client) -> None:

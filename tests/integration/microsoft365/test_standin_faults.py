@@ -52,13 +52,14 @@ def test_each_nth_request_is_throttled_and_who_does_not_wait_is_noted(server: Se
 
 
 def test_planned_faults_hit_what_they_are_meant_for(server: Server, worker: Client) -> None:
-    server.faults.throttle("GET /v1.0/users", retry_after="Sun, 29 Nov 2026 18:00:00 GMT", status=503)
+    server.faults.throttle("GET /v1.0/users", retry_after="Sun, 29 Nov 2126 18:00:00 GMT", status=503)
     server.faults.plan(410, "resyncRequired", "users/delta", 2, "resyncApplyDifferences", Location="https://elsewhere")
     assert worker.get("/groups").status == 403
     first = worker.get("/users")
     assert (first.status, first.code) == (503, "serviceNotAvailable")
     assert first.headers["retry-after"].endswith("GMT")
     assert worker.get("/users").status == 200
+    assert server.faults.impatient == ["GET /v1.0/users"]
     gone = [worker.get("/users/delta") for _ in range(3)]
     assert [answer.status for answer in gone] == [410, 410, 200]
     assert gone[0].headers["location"] == "https://elsewhere"

@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from servers.microsoft365.budget import Budget
 from servers.microsoft365.samples import samples
@@ -128,10 +130,9 @@ class Faults:
         return self._refusal(fault, who)
 
     def _refusal(self, fault: Fault, who: str) -> Refusal:
-        wait = fault.headers.get("Retry-After", "")
-        if re.fullmatch(r"[0-9.]+", wait):
+        if wait := _seconds(fault.headers.get("Retry-After", "")):
             now = time.monotonic()
-            self._waits[who] = (now + self.grace_seconds, max(now + float(wait), self._waits.get(who, (0.0, 0.0))[1]))
+            self._waits[who] = (now + self.grace_seconds, max(now + wait, self._waits.get(who, (0.0, 0.0))[1]))
         named = {name.replace("-", "_"): value for name, value in fault.headers.items()}
         message = THROTTLED if fault.status in (429, 503) else UNAVAILABLE
         return Refusal(fault.status, fault.code, message, *fault.inner, **named)
@@ -153,3 +154,10 @@ class Faults:
                     fault.act()
                 return True
         return False
+
+
+def _seconds(text: str) -> float:
+    """Return how long a Retry-After tells to wait, be it in seconds or until a date."""
+    if re.fullmatch(r"[0-9.]+", text):
+        return float(text)
+    return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0) if text else 0.0
