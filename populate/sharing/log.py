@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 from populate import facts
+from populate.contention import persist
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.grants import MAIL_REALM
@@ -87,9 +89,11 @@ class SourceLogs:
         self._subscribe()
         for start, end in self._stretches():
             found = self._read(start, end)
-            with self._binding.transaction():
-                self._write(found)
-                self._move_on(end)
+            self._binding.ensure()  # the source may have taken long
+            noted = persist(partial(self._write, found, end))
+            self.noted.parts += noted.parts
+            self.noted.events += noted.events
+            self.noted.reads += noted.reads
         return self.noted
 
     def _subscribe(self) -> None:
@@ -137,7 +141,14 @@ class SourceLogs:
             found.acts += [one for one in followed if not one.is_read]
             found.reads += [(part_id, one) for one in followed if one.is_read]
 
-    def _write(self, found: _Slice) -> None:
+    def _write(self, found: _Slice, end: datetime) -> Noted:
+        """Write down what a stretch of time tells, all or nothing of it, and how far the log was read."""
+        with self._binding.transaction():
+            noted = self._write_rows(found)
+            self._move_on(end)
+        return noted
+
+    def _write_rows(self, found: _Slice) -> Noted:
         events = acts(found.acts)
         names = {one.actor for one in events} | {one.actor for _, one in found.reads}
         names |= {one.target for one in events if one.target_is_account}
@@ -147,11 +158,10 @@ class SourceLogs:
             row = {"source_log_id": part_id, "log_source": stored(self._system, 255), "log_taken_at": self._now}
             add(SourceLog, [row])
         accounts.write()
-        self._write_events(events, files, accounts)
-        self._write_reads(found.reads, files, accounts)
-        self.noted.parts += len(found.parts)
+        told = self._write_events(events, files, accounts)
+        return Noted(len(found.parts), told, self._write_reads(found.reads, files, accounts))
 
-    def _write_events(self, events: list[Logged], files: dict[str, str], accounts: Names) -> None:
+    def _write_events(self, events: list[Logged], files: dict[str, str], accounts: Names) -> int:
         rows = [
             {
                 "share_event_id": event_identity(self._system, one),
@@ -166,14 +176,14 @@ class SourceLogs:
         ]
         new = unknown(ShareEvent, facts.distinct(rows, "share_event_id"), "share_event_id")
         add(ShareEvent, new)
-        self.noted.events += len(new)
         owner = owners(set(files.values()))
         for one in events:
             if one.target_is_account and _gives(one):
                 tie = (owner.get(files[one.log_item]), accounts.of(one.target), files[one.log_item])
                 add(ShareEdge, share_edges([tie], one.at, "event"))
+        return len(new)
 
-    def _write_reads(self, reads: list[tuple[str, Logged]], files: dict[str, str], accounts: Names) -> None:
+    def _write_reads(self, reads: list[tuple[str, Logged]], files: dict[str, str], accounts: Names) -> int:
         first: dict[str, tuple[str, Logged]] = {}
         for part_id, one in reads:
             first.setdefault(record_identity(self._system, one.record_id), (part_id, one))
@@ -191,7 +201,7 @@ class SourceLogs:
         for _, one in new.values():
             tie = (owner.get(files[one.log_item]), accounts.of(one.actor), files[one.log_item])
             add(ShareEdge, share_edges([tie], one.at, "event"))
-        self.noted.reads += len(new)
+        return len(new)
 
     def _positions(self) -> dict[int, str]:
         rows = lookup(FeedPosition, "position_no", "position_token", feed=(self._feed,))

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from populate import facts
+from populate.contention import persist
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.grants import Grant
 from populate.sharing.parsing import NEVER
 from populate.sharing.tree import MANY, portions
+from schemas.binding import Binding
 from schemas.catalogue import FileOwner
 from schemas.following import PermissionDetail, PermissionExpiry
 from schemas.identity import normal_login
@@ -167,7 +170,7 @@ def share_edges(ties: Iterable[tuple[str | None, str, str]], at: datetime, chann
     return facts.distinct(rows, "producer_id", "consumer_id", "file_id", "shared_on", "channel")
 
 
-def end_expired(binding: Any, now: datetime) -> int:
+def end_expired(binding: Binding, now: datetime) -> int:
     """Note the end of grants that ran out by now, whether or not their source tells of it; return their number."""
     due = lookup_due(binding, now)
     ledger = Ledger(now)
@@ -175,9 +178,13 @@ def end_expired(binding: Any, now: datetime) -> int:
         for grantee_id, old in sorted(grants.items()):
             if old.expires_at <= now:
                 ledger.end(file_id, grantee_id, old)
+    persist(partial(_write_alone, binding, ledger))
+    return ledger.changed.ended
+
+
+def _write_alone(binding: Binding, ledger: Ledger) -> None:
     with binding.transaction():
         ledger.write()
-    return ledger.changed.ended
 
 
 _DUE = """
@@ -188,7 +195,7 @@ WHERE x.expires_at <= %s AND NOT EXISTS (
 """
 
 
-def lookup_due(binding: Any, now: datetime) -> set[str]:
+def lookup_due(binding: Binding, now: datetime) -> set[str]:
     """Return the files some grant of which ran out by now and is not noted as ended."""
     statement = _DUE.format(expiry=PermissionExpiry().full_table_name, ended=PermissionEnded().full_table_name)
     return {file_id for (file_id,) in binding.connection.query(statement, args=(now,)).fetchall()}

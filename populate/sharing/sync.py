@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from data_platform.errors import DataPlatformError, SourceError, SourceNotFound, SourceTimeout, SourceUnavailable
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
+from populate.contention import persist
 from populate.lease import Lease
 from populate.sharing.changes import ask, describe
 from populate.sharing.drives import Drive, Following
@@ -23,7 +24,7 @@ from populate.sharing.progress import SyncProgress, sync_progress_on
 from populate.sharing.subscriptions import Subscriptions
 from populate.sharing.tree import portions
 from populate.sharing.update import Update
-from readers.microsoft365.access import as_worker, audit_as_worker
+from readers.microsoft365.access import as_worker, audit_as_worker, tenant_of_worker
 from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
 
@@ -125,8 +126,8 @@ class Sync:
         self._now = datetime.now(UTC).replace(tzinfo=None)
         self._settings = settings
         self._drives: list[Drive] = []
-        self._realm = realm_of(settings)
-        self._tenant = settings.microsoft365.tenant
+        self._tenant = tenant_of_worker(settings)
+        self._realm = f"entra/{self._tenant}"
         self._following = Following(graph, binding, self._realm, settings.microsoft365.follow, self._now)
         self._failed_in_a_row = 0
         self.result = Synced()
@@ -194,18 +195,20 @@ class Sync:
             one.decide()
         ledger = self._grants(updates)
         self._histories(updates)
+        persist(lambda: self._write(updates, ledger))
+        self.result.items += sum(one.changed for one in updates)
+        self.result.granted += ledger.changed.granted
+        self.result.ended += ledger.changed.ended
+
+    def _write(self, updates: Sequence[Update], ledger: Ledger) -> None:
+        """Write everything down at once: a drive's place in its list of changes never moves without what it told."""
+        self._binding.ensure()  # the source may have taken long
         with self._binding.transaction():
             for one in updates:
                 one.write()
             ledger.write()
-            plan(
-                {key for one in updates for key in one.histories},
-                self._settings.microsoft365.backup_versions,
-                self._now,
-            )
-        self.result.items += sum(one.changed for one in updates)
-        self.result.granted += ledger.changed.granted
-        self.result.ended += ledger.changed.ended
+            looked_at = {key for one in updates for key in one.histories}
+            plan(looked_at, self._settings.microsoft365.backup_versions, self._now)
 
     def _describe(self, wanted: Sequence[tuple[Update, str, str]]) -> None:
         answers = describe(self._graph, [(one.drive, key, item_id) for one, key, item_id in wanted])
@@ -246,8 +249,3 @@ class Sync:
 
     def _refuse(self, name: str, error: DataPlatformError) -> None:
         self.result.refused[name] = redact_text(f"{type(error).__name__}: {error}")[:512]
-
-
-def realm_of(settings: Settings) -> str:
-    """Return the directory of the tenant's accounts."""
-    return f"entra/{settings.microsoft365.tenant.lower()}"

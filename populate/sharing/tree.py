@@ -107,7 +107,7 @@ class Tree:
         return found
 
     def write(self) -> None:
-        """Add the states that changed; to be called within a transaction."""
+        """Add the states that changed; to be called within a transaction, and once more if that was undone."""
         rows = [
             {"drive_key": self.drive_key, "item_key": key, "state_since": state.since}
             | dict(zip(_COLUMNS, state[:-1], strict=True))
@@ -115,7 +115,6 @@ class Tree:
         ]
         for some in portions(rows, MANY):
             add(ItemState, some)
-        self._changed.clear()
 
     def _inside(self, folders: Collection[str]) -> dict[str, State]:
         """Return the items whose folder, by what is known last, is one of `folders`."""
