@@ -10,6 +10,11 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
 from reading_world import Place, place
 from servers.microsoft365.samples import samples
 
@@ -197,3 +202,32 @@ def test_every_body_that_the_vendor_prints(found: Place, graph: Graph) -> None:
 def test_denied_is_denied(found: Place, graph: Graph) -> None:
     with pytest.raises(AccessDenied, match="administrator"):
         graph.get("/groups?$select=id")
+
+
+@pytest.mark.parametrize("form", ["worker.pem", "worker.pfx"])
+def test_a_worker_signs_in_with_a_certificate(found: Place, tmp_path: Path, form: str) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "worker")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=1))
+    certificate = builder.not_valid_after(now + timedelta(days=9)).sign(key, hashes.SHA256())
+    file, password = tmp_path / form, b"canary-password"
+    locked = serialization.BestAvailableEncryption(password)
+    if form.endswith(".pfx"):
+        file.write_bytes(pkcs12.serialize_key_and_certificates(b"worker", key, certificate, None, locked))
+    else:
+        pem = serialization.Encoding.PEM
+        file.write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, locked) + certificate.public_bytes(pem)
+        )
+    found.app.certificates.append(certificate.public_bytes(serialization.Encoding.PEM))
+    given = {"certificate": file, "certificate_password": password.decode(), "client_secret": ""}
+    assert len(as_worker(found.settings(worker=True, **given)).get(ME)["value"]) == 2
+    for wrong in (given | {"certificate_password": "another"}, given | {"certificate": tmp_path / "none.pem"}):
+        with pytest.raises(SettingsError, match="certificate") as caught:
+            as_worker(found.settings(worker=True, **wrong)).get(ME)
+        assert "another" not in str(caught.value)
+    found.app.certificates.clear()
+    with pytest.raises(SignInNeeded):
+        as_worker(found.settings(worker=True, **given)).get(ME)
