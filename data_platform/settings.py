@@ -71,6 +71,12 @@ class StoreSettings(_Section):
     region: str = Field("", description="of the bucket, where its server has regions")
     access_key: str = Field("", description="empty = the usual AWS credential chain")
     secret_key: SecretStr = Field(SecretStr(""), description="belongs to `access_key`")
+    pack_bytes: int = Field(
+        8 * MIB - 64 * 1024,
+        ge=0,
+        le=64 * MIB,
+        description="contents up to 1 MiB are stored together in objects of about so many bytes; 0 = each by itself",
+    )
     verify_days: int = Field(
         30, ge=0, le=3650, description="every backed-up content is read back once in so many days; 0 = by hand only"
     )

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock, Semaphore
 from itertools import islice
 from typing import IO
 
@@ -35,12 +36,14 @@ from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.store import Place, Store, Writer
 from populate.store.base import CHUNK
+from populate.store.pack import PACKED, Held, divided, keep
 from readers.cache import Cache
 from readers.registry import source_of_kind
 from readers.source import Item, Sink, Source
 from schemas.identity import display_text
 
 THREADS = 8  # small files are waiting time, not work
+PACKS_AT_ONCE = 3  # on their way to the store; each is in memory
 GRACE_SECONDS = 3.0  # when told to stop: files that need longer than this are given up
 LATEST_VERSIONS = 20  # of a source's own history, that are looked through for bytes that it has moved on from
 GIVE_UP_AFTER = 5  # failures of a source system in a row, before the rest of the batch waits for the next attempt
@@ -88,6 +91,10 @@ class Outcome:
     failures: dict[Wanted, Failure] = field(default_factory=dict)
 
 
+PENDING = Place("", 0, 0)
+"""Stands for the place of a content that waits to be stored together with others."""
+
+
 class Fetcher:
     """Brings contents into a store, several at a time.
 
@@ -120,6 +127,11 @@ class Fetcher:
         self._give_up_at = float("inf")
         self._store_error: BaseException | None = None
         self._failed_in_a_row: Counter[str] = Counter()
+        self._small: dict[str, bytes] = {}
+        self._small_bytes = 0
+        self._kept: dict[str, Place | Failure] = {}
+        self._lock = Lock()
+        self._turns = Semaphore(PACKS_AT_ONCE)
 
     def store_all(self, wanted: Iterable[Wanted]) -> Outcome:
         """Store every distinct content of `wanted` once.
@@ -138,10 +150,13 @@ class Fetcher:
         futures = {pool.submit(self._store_one, group): group for group in groups.values()}
         try:
             wait(futures)
+            list(pool.map(self._keep, divided(self._taken(), self._pack_bytes)))
         except BaseException:  # told to stop: what is under way may end, what waits does not begin
             self._give_up_at = time.monotonic() + GRACE_SECONDS
             pool.shutdown(wait=False, cancel_futures=True)
             wait(futures, timeout=2 * GRACE_SECONDS)
+            for group in divided(self._taken(), self._pack_bytes):
+                self._keep(group)
             raise
         finally:
             self._collect(futures)
@@ -156,10 +171,14 @@ class Fetcher:
         for future, group in futures.items():
             if not future.done() or future.cancelled() or future.exception() is not None:
                 continue  # broken off
-            result = future.result()
-            if isinstance(result, Place):
+            result: Place | Failure | list[Failure] | None = future.result()
+            if result is PENDING:
+                result = self._kept.get(group[0].sha256)
+            if isinstance(result, Failure):
+                self.outcome.failures.update((wanted, result) for wanted in group)
+            elif isinstance(result, Place):
                 self.outcome.places[group[0].sha256] = result
-            else:
+            elif result is not None:
                 self.outcome.failures.update(zip(group, result, strict=True))
 
     def _store_one(self, group: Sequence[Wanted]) -> Place | list[Failure]:
@@ -257,17 +276,61 @@ class Fetcher:
 
     def _stream(self, wanted: Wanted, send: Callable[[Sink], object]) -> Place:
         """Let `send` write the bytes into the store, and return their place once they are verified."""
+        if wanted.size <= PACKED and self._pack_bytes:
+            with Held(wanted.sha256, wanted.size) as held:
+                self._send(held, send)
+                held.commit()
+            return self._wait_for_others(wanted.sha256, bytes(held.content))
         with self._store.writer(wanted.sha256, wanted.size) as writer:
             writer.replace = self._replace
-            sink = _Intake(writer, self)
-            try:
-                send(sink)
-            except Exception:
-                # A source may dress up an error of the store as one of its own.
-                if sink.error is not None:
-                    raise sink.error from None
-                raise
+            self._send(writer, send)
             return writer.commit()
+
+    def _send(self, writer: Writer, send: Callable[[Sink], object]) -> None:
+        sink = _Intake(writer, self)
+        try:
+            send(sink)
+        except Exception:
+            # A source may dress up an error of the store as one of its own.
+            if sink.error is not None:
+                raise sink.error from None
+            raise
+
+    @property
+    def _pack_bytes(self) -> int:
+        """Bytes of a pack; 0 = each content is an object of its own, as one that replaces a damaged one has to be."""
+        return 0 if self._replace else self._settings.store.pack_bytes
+
+    def _wait_for_others(self, sha256: str, content: bytes) -> Place:
+        with self._lock:
+            self._small[sha256] = content
+            self._small_bytes += len(content)
+        if self._small_bytes >= self._pack_bytes:
+            with self._turns:  # who waits here reads nothing more, so memory is bounded
+                if self._small_bytes >= self._pack_bytes:
+                    for group in divided(self._taken(), self._pack_bytes):
+                        self._keep(group)
+        return PENDING
+
+    def _taken(self) -> dict[str, bytes]:
+        """Return the small contents that wait, which wait no more."""
+        with self._lock:
+            taken, self._small, self._small_bytes = self._small, {}, 0
+        return taken
+
+    def _keep(self, contents: dict[str, bytes]) -> None:
+        try:
+            if self._store_error is not None:
+                raise self._store_error
+            self._kept.update(keep(self._store, contents))
+        except Exception as error:
+            if isinstance(error, StoreFull) and len(contents) > 1:
+                for sha256, content in contents.items():  # some may still fit
+                    self._keep({sha256: content})
+                return
+            if isinstance(error, STORE_IS_DOWN):
+                self._store_error = error
+            self._kept.update(dict.fromkeys(contents, Failure.of(error)))
 
     @property
     def given_up(self) -> bool:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from data_platform.errors import DatabaseError
+from populate.backup import Placement
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
@@ -50,7 +51,11 @@ INGESTED = (
 )
 # The only columns that a worker changes: a wrong identity is mended there, and a directory knows names better than
 # a login tells them. What they were before is in rows of their own.
-MENDED: Mapping[Any, tuple[str, ...]] = {people.Account: ("person_id",), people.Person: ("full_name", "person_kind")}
+MENDED: Mapping[Any, tuple[str, ...]] = {
+    people.Account: ("person_id",),
+    people.Person: ("full_name", "person_kind"),
+    Placement: ("object_name", "place_offset", "place_length"),  # a damaged content is put elsewhere
+}
 # A steward has backups tried again, takes snapshots, and says what counts as a silo.
 REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
 # What `check` of a steward finds.

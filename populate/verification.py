@@ -9,19 +9,20 @@ again. Its row in `Placement` stays whatever happens: nothing is silently droppe
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
-from populate.backup import ContentStore
+from populate.backup import ContentStore, Placement
 from populate.check import Kept, Problem, verified
 from populate.contents import Outcome
 from populate.held import held
 from populate.lookup import add, lookup
 from populate.mending import fetch_again
-from populate.store import open_store
+from populate.store import Place, open_store
 from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
 from schemas.engine import dj
 from schemas.identity import display_text, identity
@@ -150,7 +151,10 @@ class Verify(dj.Imported):
 
 
 def record(
-    store_id: str, sound: Iterable[Kept], problems: Iterable[Problem] = (), mended: Collection[str] = ()
+    store_id: str,
+    sound: Iterable[Kept],
+    problems: Iterable[Problem] = (),
+    mended: Mapping[str, Place] = MappingProxyType({}),
 ) -> None:
     """Note down what was found in a store.
 
@@ -163,7 +167,7 @@ def record(
     problems
         What was wrong with others. One that is known to be damaged gets no second row.
     mended
-        SHA-256 of those of the latter that were fetched again.
+        SHA-256 of those of the latter that were fetched again, and where each is now.
     """
     now = _now()
     hashes = sorted(kept.sha256 for kept in sound)
@@ -171,6 +175,19 @@ def record(
     add(Damage, _new_damages(store_id, problems, now))
     _close(store_id, hashes, FOUND, now)
     _close(store_id, sorted(mended), FETCHED, now)
+    move(store_id, mended)
+
+
+def move(store_id: str, places: Mapping[str, Place]) -> None:
+    """Note down where contents are kept now that have been elsewhere in a store, by SHA-256.
+
+    The only rows that change: what a place was is of no use to anybody.
+    """
+    columns = ("sha256", "object_name", "place_offset", "place_length")
+    for row in lookup(Placement, *columns, sha256=places.keys(), store_id=(store_id,)):
+        if row[1:] != places[row[0]]:
+            values = dict(zip(columns[1:], places[row[0]], strict=True))
+            Placement.update1({"sha256": row[0], "store_id": store_id, **values})
 
 
 def open_damages(store_id: str, hashes: Collection[str] | None = None) -> dict[str, datetime]:

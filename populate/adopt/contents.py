@@ -27,6 +27,7 @@ from populate.adopt.pace import Pace
 from populate.adopt.reach import Origin, ask_for_root
 from populate.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
 from populate.store import Place, Store, Writer
+from populate.store.pack import divided, keep
 from readers.registry import source_of_kind
 from readers.source import Item, Revision, Source
 
@@ -134,14 +135,13 @@ class Intake:
                 small[sha256] = content
         for sha256 in self._placed(set(small)):
             del small[sha256]
-        self._harvest.places.update(zip(small, pool.map(self._keep, small, small.values()), strict=True))
+        for places in pool.map(self._keep, divided(small, self._settings.store.pack_bytes)):
+            self._harvest.places.update(places)
 
-    def _keep(self, sha256: str, content: bytes) -> Place:
+    def _keep(self, contents: dict[str, bytes]) -> dict[str, Place]:
         if self._stopping.is_set():
             raise Stopped
-        with self._store.writer(sha256, len(content)) as writer:
-            writer.write(content)
-            return writer.commit()
+        return keep(self._store, contents)
 
     def _read(self, member: Member) -> tuple[Taken, bytes | Place] | Failure:
         self._pace.pay(1, 0, self._stopping.wait)

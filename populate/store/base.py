@@ -19,6 +19,9 @@ from data_platform.errors import BlobDamaged, StoreError
 CHUNK = 1024 * 1024
 """Bytes handed over at once when reading."""
 
+PACKS = "objects/packs/"
+"""Beginning of the names of packs; see `populate.store.pack`."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OBJECT_NAME = re.compile(r"[a-z0-9]+(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
 
@@ -42,6 +45,18 @@ def object_name_of(sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
         raise StoreError(f"{sha256[:80]!r} is not a SHA-256: 64 lower-case hexadecimal digits are needed.")
     return f"objects/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def pack_name_of(sha256: str) -> str:
+    """Return the name of the object that holds many contents, by its own SHA-256.
+
+    Raises
+    ------
+    StoreError
+        If `sha256` is not 64 lower-case hexadecimal digits.
+    """
+    object_name_of(sha256)
+    return f"{PACKS}{sha256[:2]}/{sha256}"
 
 
 def content_of(object_name: str) -> str | None:
@@ -94,6 +109,8 @@ class Writer(ABC):
     replace
         Whether an object of this name and size is taken for damaged, and put in order by what comes.
         Set it before the first bytes.
+    is_pack
+        Whether the bytes are a pack, which has a name of its own kind.
     """
 
     def __init__(self, sha256: str | None, size: int | None) -> None:
@@ -103,13 +120,14 @@ class Writer(ABC):
         self.size = size
         self.received = 0
         self.replace = False
+        self.is_pack = False
         self._digest = hashlib.sha256()
         self._ended = False
 
     @property
     def object_name(self) -> str:
         """The object's name; not known before `commit` where the hash was not announced."""
-        return object_name_of(self.sha256)
+        return pack_name_of(self.sha256) if self.is_pack else object_name_of(self.sha256)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes.

@@ -120,7 +120,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         return {"SELECT", "UPDATE"}
     if role == "worker" and data and (schema not in CORE | WRITTEN or table in INGESTED | INBOX):
         verbs.add("INSERT")
-    if role == "worker" and schema == "people" and table in MENDED:
+    if role == "worker" and ((schema == "people" and table in MENDED) or (schema, table) == ("backup", "placement")):
         verbs.add("UPDATE")
     if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
         return set(VERBS)

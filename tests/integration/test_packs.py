@@ -1,0 +1,145 @@
+"""Small contents in packs: each is had back exactly, a pack tells what it holds, and one that is lost is mended."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from deliveries import hand_in, read_file, sha256, stored
+from store_contract import content_of_size
+
+from data_platform.errors import BlobDamaged
+from data_platform.settings import load, settings
+from populate.backup import Backup, Placement
+from populate.check import check
+from populate.ingest import Ingest
+from populate.jobs import Queue
+from populate.proving import plan_due
+from populate.restore import restore
+from populate.store import open_store
+from populate.store.base import PACKS, pack_name_of
+from populate.store.folder import FolderStore
+from populate.store.pack import FEW, PACKED, contents_of_pack, divided, keep
+from populate.verification import Damage, DamageMended, Verify
+from schemas.binding import Binding
+
+MOST = 8_000_000
+
+
+def some(number: int, size: int = 100) -> dict[str, bytes]:
+    contents = (content_of_size(size, seed=seed) for seed in range(number))
+    return {sha256(content): content for content in contents}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+def test_a_pack_gives_back_what_it_took_and_tells_what_it_holds(folder: FolderStore) -> None:
+    contents = some(50) | {sha256(b""): b""}
+    places = keep(folder, contents)
+    assert {sha256_: b"".join(folder.read(place)) for sha256_, place in places.items()} == contents
+    ((name, size),) = folder.objects()
+    assert name == pack_name_of(sha256((folder.root / name).read_bytes()))
+    assert contents_of_pack(folder, name, size) == places
+    assert keep(folder, contents) == places  # the same pack is one object
+    assert len(list(folder.objects())) == 1
+
+
+def test_what_is_no_pack_is_told(folder: FolderStore) -> None:
+    places = keep(folder, some(FEW))
+    name = next(iter(places.values())).object_name
+    path = folder.root / name
+    whole = path.read_bytes()
+    path.chmod(0o600)
+    chance = random.Random(1)
+    broken = [whole[:cut] for cut in (0, 5, len(whole) - 1, len(whole) - 20)] + [chance.randbytes(500)]
+    broken.append(whole[:-16] + (10**9).to_bytes(8, "big") + whole[-8:])
+    for data in broken:
+        path.write_bytes(data)
+        with pytest.raises(BlobDamaged, match="footer"):
+            contents_of_pack(folder, name, len(data))
+
+
+def test_contents_are_divided_so_that_each_goes_somewhere() -> None:
+    small, large = some(3 * FEW, 1000), some(2, PACKED + 1)
+    for contents, most in ((small | large, 10_000), (small | large, 0), (some(FEW - 1), MOST), ({}, MOST), (small, 1)):
+        groups = list(divided(contents, most))
+        assert {k: v for group in groups for k, v in group.items()} == contents
+        assert sum(map(len, groups)) == len(contents)
+        for group in groups:
+            assert len(group) == 1 or (len(group) >= FEW and sum(map(len, group.values())) <= most)
+    assert max(map(len, divided(small | large, MOST))) == 3 * FEW
+    assert {len(group) for group in divided(small, 0)} == {1}
+
+
+def backed_up(binding: Binding, folder: Path, number: int) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / str(n) for n in range(number)]
+    for n, path in enumerate(paths):
+        path.write_bytes(content_of_size(100 + n, seed=n))
+    hand_in(binding, [read_file(path) for path in paths])
+    for table in (Ingest, Backup):
+        queue = Queue(table())
+        queue.refresh()
+        while queue.run(50):
+            pass
+        assert queue.failed() == 0
+    return paths
+
+
+def test_many_small_files_are_few_objects(binding: Binding, tmp_path: Path) -> None:
+    paths = backed_up(binding, tmp_path / "lab", 40)
+    store = open_store(load())
+    names = [name for name, _ in store.objects()]
+    assert len(names) == 1
+    assert names[0].startswith(PACKS)
+    assert sorted(stored().values()) == sorted(path.read_bytes() for path in paths)
+    assert list(check(binding, store, verify_data=True, unreferenced=True)) == []
+    back = restore(binding, store, sha256(paths[7].read_bytes()), tmp_path / "back")
+    assert back.read_bytes() == paths[7].read_bytes()
+
+
+def test_packs_are_full_before_they_are_stored(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "2000")
+    settings.cache_clear()
+    paths = backed_up(binding, tmp_path / "lab", 60)
+    assert len(stored()) == len(paths)
+    sizes = [size for name, size in open_store(load()).objects() if name.startswith(PACKS)]
+    assert 2 <= len(sizes) <= 60 // FEW
+    assert max(sizes) < 2000 + 60 * 48 + 16
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "0")
+    settings.cache_clear()
+    for n in range(20):
+        (tmp_path / f"own{n}").write_bytes(os.urandom(10))
+    hand_in(binding, [read_file(tmp_path / f"own{n}") for n in range(20)])
+    for table in (Ingest, Backup):
+        queue = Queue(table())
+        queue.refresh()
+        queue.run(50)
+    assert len(stored()) == len(paths) + 20
+    assert sum(not name.startswith(PACKS) for name, _ in open_store(load()).objects()) >= 20
+
+
+def test_contents_of_a_damaged_pack_are_fetched_again_by_themselves(binding: Binding, tmp_path: Path) -> None:
+    paths = backed_up(binding, tmp_path / "lab", 10)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    ((name, _),) = store.objects()
+    (store.root / name).unlink()
+    paths[3].unlink()
+    plan_due(binding, 1)
+    queue = Queue(Verify())
+    queue.refresh()
+    while queue.run(10):
+        pass
+    assert queue.failed() == 0
+    assert (len(Damage()), len(DamageMended())) == (10, 9)
+    places = {row["sha256"]: str(row["object_name"]) for row in Placement.to_dicts()}
+    assert sum(place == name for place in places.values()) == 1
+    assert [problem.problem for problem in check(binding, store, verify_data=True)] == ["missing"]
