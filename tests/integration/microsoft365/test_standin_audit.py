@@ -80,6 +80,8 @@ def test_what_people_do_is_in_the_log_more_than_once(tenant: Tenant, amy: User, 
     [permission] = tenant.share(item, amy, bob)
     tenant.rename(item, "final.csv", amy)
     tenant.revoke(item, permission, amy)
+    tenant.look(drive, bob)
+    tenant.share(item, amy, "eve@fabrikam.com")
     tenant.delete(item, amy)
     found = everything(worker, window(tenant, 1, 2))
     times = Counter(record["Id"] for record in found)
@@ -87,6 +89,8 @@ def test_what_people_do_is_in_the_log_more_than_once(tenant: Tenant, amy: User, 
     assert max(times.values()) > 1
     by_operation = {record["Operation"]: record for record in found}
     assert {"FileUploaded", "SharingSet", "FileRenamed", "SharingRevoked", "FileRecycled"} <= by_operation.keys()
+    assert by_operation["FileAccessed"]["ObjectId"].endswith("/Documents/Forms/All.aspx")
+    assert by_operation["AccessInvitationCreated"]["TargetUserOrGroupName"] == "eve@fabrikam.com"
     renamed = by_operation["FileRenamed"]
     assert (renamed["SourceFileName"], renamed["DestinationFileName"]) == ("results.csv", "final.csv")
     assert renamed["SourceRelativeUrl"] == "Documents/Lab"

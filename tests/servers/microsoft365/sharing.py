@@ -132,7 +132,7 @@ class Sharing(Files):
         correlation = self.new_guid()
         if isinstance(grantee, str):
             permission.email, permission.invited_by = grantee, by.id if isinstance(by, User) else ""
-            self._note_person("SharingInvitationCreated", by, item, grantee, correlation)
+            self._note_person("AccessInvitationCreated", by, item, grantee, correlation)
         else:
             permission.grantee = grantee.id
             self._note_person("SharingSet", by, item, grantee, correlation, EventData=_event_data(role))
