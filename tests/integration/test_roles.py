@@ -31,6 +31,7 @@ from populate.conversation.answering import answer
 from populate.conversation.asking import ask_due
 from populate.conversation.links import Link, token_of
 from populate.conversation.questions import Question, question_id
+from populate.directory.request import Request, sync_people
 from populate.ingest import Ingest
 from populate.jobs import Queue
 from populate.lease import living, scheduler_lease
@@ -71,7 +72,7 @@ REQUESTED = {
     *("snapshot_batch", "snapshot_adopt", "snapshot_survey", "snapshot_log"),
     *("snapshot_forms", "snapshot_forms_adopted", "snapshot_staff", "snapshot_stint", "snapshot_login"),
 }
-FOUND = {"verification_batch", "verification", "damage", "damage_mended"}
+FOUND = {"verification_batch", "verification", "damage", "damage_mended", "erasure"}
 REFUSALS = {1044, 1142, 1143, 1227}
 
 
@@ -122,6 +123,8 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         verbs.add("INSERT")
     if role == "worker" and ((schema == "people" and table in MENDED) or (schema, table) == ("backup", "placement")):
         verbs.add("UPDATE")
+    if role == "steward" and (schema, table) == ("backup", "placement"):
+        return {"SELECT", "UPDATE", "DELETE"}
     if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
         return set(VERBS)
     if role == "steward" and (name in REQUESTED | DECIDED | FOUND or table == "#silo_parameter"):
@@ -318,6 +321,20 @@ def test_answers_are_added_by_a_login_that_may_only_add_what_people_tell(site: S
     other = QuestionSettings(key=KEY, user=login.user, password=login.password)
     assert answer(binding, own.model_copy(update={"questions": other}), token, "keep").answer == "keep"
     assert [row["answer"] for row in Answer().to_dicts()] == ["keep"]
+
+
+@pytest.mark.parametrize("role", ["worker", "steward"])
+def test_a_worker_or_a_steward_syncs_people(site: Site, tmp_path: Path, role: str) -> None:
+    binding = bind_all(site.settings(role))
+    table = tmp_path / "people.csv"
+    names = "login,name,department,employee\n"
+    table.write_text(f"{names}{role}-1,One,Chemistry,\n{role}-2,Two,Physics,17{role}\n")
+    request = Request("csv", table, allow_drop=True)
+    assert sync_people(binding, request).new == 2
+    table.write_text(f"{names}{role}-1,Uno,Biology,17{role}\n{role}-2,Two,Physics,17{role}\n")
+    done = sync_people(binding, request)
+    assert (done.changed, done.joined) == (1, 1)
+    assert sync_people(binding, request).changed == 0
 
 
 def test_a_steward_keeps_people(site: Site) -> None:
