@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import logging
 import re
 import traceback
@@ -20,6 +21,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
+_DIGEST = "link-"
 
 # Names are compared in lower case without separators: api_key, Api-Key and apiKey are one.
 _STRONG = re.compile(
@@ -88,11 +90,19 @@ _HINTS = (
 # fmt: on
 
 
+# Sharing links of OneDrive and SharePoint: who has the last part may open the file, at times without more.
+_SHARED = re.compile(
+    r"(?i)\A(https?://[a-z0-9-]+\.(?:sharepoint\.(?:com|us|cn)|sharepoint-mil\.us)/:[a-z]+:/(?!r/)[a-z]/(?:[^?#]*/)?"
+    r"|https?://1drv\.ms/(?:[^?#]*/)?)([^/?#]+)"
+)
+
+
 def redact_url(url: str) -> str:
     """Return `url` without user name and password, secret query parameters and signatures.
 
     What signs a link (``X-Amz-*``, all parts of an Azure SAS) goes as a whole; the rest
-    keeps its order and spelling. Paths and links without secrets come back unchanged.
+    keeps its order and spelling. Paths and links without secrets come back unchanged. What a
+    sharing link of OneDrive or SharePoint hides becomes a digest, by which links are still told apart.
     """
     if "@" in url:
         url = _BROKEN_USERINFO.sub(r"\1", _USERINFO.sub(r"\1", url))
@@ -100,7 +110,14 @@ def redact_url(url: str) -> str:
         base, fragment_mark, fragment = url.partition("#")
         base, query_mark, query = base.partition("?")
         url = base + _redact_query(query_mark, query) + _redact_query(fragment_mark, fragment)
+    if "sharepoint" in url or "1drv.ms" in url:
+        url = _SHARED.sub(_digest, url)
     return _TOKENS.sub(HIDDEN, url)
+
+
+def _digest(match: re.Match[str]) -> str:
+    known = match[2].startswith(_DIGEST) and len(match[2]) == len(_DIGEST) + 16  # it was taken out before
+    return match[0] if known else f"{match[1]}{_DIGEST}{hashlib.sha256(match[2].encode()).hexdigest()[:16]}"
 
 
 def _redact_query(mark: str, query: str) -> str:

@@ -24,6 +24,7 @@ from data_platform.errors import (
     UnsafeLink,
     UnsupportedItem,
 )
+from data_platform.redact import redact_text, redact_url
 from data_platform.settings import load
 from readers.microsoft365 import items
 from readers.microsoft365.brake import Brake, brake
@@ -110,6 +111,25 @@ def test_which_version_is_meant() -> None:
     assert SharedLink.parse(f"{HOST}{PLATE}#version=3.0").version == "3.0"
     assert SharedLink.parse(f"{HOST}{PLATE}#as-of=2026-05-01T12:00%2B02:00").as_of == datetime(2026, 5, 1, 10)
     assert SharedLink.parse(f"{HOST}{PLATE}#page=3").version == ""
+
+
+@pytest.mark.parametrize("place", [f"{HOST}/:x:/s/Lab/", "https://contoso-my.sharepoint.com/:f:/g/personal/amy/",
+                                   f"{HOST}/:t:/g/", "https://1drv.ms/x/"])  # fmt: skip
+def test_what_opens_a_file_is_not_kept(place: str) -> None:
+    one, other = (redact_url(f"{place}{token}?e=4Q2f") for token in ("EtIwCanary_1-x", "s!EtIwCanary_2"))
+    assert one != other
+    assert one.startswith(f"{place}link-")
+    assert "Canary" not in one + other
+    assert redact_url(one) == one
+    assert "Canary" not in redact_text(f"GET {place}EtIwCanary_1-x failed")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [f"{HOST}/:x:/r/sites/Lab/Docs/a.csv?d=w1", f"{HOST}/sites/Lab/Docs/a.csv", "https://example.org/:x:/s/Lab/abc"],
+)
+def test_paths_are_kept(url: str) -> None:
+    assert redact_url(url) == url
 
 
 # --- checksums
