@@ -42,7 +42,7 @@ class Client:
 
     def get(self, target: str, **headers: str) -> Got:
         """Ask Graph (``/users``), or a whole address."""
-        return self.send("GET", target, **headers)
+        return self.send("GET", target, None, **headers)
 
     def post(self, target: str, body: object, **headers: str) -> Got:
         return self.send("POST", target, json.dumps(body).encode(), content_type="application/json", **headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from servers.microsoft365.access import allow, denied, missing
+from servers.microsoft365.access import allow, missing
 from servers.microsoft365.library import Drive, Item, Site
 from servers.microsoft365.people import User
 from servers.microsoft365.web import Refusal, Request
@@ -91,15 +91,3 @@ def _below(item: Item, path: list[str]) -> Item:
             raise missing()
         item = found
     return item
-
-
-__all__ = [
-    "any_user",
-    "caller",
-    "denied",
-    "drive_by_id",
-    "drive_of_user",
-    "item_in",
-    "site_at",
-    "site_by_path",
-]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from servers.microsoft365 import assertions
+from servers.microsoft365.desk import Code, Device
 from servers.microsoft365.people import Application, User
-from servers.microsoft365.tokens import AUDIT, BY_THEMSELVES, GRAPH, OPENID, REFRESH_DAYS, Token
+from servers.microsoft365.tokens import AUDIT, BY_THEMSELVES, GRAPH, OPENID, REFRESH_DAYS
 from servers.microsoft365.web import Answer, Request, Routes
 from servers.microsoft365.world import Json
 
@@ -32,43 +32,6 @@ class Denied(Exception):
         self.status = status
         self.body: Json = {"error": error, "error_description": f"AADSTS{number}: {message}"}
         self.body |= {"error_codes": [number], **more}
-
-
-@dataclass
-class Device:
-    """A device that waits for somebody to enter its code."""
-
-    application: Application
-    user_code: str
-    scopes: frozenset[str]
-    expires: datetime
-    user: User | None = None
-    declined: bool = False
-    polls: int = 0
-    used: bool = False
-
-
-@dataclass
-class Code:
-    application: Application
-    user: User
-    scopes: frozenset[str]
-    redirect: str
-    challenge: str
-    nonce: str
-    expires: datetime
-
-
-@dataclass
-class Desk:
-    """The sign-in pages' state, and who sits at the browser: a user, or None while nobody does."""
-
-    browser: User | None = None
-    devices: dict[str, Device] = field(default_factory=dict)
-    codes: dict[str, Code] = field(default_factory=dict)
-    interaction: dict[str, int] = field(default_factory=dict)
-    """For id of user: the AADSTS number with which silent sign-in fails until he signs in anew."""
-    interval: int = 5
 
 
 @routes("GET", "/{tenant}/v2.0/.well-known/openid-configuration")
@@ -303,6 +266,3 @@ def _client_info(world: Tenant, user: User) -> str:
 
 def _user_code(world: Tenant) -> str:
     return "".join(world.random.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(9))
-
-
-__all__ = ["Denied", "Desk", "Token", "routes"]

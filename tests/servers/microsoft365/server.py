@@ -34,6 +34,7 @@ from servers.microsoft365 import (
 )
 from servers.microsoft365.assertions import Keys
 from servers.microsoft365.connections import Connection, Listener
+from servers.microsoft365.desk import Desk
 from servers.microsoft365.faults import Faults
 from servers.microsoft365.links import Links
 from servers.microsoft365.people import Application, User
@@ -83,7 +84,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.tokens = Tokens(self.tenant)
-        self.desk = login.Desk()
+        self.desk = Desk()
         self.keys = Keys()
         self.links = Links(self.tenant)
         self.faults = Faults()
