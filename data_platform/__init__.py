@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from data_platform.face import collaborators as collaborators
     from data_platform.face import deploy as deploy
     from data_platform.face import duplicates as duplicates
+    from data_platform.face import erase as erase
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
     from data_platform.face import health as health
@@ -72,6 +73,7 @@ __all__ = [
     "collaborators",
     "deploy",
     "duplicates",
+    "erase",
     "errors",
     "findable",
     "flush",

@@ -10,6 +10,7 @@ from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.contents import Failure, Fetcher, Outcome, Wanted
 from populate.elsewhere import out_of_sight
+from populate.erased import erased
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
 from populate.seldom import Seldom
@@ -181,7 +182,7 @@ def record_places(store_name: str, found: Mapping[str, Place]) -> None:
 def _without_place(wanted: list[Wanted], store: Store) -> list[Wanted]:
     hashes = {one.sha256 for one in wanted}
     placed = lookup(Placement, "sha256", sha256=hashes, store_id=(identity("store", store.name),))
-    hashes -= {sha256 for (sha256,) in placed}
+    hashes -= {sha256 for (sha256,) in placed} | erased(hashes)
     return [one for one in wanted if one.sha256 in hashes]
 
 

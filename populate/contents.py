@@ -16,8 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock, Semaphore
 from itertools import islice
+from threading import Lock, Semaphore
 from typing import IO
 
 from data_platform.errors import (

@@ -7,6 +7,7 @@ from typing import Any
 
 from populate.backup import Placement
 from populate.check import Kept
+from populate.erased import Erasure
 from populate.store import Place
 from schemas.catalogue import Blob
 
@@ -19,6 +20,7 @@ _HELD = """
 SELECT p.sha256, b.blob_size, p.object_name, p.place_offset, p.place_length
 FROM {placement} AS p JOIN {blob} AS b ON b.sha256 = p.sha256
 WHERE p.store_id = %s AND p.sha256 >= %s AND p.sha256 <= %s {condition}
+AND NOT EXISTS (SELECT 1 FROM {erasure} AS e WHERE e.sha256 = p.sha256)
 ORDER BY p.sha256 LIMIT {page}
 """
 
@@ -39,7 +41,11 @@ def held(
     condition, arguments
         SQL that the rows have to fulfil, where ``p`` is the row in `Placement`.
     """
-    names = {"placement": Placement().full_table_name, "blob": Blob().full_table_name}
+    names = {
+        "placement": Placement().full_table_name,
+        "blob": Blob().full_table_name,
+        "erasure": Erasure().full_table_name,
+    }
     statement = _HELD.format(**names, condition=f"AND {condition}" if condition else "", page=PAGE)
     while True:
         page = connection.query(statement, args=(store_id, first, last, *arguments)).fetchall()

@@ -9,6 +9,7 @@ from data_platform.errors import StoreFull
 from data_platform.settings import Settings
 from populate.backup import COLUMNS, manifests
 from populate.contents import Fetcher, Outcome, Wanted
+from populate.erased import erased
 from populate.store import Store
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.restrict import where
@@ -34,7 +35,7 @@ def fetch_again(settings: Settings, store: Store, hashes: Collection[str]) -> Ou
     Outcome
         Where those that could be had are now, and why the others could not.
     """
-    wanted = [one for sha256 in sorted(set(hashes)) for one in _wanted(sha256)]
+    wanted = [one for sha256 in sorted({*hashes} - erased(hashes)) for one in _wanted(sha256)]
     fetcher = Fetcher(settings, store, manifests(wanted), replace=True)
     try:
         return fetcher.store_all(wanted)

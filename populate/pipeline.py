@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, ingest, releases, silo, snapshot, staff, verification
+from populate import backup, erased, ingest, releases, silo, snapshot, staff, verification
 from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
 from populate.conversation import questions
@@ -25,6 +25,7 @@ SCHEMAS: Schemas = (
     ("survey", survey.schema),
     ("conversation", conversation.schema),
     ("ingest", ingest.schema),
+    ("erased", erased.schema),
     ("backup", backup.schema),
     ("history", history.schema),
     ("verification", verification.schema),

@@ -7,6 +7,7 @@ from typing import Any
 
 from populate.adopt.tables import Adopt, AdoptMember
 from populate.backup import Backup, Placement
+from populate.erased import Erasure
 from populate.ingest import BackupMember
 from populate.verification import Damage, DamageMended, Verification, Verify
 from schemas.catalogue import Blob, Version
@@ -15,7 +16,7 @@ PROVEN_DAYS = 30
 """A content that was read back within so many days counts as proven."""
 
 _TABLES = (
-    *(Adopt, AdoptMember, Backup, BackupMember, Blob, Damage, DamageMended),
+    *(Adopt, AdoptMember, Backup, BackupMember, Blob, Damage, DamageMended, Erasure),
     *(Placement, Verification, Verify, Version),
 )
 _SINCE = {
@@ -33,7 +34,8 @@ _NUMBERS = {
     " ON b.sha256 = p.sha256 WHERE {proven}",
     "contents_unproven": "SELECT COUNT(*) FROM {Placement} AS p WHERE NOT {proven}",
     "contents_damaged": "SELECT COUNT(*) FROM {Damage} AS d WHERE NOT EXISTS (SELECT 1 FROM {DamageMended} AS m"
-    " WHERE m.sha256 = d.sha256 AND m.store_id = d.store_id AND m.found_at = d.found_at)",
+    " WHERE m.sha256 = d.sha256 AND m.store_id = d.store_id AND m.found_at = d.found_at)"
+    " AND NOT EXISTS (SELECT 1 FROM {Erasure} AS e WHERE e.sha256 = d.sha256)",
 }
 # Since when a content that is not proven is not: since it was read back last, else since it was put there.
 _READ_BACK = (

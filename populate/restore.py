@@ -20,6 +20,7 @@ from data_platform.errors import (
     VersionUnavailable,
 )
 from populate.backup import BackupFailure, ContentStore, Placement
+from populate.erased import Erasure
 from populate.store import Place, Store
 from populate.store.base import CHUNK
 from populate.store.folder import link_new
@@ -72,7 +73,7 @@ def restore(binding: Binding, store: Store, sha256: str, to: Path | None = None)
         If the file cannot be written.
     """
     binding.ensure()
-    content = _content_of(sha256)
+    content = content_of_prefix(sha256)
     folder = to or Path()
     target = Path(os.path.abspath(folder / _name_of(content) if folder.is_dir() else folder))
     if os.path.lexists(target):
@@ -106,8 +107,14 @@ def copy_new(store: Store, place: Place, content: Content, target: Path, modifie
             return link_new(temporary, target)
 
 
-def _content_of(wanted: str) -> Content:
-    """Return the one known content whose hash begins with `wanted`."""
+def content_of_prefix(wanted: str) -> Content:
+    """Return the one known content whose hash begins with `wanted`.
+
+    Raises
+    ------
+    VersionUnavailable
+        If there is none, or several.
+    """
     digits = wanted.strip().lower().removeprefix("sha256:")
     if not _HASH.fullmatch(digits):
         raise VersionUnavailable(
@@ -142,6 +149,10 @@ def _place_of(content: Content, store: Store) -> Place:
     if elsewhere := (ContentStore & places).to_dicts(limit=1):
         raise BlobMissing(
             f"{sha256} is kept in {elsewhere[0]['store_name']} and not in {store.name}. Set store.url to the former."
+        )
+    if orders := where(Erasure, sha256=sha256).to_dicts():
+        raise VersionUnavailable(
+            f"{sha256} was erased on {orders[0]['erased_at']:%Y-%m-%d}: {orders[0]['erase_reason']} Nothing to do."
         )
     failures = (BackupFailure & where(Version, sha256=sha256)).to_dicts(order_by="batch_id", limit=1)
     if failures:

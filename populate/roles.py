@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from data_platform.errors import DatabaseError
 from populate.backup import Placement
+from populate.erased import Erasure
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
@@ -60,6 +61,8 @@ MENDED: Mapping[Any, tuple[str, ...]] = {
 REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
 # What `check` of a steward finds.
 FOUND = (VerificationBatch, Verification, Damage, DamageMended)
+# What is erased loses its place, and what travelled with it gets another.
+ERASED = (Placement,)
 # What people tell.
 TOLD = (
     conversation.Answer,
@@ -173,7 +176,11 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         "reader": _each(INBOX, "INSERT"),
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
         "dashboard": {},
-        "steward": {**_each(_kept(), "INSERT", "UPDATE", "DELETE"), **_each((*REQUESTED, *DECIDED, *FOUND), "INSERT")},
+        "steward": {
+            **_each(_kept(), "INSERT", "UPDATE", "DELETE"),
+            **_each((*REQUESTED, *DECIDED, *FOUND, Erasure), "INSERT"),
+            **_each(ERASED, "UPDATE", "DELETE"),
+        },
         "answers": _each(TOLD, "INSERT"),
     }
 

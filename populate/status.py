@@ -9,6 +9,8 @@ from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.backup import Backup, BackupFailure, ContentStore, Placement
 from populate.elsewhere import ELSEWHERE
+from populate.erased import Erasure
+from populate.erasing import unfinished
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import State, queues
 from populate.lease import living
@@ -135,8 +137,11 @@ def left_to_do(binding: Binding, settings: Settings) -> dict[str, int]:
     queries = {"contents_damaged": proof_statements(binding.backend)["contents_damaged"]}
     queries |= {name: asked[name] for name in _NUMBERS}
     numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in queries.items()}
-    numbers["jobs_failed"] = sum(queue.failed() for queue in queues())
-    numbers["needs_person"] = len(_stuck_jobs()) + len(_stuck_versions(binding)) + numbers["contents_damaged"]
+    states = queue_states()
+    numbers["jobs_failed"] = sum(state.failed for state in states)
+    stuck = sum(state.stuck for state in states) + len(_stuck_versions(binding))
+    numbers["needs_person"] = stuck + numbers["contents_damaged"]
+    numbers["needs_person"] += len(unfinished())
     numbers["workers"], numbers["schedulers"] = living(binding)
     numbers["outbox_pending"] = pending(settings.outbox_folder)
     return numbers
@@ -164,7 +169,7 @@ def needs(binding: Binding) -> list[Need]:
         key = {"file_id": one.file_id, "version_id": one.version_id}
         message = messages.get((one.batch_id, one.part, one.attempt, one.file_id, one.version_id), "")
         found.append(Need("BackupFailure", key, f"{one.failure}: {message}", one.attempt, one.tried_at))
-    return sorted([*found, *_damages()], key=lambda need: need.since)
+    return sorted([*found, *_damages(), *_unfinished()], key=lambda need: need.since)
 
 
 def try_again(binding: Binding) -> dict[str, int]:
@@ -185,7 +190,7 @@ def try_again(binding: Binding) -> dict[str, int]:
 
 def _damages() -> list[Need]:
     """Return the contents that a store has lost and nobody could fetch again yet."""
-    rows = (Damage() - DamageMended()).to_dicts(order_by="found_at")
+    rows = (Damage() - DamageMended() - Erasure.proj()).to_dicts(order_by="found_at")
     return [
         Need(
             "Damage",
@@ -196,6 +201,12 @@ def _damages() -> list[Need]:
         )
         for row in rows
     ]
+
+
+def _unfinished() -> list[Need]:
+    """Return the contents that were to be erased and that a store still has, or has again."""
+    reason = "It is still kept, or kept again: erase it once more."
+    return [Need("Erasure", {"sha256": row["sha256"]}, reason, 1, row["erased_at"]) for row in unfinished()]
 
 
 def _stuck_jobs() -> list[Need]:

@@ -156,6 +156,14 @@ class Cache:
 
     # --- what the other parts of the cache use
 
+    def forget(self, sha256: str) -> bool:
+        """Throw away a content; False if it is not here."""
+        folder = self.content_folder(sha256)
+        there = os.path.lexists(folder)
+        if there:
+            self.space.throw_away(folder)
+        return there
+
     def content_folder(self, sha256: str) -> str:
         return f"{self._content}/{sha256[:2]}/{sha256}"
 

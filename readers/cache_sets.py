@@ -56,6 +56,22 @@ def set_path(cache: Cache, name: str, members: Mapping[str, str]) -> Path | None
     return None
 
 
+def forget(cache: Cache, sha256: str, size: int) -> bool:
+    """Throw away a content of `size` bytes, and the folders of all file sets that have it; False if it is not here."""
+    found = cache.forget(sha256)
+    for unit in Path(cache.folder, "sets").glob("??/*"):
+        files = (Path(folder, name) for folder, _, names in os.walk(unit) for name in names)
+        if any(file.stat().st_size == size and _hash_of(file) == sha256 for file in files):
+            cache.space.throw_away(str(unit))
+            found = True
+    return found
+
+
+def _hash_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _key(name: str, content: Mapping[str, str]) -> str:
     digest = hashlib.sha256(os.fsencode(safe_name(name)) + b"\0")
     for path in sorted(content):

@@ -106,6 +106,38 @@ def _print(done: Restored) -> None:
     click.echo(f"{said}; {len(done.refused):,} could not be restored.")
 
 
+@click.command()
+@click.argument("sha256")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it stays in the catalogue.")
+@click.option("--yes", is_flag=True, help="Do not ask once more.")
+@json_option
+@click.pass_context
+def erase(ctx: click.Context, /, sha256: str, reason: str, yes: bool, as_json: bool) -> None:
+    """Erase a content from the content store and this machine's cache, for good; exit 1 if a store still has it.
+
+    SHA256 is the content's hash: 64 hex digits, or the first 8 and more. That it was there, who read it and
+    why it was erased stays in the catalogue; it is not backed up again. Sources keep their files.
+
+    \b
+    Example:
+        data-platform erase sha256:9f86d081884c --reason "consent withdrawn, case 17"
+    """
+    from data_platform import face
+
+    if not yes:
+        click.confirm(f"Erase {printable(sha256)} for good?", abort=True, err=True)
+    done = face.erase(sha256, reason=reason)
+    if as_json:
+        print_json(asdict(done))
+    else:
+        cached = " and from this machine's cache" if done.cached else ""
+        click.echo(f"{done.sha256} is gone from {len(done.removed)} objects{cached}.")
+        for name in done.elsewhere:
+            click.echo(f"{name} still has it: set store.url to it and erase it again.")
+    if done.elsewhere:
+        ctx.exit(PROBLEMS_FOUND)
+
+
 class _Measured(click.ParamType[float]):
     """A number with its unit after it."""
 

@@ -6,7 +6,7 @@ Streamlit before a function that needs one is called.
 
 from __future__ import annotations
 
-from data_platform.face.backups import check, restore, restore_files
+from data_platform.face.backups import check, erase, restore, restore_files
 from data_platform.face.copies import answer, ask, duplicates, ledger
 from data_platform.face.operating import (
     adopt,
@@ -51,6 +51,7 @@ __all__ = [
     "collaborators",
     "deploy",
     "duplicates",
+    "erase",
     "findable",
     "flush",
     "health",

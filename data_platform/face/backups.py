@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from populate.check import Problem
+    from populate.erasing import Erased
     from populate.restoring import Restored
 
 
@@ -105,6 +106,35 @@ def restore_files(
         else restorable.files_at(binding, moment, owner=owner, source=source, below=below, gone=gone)
     )
     return restoring.restore_files(binding, open_store(settings()), entries, Path(to), progress=progress)
+
+
+def erase(sha256: str, *, reason: str) -> Erased:
+    """Erase a content from the content store and from the cache of this machine, for good.
+
+    The catalogue still tells who read these bytes and when, and by whose order they were erased; they are
+    not backed up again. Caches of other machines lose them when they evict them; sources keep their files.
+
+    Parameters
+    ----------
+    sha256
+        64 hex digits or the first 8 and more, with or without ``sha256:``.
+    reason
+        Why; it stays in the catalogue.
+
+    Raises
+    ------
+    VersionUnavailable
+        If no content is known by this hash, or several are.
+    RestrictionError
+        If there is no reason.
+    StoreUnavailable, StoreError
+        If the store does not answer, or does not let anything be removed. Nothing is lost by trying again.
+    """
+    from populate.erasing import erase as erase_content
+    from populate.pipeline import bind_all
+    from populate.store import open_store
+
+    return erase_content(bind_all(settings()), open_store(settings()), settings(), sha256, reason)
 
 
 def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from populate import facts
 from populate.adopt.contents import Harvest, Intake, Member
 from populate.adopt.reach import LeftToOthers, Origin, Reach
 from populate.backup import Placement, record_places
+from populate.erased import erased
 from populate.lookup import add, lookup, unknown
 from populate.store import open_store
 from schemas.catalogue import Blob, File, SourceSystem, Version
@@ -199,7 +200,8 @@ class Adopt(dj.Imported):
         store_id = identity("store", store.name)
 
         def placed(hashes: set[str]) -> set[str]:
-            return {sha256 for (sha256,) in lookup(Placement, "sha256", sha256=hashes, store_id=(store_id,))}
+            there = {sha256 for (sha256,) in lookup(Placement, "sha256", sha256=hashes, store_id=(store_id,))}
+            return there | erased(hashes)  # of those none is to come back
 
         try:
             return store.name, Intake(settings, store, origin, placed).take(members)

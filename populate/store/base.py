@@ -254,6 +254,16 @@ class Store(ABC):
         """Yield name and size in bytes of every object, in the order of their names."""
 
     @abstractmethod
+    def remove(self, object_name: str) -> bool:
+        """Remove an object for good, older versions of it included; False if there is none.
+
+        Raises
+        ------
+        StoreUnavailable, StoreError
+            If it cannot be removed: the store does not answer, does not allow it, or has it locked.
+        """
+
+    @abstractmethod
     def traits(self) -> Traits:
         """Try what the store enforces; some requests, and a small object beside the contents.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,15 @@ def byte_store(session: boto3.Session, bucket: str, prefix: str, endpoint: str, 
     except UnknownConfigurationKeyError:  # older releases know neither the key nor the variable
         del config["aws_endpoint_url_s3"]
         return make(config=config)
+
+
+def versions_of(client: Any, bucket: str, key: str) -> Iterator[dict[str, str]]:
+    """Yield what names each version of an object, and each mark that it was deleted, in a request to delete it."""
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    for page in pages:
+        for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+            if one["Key"] == key:
+                yield {"VersionId": one["VersionId"]}
 
 
 def stay_in_process() -> None:

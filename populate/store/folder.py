@@ -88,6 +88,17 @@ class FolderStore(Store):
         except OSError as error:
             raise translated(error, self.root) from error
 
+    def remove(self, object_name: str) -> bool:
+        path = self.root / checked_object_name(object_name)
+        try:
+            path.unlink()
+            sync_folder(path.parent)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise translated(error, self.root) from error
+        return True
+
     def traits(self) -> Traits:
         try:
             create_only = _links_are_new(self.incoming)

@@ -26,7 +26,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from data_platform.errors import BlobDamaged, BlobMissing, SettingsError, StoreError, StoreFull, StoreUnavailable
 from data_platform.settings import StoreSettings
 from populate.store.base import CHUNK, Place, Store, Traits, Writer, checked_object_name
-from populate.store.clients import byte_store, control_client, session_of, stay_in_process
+from populate.store.clients import byte_store, control_client, session_of, stay_in_process, versions_of
 from populate.store.multipart import Multipart
 from populate.store.probe import Enforced, probe, probe_all
 from populate.store.refusals import Refusal, refusal
@@ -149,6 +149,17 @@ class BucketStore(Store):
             _ = self.enforced
         key = f"{self._prefix}/{object_name}" if self._prefix else object_name
         return Multipart(self.client, self.bucket, key, size)
+
+    def remove(self, object_name: str) -> bool:
+        key = checked_object_name(object_name)
+        key = f"{self._prefix}/{key}" if self._prefix else key
+        try:
+            versions = list(versions_of(self.client, self.bucket, key))
+            for version in versions:
+                self.client.delete_object(Bucket=self.bucket, Key=key, **version)
+        except FAILURES as error:
+            raise refusal(error).error(self.name) from None
+        return bool(versions)
 
     def traits(self) -> Traits:
         _ = self.enforced  # makes the bucket
