@@ -95,6 +95,8 @@ def _documents(asker: Asker, question: list[str]) -> tuple[dict[str, Item], dict
     """Return files by id, and the words of every file, script and person that might fit."""
     items: dict[str, Item] = {}
     documents: dict[Key, list[str]] = {}
+    # A letter is in almost every name: it counts where something else fits, too.
+    question = [word for word in question if len(word) > 1 or word.isdigit()] or question
     for file_id, name, path, known in asker.ask("names", ("file_name", "file_path"), terms=question):
         items[file_id] = Item(file_id, printable(name), bool(known))
         documents["file", file_id] = words(name) + words(PurePosixPath(path).parent.name)
