@@ -193,6 +193,7 @@ class Sync:
             wanted = [found for found in above if (id(found[0]), found[1]) not in asked]
         for one in updates:
             one.decide()
+        self._describe([(one, key, item_id) for one in updates for key, item_id in one.unowned().items()])
         ledger = self._grants(updates)
         self._histories(updates)
         persist(lambda: self._write(updates, ledger))

@@ -118,6 +118,14 @@ class Update:
         self.permissions = self._ids(wanted - self._gone)
         self.histories = self._ids(read & self.items.keys())
 
+    def unowned(self) -> dict[str, str]:
+        """Return the files with grants of which nobody knows whose they are: lists of changes do not tell."""
+        if not self._whole or self.drive.owner_login:
+            return {}
+        files = {key for key in self.permissions if key in self.items and not self._is_folder(key)}
+        nameless = {key for key in files if not self.items[key].owner}
+        return self._ids(nameless - {row[0] for row in _among(FileOwner, "file_id", nameless)})
+
     def _has_own(self, key: str) -> bool:
         """Tell whether an item of a drive that is followed as a whole has grants of its own, or had some."""
         return self._whole and (key in self._opened or bool(self.items[key].shared) or self.items[key].is_root)

@@ -100,6 +100,11 @@ def test_a_site_that_was_named_is_followed_as_a_whole(binding: Binding, firm: Co
     shared = [paper, drive.root]
     assert noted_grants(map(key_of, shared)) == {key_of(item): real_grants(firm, item) for item in shared}
 
+    firm.world.share(paper, amy, bob)
+    firm.sync(binding)
+    edges = where(ShareEdge, file_id=key_of(paper), channel="grant").to_dicts()
+    assert {(edge["producer_id"], edge["consumer_id"]) for edge in edges} == {(firm.person(amy), firm.person(bob))}
+
     firm.world.revoke(paper, paper.permissions[0], amy)
     firm.world.move(paper, drive.root, amy)
     firm.sync(binding)
