@@ -119,6 +119,7 @@ def test_the_seed_program_and_what_follows_from_it(company: Company, tmp_path: P
     access = Access().fetch1()
     assert (access["account_id"], access["known_by"]) == (company.account(company.bob), "source")
     assert access["function_name"] == "read_onedrive"
+    assert company.link.url.rpartition("/")[2].partition("?")[0] not in access["url"]  # who has it may open the file
     assert began <= access["accessed_at"] <= datetime.now(UTC).replace(tzinfo=None)
     assert access["source_hash"].startswith("quickXorHash:")
     names = AccountName().to_arrays("account_id", "account_name")
