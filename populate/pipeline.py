@@ -13,12 +13,13 @@ from populate.adoption import tables as adoption
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
 from populate.sharing import history
-from schemas import asking, conversation, directory, following, survey
+from schemas import asking, conversation, directory, following, output, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
     *releases.RELEASES,
     *CORE,
+    ("output", output.schema),
     ("following", following.schema),
     ("directory", directory.schema),
     ("asking", asking.schema),

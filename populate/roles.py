@@ -28,14 +28,14 @@ from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
 from populate.verification import Damage, DamageMended, Verification, VerificationBatch
-from schemas import asking, catalogue, conversation, declared, directory, people, sharing, survey
+from schemas import asking, catalogue, conversation, declared, directory, output, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
 
 ROLES = ("reader", "worker", "dashboard", "steward", "answers")
 
-INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access)
+INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access, output.Output)
 PEOPLE = (
     *(people.Department, people.Person, people.Account, people.AccountName, people.Membership, people.Departure),
     conversation.MailAddress,

@@ -83,6 +83,12 @@ def current_function() -> str | None:
     return call.name if call is not None else None
 
 
+def running_function() -> str | None:
+    """Return the name of the outermost autologged function that runs, which stays to be noted itself."""
+    call = _running.get()
+    return call.name if call is not None else None
+
+
 def _claim(call: _Call | None) -> None:
     """Remember that something was noted within this call and those around it."""
     while call is not None:

@@ -24,8 +24,8 @@ import pymysql
 from data_platform.errors import DatabaseUnavailable
 from data_platform.redact import redact_text
 from readers.backlog import Noted
-from schemas import identity
-from schemas.binding import Binding
+from schemas import identity, output
+from schemas.binding import Binding, Schemas, bind
 from schemas.engine import dj
 from schemas.sharing import Access, AccessBatch, AccessRun
 
@@ -46,6 +46,8 @@ UNFIT = (
 
 FAILED = (dj.errors.DataJointError, psycopg2.Error, pymysql.err.MySQLError)
 
+OUTPUTS: Schemas = (("output", output.schema),)
+
 _COLUMN = re.compile(r"^\s*(\w+)\s*(?:=\s*(\S+?))?\s*:\s*(\w+)(?:\((\d+)\))?", re.MULTILINE)
 _LARGEST = 2**63 - 1
 
@@ -60,10 +62,11 @@ class Column(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An access ready to insert: where it was noted, its row, and the row of its run."""
+    """An access or output ready to insert: where it was noted, its table and row, and the row of its run."""
 
     noted: Noted
-    access: dict[str, Any]
+    table: type[Any]
+    row: dict[str, Any]
     run: dict[str, Any]
 
 
@@ -83,7 +86,10 @@ def deliver(binding: Binding, events: Sequence[Noted], set_aside: SetAside) -> i
         If the database failed in whatever way. Delivering the same events again is safe.
     """
     try:
-        return _insert(binding, _entries(events, set_aside), set_aside)
+        entries = _entries(events, set_aside)
+        if any(entry.table is output.Output for entry in entries):  # most processes never need that table
+            bind(binding.settings, schemas=OUTPUTS)
+        return _insert(binding, entries, set_aside)
     except DatabaseUnavailable:
         raise
     except FAILED as error:
@@ -101,7 +107,7 @@ def _entries(events: Sequence[Noted], set_aside: SetAside) -> list[Entry]:
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             set_aside(noted, f"it makes no sense ({type(error).__name__}: {error})")
             continue
-        entries.setdefault(entry.access["event_id"], entry)
+        entries.setdefault(entry.row["event_id"], entry)
     return list(entries.values())
 
 
@@ -132,7 +138,8 @@ def _insert_batch(binding: Binding, batch: dict[str, Any], entries: list[Entry])
             AccessBatch.insert1(batch)
             new = True
             AccessRun.insert([key | run for run in runs.values()])
-            Access.insert([key | entry.access for entry in entries])
+            for table in {entry.table for entry in entries}:
+                table.insert([key | entry.row for entry in entries if entry.table is table])
     except dj.errors.DuplicateError:
         if new:
             raise
@@ -141,21 +148,22 @@ def _insert_batch(binding: Binding, batch: dict[str, Any], entries: list[Entry])
 
 def _batch(entries: list[Entry]) -> dict[str, Any]:
     return {
-        "batch_id": identity.identity("batch", *(entry.access["event_id"] for entry in entries)),
-        "access_count": len(entries),
+        "batch_id": identity.identity("batch", *(entry.row["event_id"] for entry in entries)),
+        "access_count": sum(entry.table is Access for entry in entries),
         "delivered_at": datetime.now(UTC).replace(tzinfo=None),
         "delivered_from": socket.gethostname()[:255],
     }
 
 
 def _entry(noted: Noted) -> Entry:
-    """Return the rows of an access. Raises ValueError and its like if it makes no sense."""
+    """Return the rows of an access or output. Raises ValueError and its like if it makes no sense."""
     facts = dict(json.loads(noted.payload))
     if not re.fullmatch("[0-9a-f]{32}", facts["event_id"]):
         raise ValueError("event_id is not 32 hexadecimal digits")
     run = _run(noted.run) or _unknown_run(noted, facts)
     facts["execution_id"] = run["execution_id"]
-    return Entry(noted, row(columns(Access), {**_derived(facts), **facts}), run)
+    table = output.Output if "written_at" in facts else Access
+    return Entry(noted, table, row(columns(table), {**_derived(facts), **facts}), run)
 
 
 @lru_cache(maxsize=64)
@@ -170,8 +178,8 @@ def _run(payload: bytes) -> dict[str, Any] | None:
 
 def _unknown_run(noted: Noted, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run of which only the segment is known."""
-    execution = identity.identity("execution", noted.segment)
-    return row(columns(AccessRun), {"execution_id": execution, "started_at": facts["accessed_at"]})
+    execution, started = identity.identity("execution", noted.segment), facts.get("written_at") or facts["accessed_at"]
+    return row(columns(AccessRun), {"execution_id": execution, "started_at": started})
 
 
 def _derived(facts: Mapping[str, Any]) -> dict[str, str]:

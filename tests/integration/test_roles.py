@@ -51,7 +51,7 @@ from schemas.people import Department, Person
 from schemas.sharing import Access
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-INBOX = {"access_batch", "access_run", "access"}
+INBOX = {"access_batch", "access_run", "access", "output"}
 PEOPLE = {"department", "person", "account", "account_name", "membership", "departure", "mail_address"}
 MENDED = {"person", "account"}  # a worker changes some of their columns, the last one among these
 INGESTED = {
@@ -111,7 +111,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     """Return the verbs that a role may use on a table; the names are those of the database."""
     name, data = table.lstrip("_"), table[0] not in "#~"
     if role == "reader":
-        return {"INSERT"} if schema == "sharing" and table in INBOX else set()
+        return {"INSERT"} if schema in ("sharing", "output") and table in INBOX else set()
     if role == "answers":
         return {"INSERT"} if schema in {"conversation", *WRITTEN} and table in TOLD else set()
     verbs = {"SELECT"}
