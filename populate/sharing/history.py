@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from tempfile import SpooledTemporaryFile
+from typing import Any, NamedTuple, Self
 
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate import facts
-from populate.backup import record_places
-from populate.contents import STORE_IS_DOWN, THREADS, Failure
+from populate.backup import Placement, record_places
+from populate.contents import THREADS, Failure
+from populate.erased import erased
 from populate.lookup import add, lookup, unknown
 from populate.sharing.tree import MANY, portions
 from populate.store import Place, Store, open_store
+from populate.store.base import CHUNK
 from readers.registry import source_of_kind
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.engine import dj
@@ -25,6 +30,8 @@ from schemas.identity import identity, version_id
 schema = dj.Schema()
 
 MEMBERS = 200  # versions in a batch
+AT_ONCE = 32  # versions whose bytes wait together until it is known which are kept already
+IN_MEMORY = 1024 * 1024  # bytes of one of them, before they wait in a file
 ATTEMPTS = 3
 REVISION = "version:"  # begins the revision of a version that is known by its label
 COLUMNS = ("file_id", "version_label", "source_kind", "source_system", "item_id")
@@ -73,8 +80,15 @@ class History(dj.Imported):
         settings = self.settings or settings_of_process()
         store = open_store(settings)
         members = [Earlier(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
+        outcomes: list[Outcome] = []
         with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:
-            outcomes = list(pool.map(lambda member: _take(settings, store, member), members))
+            for some in portions(members, AT_ONCE):
+                with ExitStack() as stack:
+                    read = list(pool.map(lambda member: _read(settings, member), some))
+                    spools = [stack.enter_context(one) for one in read if isinstance(one, Spool)]
+                    wanted = _wanted_by(store, {spool.sha256: spool for spool in spools})
+                    places = dict(zip(wanted, pool.map(lambda spool: spool.store(store), wanted.values()), strict=True))
+                    outcomes += [one if isinstance(one, Failure) else one.taken(places) for one in read]
         return store.name, list(zip(members, outcomes, strict=True))
 
     def make_insert(self, key: dict[str, Any], store_name: str, outcomes: list[tuple[Earlier, Outcome]]) -> None:
@@ -84,7 +98,7 @@ class History(dj.Imported):
         add(Blob, unknown(Blob, facts.distinct(blobs, "sha256"), "sha256"))
         rows = facts.distinct((_version(member, found) for member, found in taken), "file_id", "version_id")
         add(Version, unknown(Version, rows, "file_id", "version_id"))
-        record_places(store_name, {found.sha256: found.place for _, found in taken})
+        record_places(store_name, {found.sha256: found.place for _, found in taken if found.place})
         add(HistoryContent, sorted((_content(*one) for one in taken), key=lambda row: tuple(row.values())))
         failed = [_failure(key, member, one) for member, one in outcomes if isinstance(one, Failure)]
         add(HistoryFailure, sorted(failed, key=lambda row: (row["file_id"], row["version_label"])))
@@ -116,11 +130,11 @@ class HistoryFailure(dj.Manual):
 
 
 class Taken(NamedTuple):
-    """The bytes of a version, and where they were put."""
+    """The bytes of a version, and where they were put; nowhere if they are kept already, or must not be."""
 
     sha256: str
     size: int
-    place: Place
+    place: Place | None
 
 
 Outcome = Taken | Failure
@@ -169,19 +183,61 @@ def _wanted(file_ids: Collection[str], keep: int) -> Iterable[tuple[str, str]]:
                     yield one
 
 
-def _take(settings: Settings, store: Store, member: Earlier) -> Outcome:
-    """Stream a version into the store; a failure costs this one only, unless it is the store's."""
+class Spool:
+    """The bytes of a version until it is known whether they are to be stored: few in memory, many in a file."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with the spool
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._file.write(chunk)
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def store(self, store: Store) -> Place:
+        """Put the bytes into the store, and return where they are."""
+        self._file.seek(0)
+        with store.writer(self.sha256, self.size) as writer:
+            while chunk := self._file.read(CHUNK):
+                writer.write(chunk)
+            return writer.commit()
+
+    def taken(self, places: Mapping[str, Place]) -> Taken:
+        """Return what became of the bytes."""
+        return Taken(self.sha256, self.size, places.get(self.sha256))
+
+
+def _read(settings: Settings, member: Earlier) -> Spool | Failure:
+    """Read a version; whatever a source does, it costs this one only."""
+    spool = Spool()
     try:
         source = source_of_kind(member.source_kind, settings)
         item = source.reopen(member.source_system, member.item_id)
-        with store.writer(None, None) as writer:
-            source.download_version(item, f"{REVISION}{member.label}", writer.write)
-            place = writer.commit()
-            return Taken(writer.sha256, writer.received, place)
-    except STORE_IS_DOWN:
-        raise
+        source.download_version(item, f"{REVISION}{member.label}", spool.write)
+        return spool
     except Exception as error:
+        spool.__exit__()
         return Failure.of(error)
+
+
+def _wanted_by(store: Store, spools: Mapping[str, Spool]) -> dict[str, Spool]:
+    """Return those whose bytes the store does not hold, and that were not erased: none of these is to come back."""
+    placed = lookup(Placement, "sha256", sha256=spools.keys(), store_id=(identity("store", store.name),))
+    left_out = {sha256 for (sha256,) in placed} | erased(spools.keys())
+    return {sha256: spool for sha256, spool in sorted(spools.items()) if sha256 not in left_out}
 
 
 def _version(member: Earlier, found: Taken) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from deliveries import sha256, stored
@@ -10,12 +11,13 @@ from servers.microsoft365.library import Item
 from sharing_world import Company, company
 
 from data_platform.settings import Settings, load
+from populate.erased import Erasure
 from populate.jobs import queues
 from populate.sharing.history import History, HistoryContent, HistoryFailure, HistoryMember
 from populate.sharing.progress import Silent
 from populate.sharing.sync import sync_sharing
 from schemas.binding import Binding
-from schemas.catalogue import Version
+from schemas.catalogue import Blob, Version
 from schemas.restrict import where
 
 
@@ -72,6 +74,17 @@ def test_as_many_earlier_versions_as_the_settings_say_are_backed_up_once(
     work(settings)
     assert set(stored()) == {sha256(b"two"), sha256(b"three"), sha256(b"four")}
     assert len(HistoryMember()) == 3  # each was planned once
+    assert len(HistoryFailure()) == 0
+
+
+def test_what_was_erased_does_not_come_back(binding: Binding, firm: Company, paper: Item) -> None:
+    settings = keeping(firm, 3)
+    Blob.insert1({"sha256": sha256(b"two"), "blob_size": 3})
+    order = {"erased_at": datetime(2026, 5, 4), "erased_by": "acme/steward", "erase_reason": "a person asked"}
+    Erasure.insert1({"sha256": sha256(b"two"), **order})
+    sync_sharing(binding, settings, progress=Silent())
+    work(settings)
+    assert set(stored()) == {sha256(b"one"), sha256(b"three")}
     assert len(HistoryFailure()) == 0
 
 
