@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from data_platform.face import read_s3 as read_s3
     from data_platform.face import read_sharepoint as read_sharepoint
     from data_platform.face import read_teams as read_teams
+    from data_platform.face import rebuild as rebuild
     from data_platform.face import report as report
     from data_platform.face import restore as restore
     from data_platform.face import restore_files as restore_files
@@ -90,6 +91,7 @@ __all__ = [
     "read_s3",
     "read_sharepoint",
     "read_teams",
+    "rebuild",
     "report",
     "restore",
     "restore_files",

@@ -10,7 +10,7 @@ import click
 
 from data_platform.cli.adopting import adopt
 from data_platform.cli.adoption import report, saved, subscribe
-from data_platform.cli.backups import check, erase, restore, restore_files
+from data_platform.cli.backups import check, erase, rebuild, restore, restore_files
 from data_platform.cli.catalogue import worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.copies import duplicates
@@ -46,6 +46,7 @@ for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscri
 main.add_command(duplicates)
 main.add_command(restore_files)
 main.add_command(erase)
+main.add_command(rebuild)
 for _verb in (ask, answer, ledger):
     main.add_command(_verb)
 for _verb in (scheduler, health, retry, sync, notices):

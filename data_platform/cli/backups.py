@@ -138,6 +138,34 @@ def erase(ctx: click.Context, /, sha256: str, reason: str, yes: bool, as_json: b
         ctx.exit(PROBLEMS_FOUND)
 
 
+@click.command()
+@click.option("--verify-data", is_flag=True, help="Read what is new, and enter it only if it has its hash.")
+@json_option
+@click.pass_context
+def rebuild(ctx: click.Context, verify_data: bool, as_json: bool) -> None:
+    """Enter what the content store holds into the catalogue; exit 1 if there is anything that cannot be.
+
+    For when the database was lost and the store was not. Restore the newest backup of the database first,
+    for only that tells what files were called and who read them.
+
+    \b
+    Example:
+        data-platform rebuild --verify-data
+    """
+    from data_platform import face
+
+    found = face.rebuild(verify_data=verify_data)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        for refused in found.refused[:SHOWN]:
+            click.echo(printable(refused))
+        held = f"{found.contents:,} contents of {human_bytes(found.bytes)} are in the store"
+        click.echo(f"{held}, {found.added:,} of them were entered; {len(found.refused):,} objects were refused.")
+    if found.refused:
+        ctx.exit(PROBLEMS_FOUND)
+
+
 class _Measured(click.ParamType[float]):
     """A number with its unit after it."""
 

@@ -6,7 +6,7 @@ Streamlit before a function that needs one is called.
 
 from __future__ import annotations
 
-from data_platform.face.backups import check, erase, restore, restore_files
+from data_platform.face.backups import check, erase, rebuild, restore, restore_files
 from data_platform.face.copies import answer, ask, duplicates, ledger
 from data_platform.face.operating import (
     adopt,
@@ -67,6 +67,7 @@ __all__ = [
     "read_s3",
     "read_sharepoint",
     "read_teams",
+    "rebuild",
     "report",
     "restore",
     "restore_files",

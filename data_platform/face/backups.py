@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from populate.check import Problem
     from populate.erasing import Erased
+    from populate.rebuild import Rebuilt
     from populate.restoring import Restored
 
 
@@ -135,6 +136,31 @@ def erase(sha256: str, *, reason: str) -> Erased:
     from populate.store import open_store
 
     return erase_content(bind_all(settings()), open_store(settings()), settings(), sha256, reason)
+
+
+def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] | None = None) -> Rebuilt:
+    """Enter every content of the content store into the catalogue that has no place there; what is there stays.
+
+    For when the database was lost and the store was not: what files were called and who read them comes
+    back with a backup of the database, and what the store took after that with this.
+
+    Parameters
+    ----------
+    verify_data
+        Read each content that is new, and enter it only if it has its hash.
+    progress
+        Called with what has been found so far.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    from populate.pipeline import bind_all
+    from populate.rebuild import rebuild as enter_all
+    from populate.store import open_store
+
+    return enter_all(bind_all(settings()), open_store(settings()), verify_data=verify_data, progress=progress)
 
 
 def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:

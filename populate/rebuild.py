@@ -1,0 +1,140 @@
+"""The catalogue of contents made anew from what a store holds: for when the database was lost and the store was not.
+
+The store is its own inventory: an object of one content is called by its hash, and a pack says in
+its footer what it holds. What files were called and who read them is not there: that comes back
+with a backup of the database, and whatever the store took after that backup is entered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from data_platform.errors import BlobDamaged
+from populate.backup import Placement, record_store
+from populate.check import Kept, Problem, verified
+from populate.erased import erased
+from populate.lookup import add, lookup, unknown
+from populate.store import Place, Store, content_of
+from populate.store.base import PACKS
+from populate.store.pack import contents_of_pack
+from schemas.binding import Binding
+from schemas.catalogue import Blob
+
+MANY = 1000
+"""Contents that are entered at once."""
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was found in a store.
+
+    Attributes
+    ----------
+    contents, bytes
+        What the store holds and the catalogue knows now; a content that is there twice counts twice.
+    added
+        How many of these had no place in the catalogue before.
+    refused
+        What was not entered: objects that are neither a content nor a whole pack, and damaged contents.
+    """
+
+    contents: int = 0
+    bytes: int = 0
+    added: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def rebuild(
+    binding: Binding,
+    store: Store,
+    *,
+    verify_data: bool = False,
+    progress: Callable[[Rebuilt], object] | None = None,
+) -> Rebuilt:
+    """Enter every content of a store that has no place in the catalogue; what is there already stays.
+
+    It may be broken off and called again. What was erased is not entered.
+
+    Parameters
+    ----------
+    binding
+        With the tables of `populate.pipeline`; they may be empty.
+    store
+        The store to look into.
+    verify_data
+        Read each content that is new, and enter it only if it has its hash.
+    progress
+        Called with what has been found so far.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    binding.ensure()
+    store_id = record_store(store.name)
+    found = Rebuilt()
+    contents = _contents(store, found)
+    while batch := list(islice(contents, MANY)):
+        binding.ensure()
+        _enter(store, store_id, batch, verify_data, found)
+        if progress is not None:
+            progress(found)
+    return found
+
+
+def _contents(store: Store, found: Rebuilt) -> Iterator[Kept]:
+    for name, size in store.objects():
+        if (sha256 := content_of(name)) is not None:
+            yield Kept(sha256, size, Place(name, 0, size))
+        elif name.startswith(PACKS):
+            try:
+                places = contents_of_pack(store, name, size)
+            except BlobDamaged as error:
+                found.refused.append(str(error))
+                continue
+            yield from (Kept(one, place.length, place) for one, place in places.items())
+        else:
+            found.refused.append(f"{name} is no object of a content store. Look who put it there.")
+
+
+def _enter(store: Store, store_id: str, batch: list[Kept], verify_data: bool, found: Rebuilt) -> None:
+    gone = erased({kept.sha256 for kept in batch})
+    batch = [kept for kept in batch if kept.sha256 not in gone]
+    new = _new(store_id, batch)
+    sound = []
+    for one in verified(store, new) if verify_data else new:
+        if isinstance(one, Problem):
+            found.refused.append(str(one))
+        else:
+            sound.append(one)
+    sizes = dict(lookup(Blob, "sha256", "blob_size", sha256={kept.sha256 for kept in sound}))
+    for kept in sound:
+        if sizes.get(kept.sha256, kept.size) != kept.size:
+            found.refused.append(f"{kept.place.object_name} has {kept.size} bytes, {kept.sha256} has another number.")
+    sound = [kept for kept in sound if sizes.get(kept.sha256, kept.size) == kept.size]
+    add(Blob, [{"sha256": kept.sha256, "blob_size": kept.size} for kept in sound if kept.sha256 not in sizes])
+    add(Placement, [_row(store_id, kept) for kept in sound])
+    found.added += len(sound)
+    found.contents += len(batch) - len(new) + len(sound)
+    found.bytes += sum(kept.size for kept in batch) - sum(kept.size for kept in new) + sum(k.size for k in sound)
+
+
+def _new(store_id: str, batch: list[Kept]) -> list[Kept]:
+    """Return those without a place, each once: in the order of their hashes, so that nobody waits for each other."""
+    first = {kept.sha256: kept for kept in reversed(batch)}
+    rows: list[dict[str, Any]] = [{"sha256": sha256, "store_id": store_id} for sha256 in sorted(first)]
+    return [first[row["sha256"]] for row in unknown(Placement, rows, "sha256", "store_id")]
+
+
+def _row(store_id: str, kept: Kept) -> dict[str, Any]:
+    return {
+        "sha256": kept.sha256,
+        "store_id": store_id,
+        "object_name": kept.place.object_name,
+        "place_offset": kept.place.offset,
+        "place_length": kept.place.length,
+    }
