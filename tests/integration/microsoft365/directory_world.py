@@ -93,11 +93,10 @@ def real(office: Office) -> dict[str, dict[str, Any]]:
         )
         for group in groups.values()
     }
+    within = {user.id: world.member_of(user.id) for user in users.values()}
     everybody = {
-        group_id(office.realm, group.id): frozenset(
-            office.account(user.id) for user in users.values() if group.id in world.member_of(user.id)
-        )
-        for group in groups.values()
+        group_id(office.realm, key): frozenset(office.account(user) for user, found in within.items() if key in found)
+        for key in groups
     }
     return {"people": people, "groups": members, "everybody": everybody}
 
