@@ -37,8 +37,8 @@ class PublishedAdoption:
     day
         Last day that the figures look at.
     organisation
-        Column of `Adoption` -> value; None where it is not defined or must not be shown. Besides these
-        ``coverage``, ``cross_share`` (shares, 0 to 1) and ``bytes_duplicate``.
+        Column of `Adoption` or `Adoption.Proof` -> value; None where it is not defined or must not be shown. Besides
+        these ``coverage``, ``cross_share`` (shares, 0 to 1) and ``bytes_duplicate``.
     departments
         As in the table, with ``coverage``; most reads first, hidden ones left out. What logs tell is None for
         all if it would tell of the hidden ones.
@@ -69,7 +69,7 @@ def published_adoption(snapshot_no: int) -> PublishedAdoption:
     rows = (Adoption() & key).to_dicts()
     if not rows:
         raise LookupError(f"Snapshot {snapshot_no} has no adoption figures yet. Run `data-platform worker --once`.")
-    organisation = _without(rows[0], key)
+    organisation = _without(rows[0], key) | _proof(key)
     departments, hidden = shown_departments(
         organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()]
     )
@@ -81,6 +81,12 @@ def published_adoption(snapshot_no: int) -> PublishedAdoption:
         folded([_without(row, key) for row in (Adoption.Source() & key).to_dicts()]),
         hidden,
     )
+
+
+def _proof(key: Row) -> Row:
+    """Return what is proven of backups; None where nobody looked, as in earlier releases."""
+    rows = (Adoption.Proof() & key).to_dicts()
+    return _without(rows[0], key) if rows else {"proof_days": None, "content_proven": None}
 
 
 def _without(row: Mapping[str, Any], key: Mapping[str, Any]) -> Row:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data_platform.errors import ReportUnavailable
 from populate.adoption.charts import MONTHS, Chart, by_department, over_months, over_sources
@@ -141,7 +141,7 @@ def _figures(now: PublishedAdoption, before: PublishedAdoption | None) -> list[F
         Figure(
             "of contents backed up",
             _share(figures["content_backed_up"] / figures["content_count"] if figures["content_count"] else None),
-            _count(figures["content_count"], "content", "contents"),
+            ", ".join(filter(None, (_count(figures["content_count"], "content", "contents"), _proven(figures)))),
         ),
         Figure(
             "in duplicates",
@@ -155,6 +155,14 @@ def _figures(now: PublishedAdoption, before: PublishedAdoption | None) -> list[F
         ),
         _hours(now),
     ]
+
+
+def _proven(figures: Mapping[str, Any]) -> str:
+    """Return what share of the contents was read back from the store and whole; nothing where nobody looked."""
+    if figures.get("content_proven") is None or not figures["content_count"]:
+        return ""
+    proven = _share(figures["content_proven"] / figures["content_count"])
+    return f"{proven} read back and whole in {figures['proof_days']} days"
 
 
 def _hours(now: PublishedAdoption) -> Figure:

@@ -17,6 +17,7 @@ from schemas.identity import account_id
 
 WINDOW_DAYS = 30
 SURVEY_DAYS = 92
+PROOF_DAYS = 30
 CHUNK = 50_000
 
 Row = dict[str, Any]
@@ -29,6 +30,7 @@ class AdoptionRows(NamedTuple):
     organisation: Row
     departments: list[Row]
     sources: list[Row]
+    proof: Row
 
 
 class Read(NamedTuple):
@@ -90,6 +92,9 @@ def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
         "since": first,
         "until": last + timedelta(days=1),
         "survey_since": last - timedelta(days=SURVEY_DAYS - 1),
+        # Whole days: what is read back later on the day on which the snapshot was taken does not count.
+        "proven_since": snapshot["taken_at"].date() - timedelta(days=PROOF_DAYS),
+        "proven_until": snapshot["taken_at"].date(),
     }
     staff = Staff(snapshot_no)
     reads = [*_reads(connection, staff, values)]
@@ -108,7 +113,9 @@ def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
         **coverage_of([seen for _, seen in audited]),
         **interval([float(hours) for _, hours in connection.query(statement("survey"), values).fetchall()]),
     }
-    return AdoptionRows(organisation, departments, by_source(reads, staff.services))
+    proven = int(connection.query(statement("proven"), values).fetchone()[0])
+    proof = {"proof_days": PROOF_DAYS, "content_proven": proven}
+    return AdoptionRows(organisation, departments, by_source(reads, staff.services), proof)
 
 
 def _reads(connection: Connection, staff: Staff, values: Mapping[str, Any]) -> Iterable[Read]:

@@ -12,6 +12,7 @@ from populate.backup import Backup, BackupFailure
 from populate.conversation.questions import Question
 from populate.ingest import BackupMember
 from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotLog, SnapshotSurvey
+from populate.verification import Damage, DamageMended, Verification
 from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
 from schemas.catalogue import Blob, FileSet, Version
 from schemas.conversation import Answer
@@ -37,6 +38,7 @@ TABLES = (
     ),
     *(HoursSaved, PersonAskChoice, Question, SourceRead),
     *(SnapshotAdopt, SnapshotBatch, SnapshotLog, SnapshotSurvey, Version),
+    *(Damage, DamageMended, Verification),
 )
 
 COVERED = """
@@ -101,6 +103,18 @@ STATEMENTS = {
     "contents": """
         SELECT COUNT(*) FROM (
             SELECT a.sha256 {covered} AND a.outcome = 'ok' AND a.sha256 <> '' UNION SELECT v.sha256 {taken}) k
+    """,
+    "proven": """
+        SELECT COUNT(*) FROM (
+            SELECT a.sha256 {covered} AND a.outcome = 'ok' AND a.sha256 <> '' UNION SELECT v.sha256 {taken}) k
+        WHERE EXISTS (SELECT 1 FROM {Verification} p
+                      WHERE p.sha256 = k.sha256 AND p.verified_on >= %(proven_since)s
+                        AND p.verified_on < %(proven_until)s)
+          AND NOT EXISTS (SELECT 1 FROM {Damage} d
+                          WHERE d.sha256 = k.sha256 AND d.found_at < %(proven_until)s
+                            AND NOT EXISTS (SELECT 1 FROM {DamageMended} m
+                                            WHERE m.sha256 = d.sha256 AND m.store_id = d.store_id
+                                              AND m.found_at = d.found_at AND m.mended_at < %(proven_until)s))
     """,
     "backed_up": """
         SELECT COUNT(*) FROM (SELECT v.sha256

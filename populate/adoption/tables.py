@@ -63,6 +63,15 @@ class Adoption(dj.Computed):
         captured_read_count=null : int64 # of these, noted down here too
         """
 
+    class Proof(dj.Part):
+        definition = """
+        # Contents that were read back from the store; without a row nobody looked whether they were
+        -> master
+        ---
+        proof_days : int16 # days before the one on which the snapshot was taken, in which they were
+        content_proven : int64 # contents ever read or taken in unread that were whole then, and not found damaged since
+        """
+
     class Source(dj.Part):
         definition = """
         # A source system's part in it
@@ -82,6 +91,7 @@ class Adoption(dj.Computed):
         self.insert1({**key, **rows.organisation})
         self.Department.insert({**key, **row} for row in rows.departments)
         self.Source.insert({**key, **row} for row in rows.sources)
+        self.Proof.insert1({**key, **rows.proof})
 
 
 @schema

@@ -15,11 +15,12 @@ from data_platform.settings import settings
 from populate.adoption.publish import history, published_adoption
 from populate.adoption.survey import subscribe, subscribers, unsubscribe
 from populate.adoption.tables import Adoption
-from populate.backup import Backup, BackupFailure
+from populate.backup import Backup, BackupFailure, ContentStore
 from populate.conversation.questions import Question
 from populate.duplicates.tables import DuplicateSet
 from populate.ingest import BackupBatch, BackupMember
 from populate.snapshot import Snapshot, take_snapshot
+from populate.verification import Damage, DamageMended, Verification
 from populate.who.asker import find_colleague
 from populate.who.asks import record_ask, record_outcome
 from schemas.asking import CompanyAskChoice
@@ -112,6 +113,36 @@ def test_copies_backups_and_files_that_are_gone(company: Binding) -> None:
     later = figures(take_snapshot(company, DAY))
     assert later["bytes_logical"] == later["bytes_distinct"]
     assert later["file_count"] == 5
+
+
+def test_contents_count_as_proven_that_were_read_back_and_not_found_damaged_since(company: Binding) -> None:
+    store = {"store_id": identity("store", "folder:/srv"), "store_name": "folder:/srv"}
+    ContentStore.insert1(store)
+    first, second, third = sorted(Blob.to_arrays("sha256").tolist())
+
+    def proof(number: int) -> tuple[int, int]:
+        figures(number)
+        days, proven = (Adoption.Proof() & {"snapshot_no": number}).fetch1("proof_days", "content_proven")
+        return int(days), int(proven)
+
+    def read_back(sha256: str, day: date) -> None:
+        Verification.insert1({"sha256": sha256, "store_id": store["store_id"], "verified_on": day})
+
+    read_back(first, DAY)
+    read_back(second, DAY - timedelta(days=29))
+    read_back(third, DAY - timedelta(days=30))
+    assert proof(take_snapshot(company, DAY, now=NOW)) == (30, 2)
+    damaged = {"sha256": first, "store_id": store["store_id"], "found_at": NOW - timedelta(days=1)}
+    Damage.insert1(damaged | {"damage": "missing", "damage_detail": ""})
+    assert proof(take_snapshot(company, DAY, now=NOW)) == (30, 1)
+    DamageMended.insert1(damaged | {"mended_at": NOW - timedelta(hours=20), "mended_how": "fetched again"})
+    third_time = take_snapshot(company, DAY, now=NOW)
+    assert proof(third_time) == (30, 2)
+    assert published_adoption(third_time).organisation["content_proven"] == 2
+    read_back(third, NOW.date())  # on the day itself: that of the next one on
+    (Adoption() & {"snapshot_no": third_time}).delete(prompt=False)
+    assert proof(third_time) == (30, 2)
+    assert published_adoption(1).organisation["content_count"] == 3
 
 
 def log(name: str, *reads: tuple[str, str, int]) -> None:
