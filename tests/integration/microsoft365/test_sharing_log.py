@@ -42,7 +42,7 @@ def results(firm: Company, binding: Binding, people: tuple[User, User, User]) ->
 
 
 def told(table: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_dicts()
+    rows: list[dict[str, Any]] = table.to_dicts(order_by="KEY")
     return rows
 
 

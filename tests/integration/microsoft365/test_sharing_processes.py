@@ -22,6 +22,7 @@ from schemas.binding import Binding
 from schemas.following import FollowedDrive, ItemState
 from schemas.sharing import Permission
 
+pytestmark = pytest.mark.timeout(900)
 KEY = "k" * 40
 
 
@@ -63,7 +64,7 @@ def process(*arguments: str, log: Path, **environment: str) -> Iterator[subproce
 
 def test_the_command_syncs_and_tells_what_it_found(binding: Binding, firm: Company) -> None:
     command = [sys.executable, "-m", "data_platform", "sync", "sharing", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=5 * PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["drives"], found["refused"], found["busy"]) == (1, {}, False)
@@ -73,10 +74,13 @@ def test_the_command_syncs_and_tells_what_it_found(binding: Binding, firm: Compa
 
 
 def test_the_scheduler_syncs_by_itself(binding: Binding, firm: Company, tmp_path: Path) -> None:
-    with process("populate.scheduler", log=tmp_path / "log"):
-        wait_until(lambda: len(ItemState()) > 0)
+    log = tmp_path / "log"
+    with process("populate.scheduler", log=log):
+        wait_until(lambda: "at work" in log.read_text())
+        wait_until(lambda: firm.server.requests)  # one process after the other has started
         wait_until(lambda: len(Permission()) == 2)
-    assert "Traceback" not in (tmp_path / "log").read_text()
+        assert len(ItemState()) > 0
+    assert "Traceback" not in log.read_text()
 
 
 def test_notices_are_taken_by_a_process_of_their_own(binding: Binding, firm: Company, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def ten_rounds(binding: Binding, firm: Company, *, quirky: bool) -> None:
         busy.change([*named, private], ACTS)
     firm.sync(binding)
     alike(firm, named, read)
-    before = ItemState.to_dicts(), Permission.to_dicts()
+    before = ItemState.to_dicts(order_by="KEY"), Permission.to_dicts(order_by="KEY")
     firm.sync(binding, full=True)  # who asks for everything again finds nothing new
-    assert (ItemState.to_dicts(), Permission.to_dicts()) == before
+    assert (ItemState.to_dicts(order_by="KEY"), Permission.to_dicts(order_by="KEY")) == before
     alike(firm, named, read)

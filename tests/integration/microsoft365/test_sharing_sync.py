@@ -79,11 +79,19 @@ def test_nothing_changed_is_one_request_a_drive_and_no_row(binding: Binding, fir
     item = firm.world.upload(firm.world.add_drive(amy), "a.csv", b"a", amy)
     firm.read(binding, item, bob)
     firm.sync(binding)
-    before = (ItemState.to_dicts(), DrivePosition.to_dicts(), Permission.to_dicts())
+    before = (
+        ItemState.to_dicts(order_by="KEY"),
+        DrivePosition.to_dicts(order_by="KEY"),
+        Permission.to_dicts(order_by="KEY"),
+    )
     asked = firm.server.count("^[A-Z]+ /v1.0/")
     firm.sync(binding)
     assert firm.server.count("^[A-Z]+ /v1.0/") == asked + 1
-    assert (ItemState.to_dicts(), DrivePosition.to_dicts(), Permission.to_dicts()) == before
+    assert (
+        ItemState.to_dicts(order_by="KEY"),
+        DrivePosition.to_dicts(order_by="KEY"),
+        Permission.to_dicts(order_by="KEY"),
+    ) == before
 
 
 def test_a_site_that_was_named_is_followed_as_a_whole(binding: Binding, firm: Company) -> None:
