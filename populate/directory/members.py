@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 from populate.directory.known import Known, read_groups
+from populate.lookup import lookup
 from schemas.binding import Binding
+from schemas.directory import GroupMember, GroupMemberEnded, GroupNested, GroupNestedEnded
 
 
 def members_of(binding: Binding, groups: Collection[str]) -> dict[str, frozenset[str]]:
@@ -16,19 +18,17 @@ def members_of(binding: Binding, groups: Collection[str]) -> dict[str, frozenset
     return {group: _everybody(group, known.members, known.nested) for group in groups}
 
 
-def groups_of(binding: Binding, accounts: Collection[str]) -> dict[str, frozenset[str]]:
-    """Return the groups that each of the accounts is in now, by their ids."""
-    known = Known()
-    read_groups(binding, known)
+def groups_of(accounts: Collection[str]) -> frozenset[str]:
+    """Return the groups that any of the accounts is in now, by their ids."""
+    wanted = tuple(accounts)
+    over = set(lookup(GroupMemberEnded, "group_id", "account_id", "joined_at", account_id=wanted))
+    held = set(lookup(GroupMember, "group_id", "account_id", "joined_at", account_id=wanted)) - over
+    ended = set(zip(*GroupNestedEnded.to_arrays("group_id", "inner_id", "nested_at"), strict=True))
     outer: dict[str, set[str]] = defaultdict(set)
-    for group, inner in known.nested.items():
-        for one in inner:
-            outer[one].add(group)
-    direct: dict[str, set[str]] = defaultdict(set)
-    for group, members in known.members.items():
-        for account in members:
-            direct[account].add(group)
-    return {account: frozenset(_reached(direct.get(account, set()), outer)) for account in accounts}
+    for group, inner, since in zip(*GroupNested.to_arrays("group_id", "inner_id", "nested_at"), strict=True):
+        if (group, inner, since) not in ended:
+            outer[inner].add(group)
+    return frozenset(_reached({row[0] for row in held}, outer))
 
 
 def _everybody(

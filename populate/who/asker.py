@@ -9,6 +9,7 @@ from typing import Any
 
 from data_platform.errors import RestrictionError
 from data_platform.settings import Settings
+from populate.directory.members import groups_of
 from populate.who.statements import statement
 from readers.event import consumer
 from schemas.asking import CompanyAskChoice, PersonAskChoice
@@ -43,6 +44,8 @@ class Asker:
         Empty if the catalogue does not know them: they are then told what everybody may know.
     accounts
         All logins of the person.
+    groups
+        That any of these is in, be it by way of another group.
     """
 
     binding: Binding
@@ -50,6 +53,7 @@ class Asker:
     accounts: tuple[str, ...]
     now: datetime
     default: str
+    groups: tuple[str, ...] = ()
     _colleagues: dict[str, Colleague | None] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
 
@@ -60,6 +64,7 @@ class Asker:
         values = {name: ("",) if value == () else value for name, value in values.items()}  # SQL knows no empty list
         values |= {
             "mine": self.accounts,
+            "groups": self.groups or ("",),
             "me": self.person_id,
             "now": self.now,
             "today": self.now.date(),
@@ -105,7 +110,7 @@ def asker(binding: Binding, settings: Settings, now: datetime | None = None) -> 
     person = str(people[0]) if len(people) else ""
     accounts = tuple(sorted(where(Account, person_id=person).to_arrays("account_id"))) if person else (own,)
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) if now is None or now.tzinfo else now
-    return Asker(binding, person, accounts, moment, _default(moment))
+    return Asker(binding, person, accounts, moment, _default(moment), tuple(sorted(groups_of(accounts))))
 
 
 def _default(now: datetime) -> str:

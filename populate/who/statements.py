@@ -68,7 +68,8 @@ known AS (
         SELECT file_id, CAST(%(forever)s AS DATE) AS until FROM owned WHERE account_id IN %(mine)s
         UNION ALL
         SELECT p.file_id, CAST(%(forever)s AS DATE) AS until FROM $Permission p
-        WHERE p.grantee_id IN %(mine)s AND p.grantee_kind = 'account' $and_within
+        WHERE ((p.grantee_id IN %(mine)s AND p.grantee_kind = 'account')
+               OR (p.grantee_id IN %(groups)s AND p.grantee_kind = 'group')) $and_within
           AND NOT EXISTS (SELECT 1 FROM $PermissionEnded e
                           WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id
                             AND e.granted_since = p.granted_since)
