@@ -72,10 +72,11 @@ class StoreSettings(_Section):
     access_key: str = Field("", description="empty = the usual AWS credential chain")
     secret_key: SecretStr = Field(SecretStr(""), description="belongs to `access_key`")
     pack_bytes: int = Field(
-        8 * MIB - 64 * 1024,
+        0,
         ge=0,
         le=64 * MIB,
-        description="contents up to 1 MiB are stored together in objects of about so many bytes; 0 = each by itself",
+        description="contents up to 1 MiB are stored together in objects of about so many bytes, say 8000000; "
+        "0 = each by itself",
     )
     verify_days: int = Field(
         30, ge=0, le=3650, description="every backed-up content is read back once in so many days; 0 = by hand only"

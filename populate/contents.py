@@ -43,6 +43,7 @@ from readers.source import Item, Sink, Source
 from schemas.identity import display_text
 
 THREADS = 8  # small files are waiting time, not work
+TOGETHER_SECONDS = 2.0  # that small contents wait for others at most, to be stored together
 PACKS_AT_ONCE = 3  # on their way to the store; each is in memory
 GRACE_SECONDS = 3.0  # when told to stop: files that need longer than this are given up
 LATEST_VERSIONS = 20  # of a source's own history, that are looked through for bytes that it has moved on from
@@ -149,14 +150,14 @@ class Fetcher:
         pool = ThreadPoolExecutor(THREADS)
         futures = {pool.submit(self._store_one, group): group for group in groups.values()}
         try:
-            wait(futures)
+            while wait(futures, timeout=TOGETHER_SECONDS).not_done:
+                self._keep_all(self._taken())  # a slow file keeps no others waiting
             list(pool.map(self._keep, divided(self._taken(), self._pack_bytes)))
         except BaseException:  # told to stop: what is under way may end, what waits does not begin
             self._give_up_at = time.monotonic() + GRACE_SECONDS
             pool.shutdown(wait=False, cancel_futures=True)
             wait(futures, timeout=2 * GRACE_SECONDS)
-            for group in divided(self._taken(), self._pack_bytes):
-                self._keep(group)
+            self._keep_all(self._taken())
             raise
         finally:
             self._collect(futures)
@@ -308,8 +309,7 @@ class Fetcher:
         if self._small_bytes >= self._pack_bytes:
             with self._turns:  # who waits here reads nothing more, so memory is bounded
                 if self._small_bytes >= self._pack_bytes:
-                    for group in divided(self._taken(), self._pack_bytes):
-                        self._keep(group)
+                    self._keep_all(self._taken())
         return PENDING
 
     def _taken(self) -> dict[str, bytes]:
@@ -317,6 +317,10 @@ class Fetcher:
         with self._lock:
             taken, self._small, self._small_bytes = self._small, {}, 0
         return taken
+
+    def _keep_all(self, contents: Mapping[str, bytes]) -> None:
+        for group in divided(contents, self._pack_bytes):
+            self._keep(group)
 
     def _keep(self, contents: dict[str, bytes]) -> None:
         try:

@@ -64,6 +64,12 @@ def bytes_below(folder: Path, data: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and data in path.read_bytes()]
 
 
+@pytest.fixture(autouse=True)
+def _packs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "8000000")
+    settings.cache_clear()
+
+
 @pytest.mark.parametrize("number", [1, 20])
 def test_it_is_gone_and_does_not_come_back(binding: Binding, tmp_path: Path, number: int) -> None:
     paths = files(binding, tmp_path, number)

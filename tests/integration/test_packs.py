@@ -76,6 +76,12 @@ def test_contents_are_divided_so_that_each_goes_somewhere() -> None:
     assert {len(group) for group in divided(small, 0)} == {1}
 
 
+@pytest.fixture(autouse=True)
+def _packs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", str(MOST))
+    settings.cache_clear()
+
+
 def backed_up(binding: Binding, folder: Path, number: int) -> list[Path]:
     folder.mkdir()
     paths = [folder / str(n) for n in range(number)]

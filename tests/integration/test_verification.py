@@ -40,10 +40,8 @@ def work_off(*tables: Any) -> None:
 
 
 @pytest.fixture
-def files(binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def files(binding: Binding, tmp_path: Path) -> list[Path]:
     """Files of 1, 2, 3 … bytes that are backed up, each in an object of its own."""
-    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "0")
-    settings.cache_clear()
     found = [tmp_path / f"{number}.bin" for number in range(1, 13)]
     for number, path in enumerate(found, start=1):
         path.write_bytes(bytes([number]) * number)
