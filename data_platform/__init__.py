@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from data_platform.face import flush as flush
     from data_platform.face import health as health
     from data_platform.face import ledger as ledger
+    from data_platform.face import log_output as log_output
     from data_platform.face import login as login
     from data_platform.face import logout as logout
     from data_platform.face import mail_report as mail_report
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from data_platform.face import status as status
     from data_platform.face import subscribe as subscribe
     from data_platform.face import sync as sync
+    from data_platform.face import whence as whence
+    from data_platform.face import whither as whither
     from data_platform.face import who as who
     from data_platform.face import whoami as whoami
     from data_platform.face import worker as worker
@@ -80,6 +83,7 @@ __all__ = [
     "flush",
     "health",
     "ledger",
+    "log_output",
     "login",
     "logout",
     "mail_report",
@@ -104,6 +108,8 @@ __all__ = [
     "status",
     "subscribe",
     "sync",
+    "whence",
+    "whither",
     "who",
     "whoami",
     "worker",

@@ -34,12 +34,19 @@ def log_output(path: str | os.PathLike[str]) -> Path:
         item = source.resolve(text)
         if item.is_folder:
             raise UnsupportedItem(f"{item.path} is a folder. Call log_output for each file in it that is a result.")
-        digest, size = _hash(source, item)
+        digest, size = hash_of(source, item)
         _note(text, item, digest, size)
         return Path(path)
 
 
-def _hash(source: Source, item: Item) -> tuple[str, int]:
+def hash_of(source: Source, item: Item) -> tuple[str, int]:
+    """Return the SHA-256 of an item as it is now, and its size in bytes.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read to its end.
+    """
     digest, size = hashlib.sha256(), 0
 
     def sink(piece: bytes) -> None:

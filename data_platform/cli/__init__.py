@@ -17,6 +17,7 @@ from data_platform.cli.copies import duplicates
 from data_platform.cli.failure import Sentences
 from data_platform.cli.insight import snapshot
 from data_platform.cli.operate import deploy, doctor
+from data_platform.cli.provenance import whence, whither
 from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
 from data_platform.cli.services import health, retry, scheduler
@@ -44,6 +45,8 @@ for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doc
 for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscribe):
     main.add_command(_verb)
 main.add_command(duplicates)
+for _verb in (whence, whither):
+    main.add_command(_verb)
 main.add_command(restore_files)
 main.add_command(erase)
 main.add_command(rebuild)

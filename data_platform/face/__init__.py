@@ -30,6 +30,7 @@ from data_platform.face.people import (
     subscribe,
     who,
 )
+from data_platform.face.provenance import log_output, whence, whither
 from data_platform.face.reading import (
     read,
     read_file,
@@ -56,6 +57,7 @@ __all__ = [
     "flush",
     "health",
     "ledger",
+    "log_output",
     "login",
     "logout",
     "mail_report",
@@ -79,6 +81,8 @@ __all__ = [
     "status",
     "subscribe",
     "sync",
+    "whence",
+    "whither",
     "who",
     "whoami",
     "worker",

@@ -1,0 +1,134 @@
+"""What provenance is drawn and exported as."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from referencing import Registry, Resource
+
+from populate.provenance.dot import dot
+from populate.provenance.drawing import DOWN, HEIGHT, WIDTH, layers, places, svg
+from populate.provenance.graph import Edge, Node, Provenance
+from populate.provenance.openlineage import events
+
+SCHEMAS = Path(__file__).parents[1] / "data/openlineage"
+SVG = "{http://www.w3.org/2000/svg}"
+ODD = '<script>"&\N{GREEK SMALL LETTER BETA} of a name that is far too long for any box.csv'
+
+
+def content(number: int, name: str) -> Node:
+    facts = {"file_id": f"{number}", "sha256": f"{number}" * 64, "source_system": "file/lab", "path": f"/d/{name}"}
+    return Node(f"bytes:{number}", "bytes", name, "sha256:…", facts)
+
+
+def run(digit: str, person: str) -> Node:
+    facts = {
+        "execution_id": digit * 32,
+        "entry_point": "/code/run.py",
+        "person": person,
+        "started_at": "2026-05-04T08:00:00",
+    }
+    return Node(f"run:{digit}", "run", "run.py", f"by {person}", facts)
+
+
+@pytest.fixture
+def chain() -> Provenance:
+    """Two people's runs one after the other; the second run also reads what it wrote."""
+    at = datetime(2026, 5, 4, 9)
+    code = {"repository": "https://git.example.org/lab/flow.git", "commit_id": "c" * 40}
+    nodes = (
+        content(1, ODD),
+        content(2, "result.csv"),
+        content(3, "report.txt"),
+        run("a", "Bob"),
+        run("b", "Colin"),
+        Node("code:1", "code", "flow", "commit cccc", code),
+        Node("person:1", "person", "Amy", "", {"person_id": "1"}),
+    )
+    edges = (
+        Edge("person:1", "bytes:1", "shared", "shared", None, "with Bob (read)"),
+        Edge("code:1", "run:a", "code", "recorded", at),
+        Edge("bytes:1", "run:a", "read", "read", at),
+        Edge("run:a", "bytes:2", "wrote", "declared", at.replace(minute=5, microsecond=7)),
+        Edge("bytes:2", "run:b", "read", "read", at.replace(hour=10)),
+        Edge("run:b", "bytes:3", "wrote", "met", at.replace(hour=11)),
+        Edge("bytes:3", "run:b", "read", "read", at.replace(hour=11)),
+    )
+    return Provenance("whence", ("bytes:3",), nodes, edges, cut=True)
+
+
+def validator(name: str, pointer: str) -> Any:
+    """Return a validator of the published schema that resolves what it refers to, and fetches nothing."""
+    schemas = [json.loads(path.read_text()) for path in sorted(SCHEMAS.glob("*.json"))]
+    registry: Any = Registry().with_resources((each["$id"], Resource.from_contents(each)) for each in schemas)
+    (wanted,) = (each["$id"] for each in schemas if each["$id"].endswith(f"/{name}.json"))
+    return Draft202012Validator({"$ref": f"{wanted}#{pointer}"}, registry=registry, format_checker=FormatChecker())
+
+
+def test_openlineage_events_are_valid_and_say_what_ran(chain: Provenance) -> None:
+    found = events(chain)
+    for event in found:
+        validator("OpenLineage", "").validate(event)
+        validator("OpenLineage", "/$defs/RunEvent").validate(event)
+    facet = found[0]["job"]["facets"]["sourceCodeLocation"]
+    validator("SourceCodeLocationJobFacet", "/$defs/SourceCodeLocationJobFacet").validate(facet)
+    assert (facet["_schemaURL"].partition("#")[0], facet["version"]) == (
+        validator("SourceCodeLocationJobFacet", "").schema["$ref"].partition("#")[0],
+        "c" * 40,
+    )
+    ends = [event for event in found if event["eventType"] == "COMPLETE"]
+    assert [len(found), len(ends)] == [4, 2]
+    first, last = ends
+    assert first["eventTime"] == "2026-05-04T09:05:00.000007Z"
+    assert first["run"]["runId"] == "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"
+    assert [data["name"] for data in first["outputs"]] == [data["name"] for data in last["inputs"]][:1]
+    version = first["outputs"][0]["facets"]["version"]
+    validator("DatasetVersionDatasetFacet", "/$defs/DatasetVersionDatasetFacet").validate(version)
+    assert version["datasetVersion"] == f"sha256:{'2' * 64}"
+    assert last["job"] == {"namespace": "unknown", "name": "/code/run.py"}
+
+
+def test_the_schema_refuses_what_is_no_event(chain: Provenance) -> None:
+    event = events(chain)[0]
+    for wrong in ({"eventType": "DONE"}, {"run": {"runId": "not a uuid"}}, {"job": {"name": "x"}}):
+        assert not validator("OpenLineage", "/$defs/RunEvent").is_valid(event | wrong)
+
+
+def test_data_go_from_left_to_right_and_boxes_do_not_overlap(chain: Provenance) -> None:
+    column = layers(chain)
+    assert [column[n] for n in ("bytes:1", "run:a", "bytes:2", "run:b", "bytes:3")] == [1, 2, 3, 4, 5]
+    assert (column["person:1"], column["code:1"]) == (0, 1)
+    boxes = sorted(places(chain).values())
+    assert len(set(boxes)) == len(chain.nodes)
+    for one, other in pairwise(boxes):
+        assert other[0] - one[0] >= WIDTH or other[1] - one[1] >= HEIGHT + DOWN
+
+
+def test_a_drawing_is_xml_with_every_text_escaped_and_the_same_each_time(chain: Provenance) -> None:
+    drawing = svg(chain)
+    assert drawing == svg(chain)
+    tree = ElementTree.fromstring(drawing)
+    assert tree.findtext(f"{SVG}title") == "Where report.txt comes from"
+    assert not list(tree.iter(f"{SVG}script"))
+    tips = [title.text or "" for title in tree.iter(f"{SVG}title")]
+    assert any(ODD in tip for tip in tips)
+    assert any("Amy \N{RIGHTWARDS ARROW}" in tip and "with Bob (read)" in tip for tip in tips)
+    words = {text.text for text in tree.iter(f"{SVG}text")}
+    assert {"result.csv", "declared", "met", "there is more than is shown"} <= words
+    alone = Provenance("whither", ("bytes:2",), (content(2, "result.csv"),), ())
+    assert ElementTree.fromstring(svg(alone)).findtext(f"{SVG}title") == "What became of result.csv"
+
+
+def test_dot_quotes_every_text(chain: Provenance) -> None:
+    lines = dot(chain).splitlines()
+    assert lines[0] == "digraph provenance {"
+    assert lines[-1] == "}"
+    assert len(lines) == 4 + len(chain.nodes) + len(chain.edges)
+    assert any('\\"&' in line for line in lines)
