@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, SecretStr
 
 from data_platform.errors import DataPlatformError, MissingExtra
+from data_platform.extras import missing_extra
 from data_platform.redact import redact_text
-from data_platform.settings import GIB, Settings, load, origins
+from data_platform.settings import GIB, Settings, load, origins, unknown_variables
 
 if TYPE_CHECKING:
     from schemas.binding import Binding
@@ -92,10 +93,17 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     for name, examination in EXAMINATIONS.items():
         try:
             yield from examination(settings)
-        except MissingExtra as error:
-            yield Finding(name, "note", redact_text(str(error)))
         except Exception as error:  # an examination that fails is itself a finding
-            yield Finding(name, "todo", redact_text(f"{error}") or type(error).__name__, ADVICE[name])
+            if (missing := error if isinstance(error, MissingExtra) else missing_extra(error)) is not None:
+                yield Finding(name, "note", redact_text(str(missing)))
+            else:
+                yield Finding(name, "todo", redact_text(f"{error}") or type(error).__name__, ADVICE[name])
+
+
+def _variables(settings: Settings) -> Iterator[Finding]:
+    for name in unknown_variables():
+        advice = "Correct or unset it. Parts of a section have two underscores: DATA_PLATFORM_STORE__URL."
+        yield Finding("settings", "todo", f"the variable {name} sets nothing", advice)
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
@@ -186,6 +194,8 @@ def _outbox(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "missed reads", "note", f"{lost:,} could not be noted down so far: the disk was full or the limit met"
         )
+    if aside := len(list((settings.outbox_folder / "set-aside").glob("*.record"))):
+        yield Finding("set aside", "note", f"{aside:,} accesses cannot be delivered as they are", ADVICE["set aside"])
     waiting = pending(settings.outbox_folder)
     held = sum(_bytes_below(settings.outbox_folder))
     if held > settings.outbox.max_bytes // 2:
@@ -233,6 +243,7 @@ def _git(settings: Settings) -> Iterator[Finding]:
 
 
 EXAMINATIONS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+    "variables": _variables,
     "home": _home,
     "database": _database,
     "store": _store,
@@ -243,6 +254,8 @@ EXAMINATIONS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "git": _git,
 }
 ADVICE = {
+    "set aside": "Send the folder `outbox/set-aside` in the home to your steward; nothing else is held up.",
+    "variables": "Unset the variables DATA_PLATFORM_* that are not needed.",
     "home": "Set DATA_PLATFORM_HOME to a folder that you may write.",
     "database": "Check the settings `database.*`; a new server needs `data-platform deploy` by the schemas' owner.",
     "store": "Check the settings `store.*` and that this account may write there.",

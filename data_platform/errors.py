@@ -276,6 +276,10 @@ class _AtCaller:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        from data_platform.extras import missing_extra
+
+        if (missing := missing_extra(error)) is not None:
+            raise missing from None
         if isinstance(error, DataPlatformError):
             _log.debug("%s", type(error).__name__, exc_info=error)
             error.__cause__ = error.__context__ = error.__traceback__ = None

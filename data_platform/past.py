@@ -50,9 +50,11 @@ def in_force(file_id: str, moment: datetime) -> Past:
     if rows:
         return _past(rows[0])
     first = reads.to_dicts(order_by="accessed_at", limit=1)
-    known = f"It was first read on {first[0]['accessed_at']:%Y-%m-%d at %H:%M:%S}" if first else "It was never read"
+    if not first:
+        raise VersionUnavailable("Nobody has read this file yet, so no version of it is known. Read it without a time.")
     raise VersionUnavailable(
-        f"Nobody read this file before {moment:%Y-%m-%d %H:%M:%S} (UTC). {known}; ask for a later time."
+        f"Nobody read this file before {moment:%Y-%m-%d %H:%M:%S} (UTC). It was first read on "
+        f"{first[0]['accessed_at']:%Y-%m-%d at %H:%M:%S}; ask for a later time."
     )
 
 

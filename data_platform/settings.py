@@ -17,11 +17,12 @@ repository must not be able to redirect anybody's audit trail.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -36,9 +37,15 @@ from pydantic_settings import (
 
 from data_platform.errors import SettingsError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+PREFIX = "DATA_PLATFORM_"
+"""Of variables of the environment."""
 SYSTEM_CONFIG = Path("/etc/data-platform/data-platform.toml")
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+_log = logging.getLogger(__name__)
 
 
 class _Section(BaseModel):
@@ -285,7 +292,7 @@ class Settings(BaseSettings):
     """Everything that can be configured. See the module's docstring for precedence."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DATA_PLATFORM_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -420,15 +427,32 @@ def load(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        raise SettingsError(
-            f"Wrong settings ({problems}). Run `data-platform doctor` to see where each comes from."
-        ) from None
+        raise SettingsError("Wrong settings: " + "; ".join(_problem(wrong) for wrong in error.errors()) + ".") from None
     except ValueError as error:  # a broken TOML file
-        raise SettingsError(f"The configuration file cannot be read: {error}") from None
+        raise SettingsError(f"{config_file()} is no valid TOML ({error}). Mend that line.") from None
+
+
+def _problem(wrong: ErrorDetails) -> str:
+    """Return which setting is wrong, where it comes from, and why; never its value."""
+    name = ".".join(str(part) for part in wrong["loc"])
+    origin = origins().get(".".join(name.split(".")[:2])) or origins().get(name.partition(".")[0])
+    place = f" ({origin})" if origin else ""
+    if wrong["type"] == "extra_forbidden":
+        return f"there is no setting {name}{place}; docs/reference/settings.md has them all. Correct or remove it"
+    return f"{name}{place}: {wrong['msg']}. Correct it"
+
+
+def unknown_variables() -> list[str]:
+    """Return the names of variables ``DATA_PLATFORM_*`` that set nothing: misspelt, most likely."""
+    names = (name for name in os.environ if name.upper().startswith(PREFIX))
+    known = {*Settings.model_fields, "config", "secrets", "debug"}
+    return sorted(name for name in names if name[len(PREFIX) :].lower().partition("__")[0] not in known)
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Return the settings of this process, read once."""
-    return load()
+    found = load()
+    if unknown := unknown_variables():
+        _log.warning("Nothing is set by %s. Correct the name: `data-platform doctor` has them all.", ", ".join(unknown))
+    return found

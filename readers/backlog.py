@@ -233,7 +233,7 @@ class Backlog:
         folder.mkdir(mode=0o700, exist_ok=True)
         target = folder / f"{name.removesuffix(segment.SUFFIX)}-{start}.record"
         _replace(target, data)
-        log.error("An access cannot be delivered because %s; it is kept as %s", reason, target)
+        log.error("An access cannot be delivered because %s. Send %s to your steward.", reason, target)
 
     def _load(self) -> _Cursor:
         """Return the cursor as saved, no further back than this process knows."""

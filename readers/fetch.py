@@ -136,6 +136,11 @@ def overflow() -> Cache:
     return Cache(Path(folder), max_bytes=1 << 62, keep_seconds=float("inf"))
 
 
+def outlives(path: Path) -> bool:
+    """Tell whether a path that a read returned is still there when this process has ended."""
+    return not overflow.cache_info().currsize or not path.is_relative_to(overflow().folder)
+
+
 os.register_at_fork(after_in_child=overflow.cache_clear)  # it ends with the parent
 
 

@@ -63,6 +63,8 @@ class FileSource(Source):
         return url[:5].lower() == "file:" or _WEB.match(url) is None
 
     def resolve(self, url: str) -> Item:
+        if not self.understands(url):
+            raise UnknownSource("This is the link of another system and no path. Use `read`, which finds the reader.")
         asked = local_path(url)
         try:
             path, state = look_up(asked)

@@ -36,6 +36,9 @@ from readers.run import run_record
 __all__ = ["Outbox", "missed", "outbox", "pending"]
 
 log = logging.getLogger("data_platform.outbox")
+LEAST = 64 * 1024
+"""Bytes of a segment on a disk that has no room for a whole one."""
+FULL = segment.FULL
 _all: weakref.WeakSet[Outbox] = weakref.WeakSet()
 
 
@@ -132,7 +135,7 @@ class Outbox:
         prepare(self.folder)
         self._check_backlog(size)
         _make_counter(self.folder)
-        opened = segment.create_segment(self.folder, size, mapped=_mappable(self.folder))
+        opened = self._opened(size, needed)
         opened.append(run)
         opened.append(payload)
         full, self._segment = self._segment, opened
@@ -140,6 +143,16 @@ class Outbox:
             full.close()
         if self._watch is not None:
             self._watch.soon()
+
+    def _opened(self, size: int, needed: int) -> segment.SegmentWriter:
+        """Make a segment, a small one if the disk has no room for more."""
+        mapped = _mappable(self.folder)
+        try:
+            return segment.create_segment(self.folder, size, mapped=mapped)
+        except OSError as error:
+            if error.errno not in FULL or size <= max(needed, LEAST):
+                raise
+            return segment.create_segment(self.folder, max(needed, LEAST), mapped=mapped)
 
     def _run(self) -> bytes:
         try:
@@ -165,7 +178,6 @@ class Outbox:
             self._save_missed()
         if not self._warned:
             self._warned = True
-            log.error("%s", text)
             with contextlib.suppress(Warning):  # where warnings are errors, the read must still succeed
                 warnings.warn(text, RuntimeWarning, stacklevel=3)
 

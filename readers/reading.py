@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from data_platform.errors import CacheError, at_caller
+from data_platform.errors import CacheError, UnknownSource, at_caller
 from data_platform.settings import Settings, settings
 from readers.autolog import current_function
 from readers.cache import Cache
@@ -47,12 +48,19 @@ def read(url: str | os.PathLike[str], *, kind: str | None = None, function: str 
         Why it cannot be read. The traceback ends in the caller's line.
     """
     with at_caller:
-        reading = _Reading(os.fsdecode(url), function, settings())  # wrong settings: where would they be noted?
+        if not (link := os.fsdecode(url)):
+            raise UnknownSource("There is no link to read. Give a path or a URL.")
+        reading = _Reading(link, function, settings())  # wrong settings: where would they be noted?
         try:
             return reading.run(kind)
         except Exception as error:
             reading.note(error)
             raise
+
+
+@lru_cache(maxsize=8)
+def _tell_once(problem: str) -> None:
+    _log.warning("%s The bytes are kept elsewhere until this process ends.", problem)
 
 
 class _Reading:
@@ -71,7 +79,7 @@ class _Reading:
         try:
             return self._into(local_cache(self.settings), source, item)
         except CacheError as error:
-            _log.warning("%s The bytes are kept elsewhere until this process ends.", error)
+            _tell_once(str(error))
             try:
                 return self._into(overflow(), source, item)
             except CacheError:

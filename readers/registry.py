@@ -16,6 +16,7 @@ built-in or of another one unseen.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import re
@@ -167,6 +168,10 @@ def _load(kind: str, reference: str) -> type[Source]:
         raise SettingsError(f"The reader {kind!r} names {reference}, which is not a Source. Mend or uninstall it.")
     if found.kind != kind:
         raise SettingsError(f"{reference} is registered as {kind!r} and calls itself {found.kind!r}. Make them alike.")
+    for module in found.needs:
+        if importlib.util.find_spec(module) is None:
+            absent = ModuleNotFoundError(f"No module named {module!r}", name=module)
+            raise _missing(kind, reference, absent) from absent
     return found
 
 

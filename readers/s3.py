@@ -97,6 +97,7 @@ class S3Source(Source):
     """
 
     kind: ClassVar[str] = "s3"
+    needs: ClassVar[tuple[str, ...]] = ("boto3",)
 
     @classmethod
     def understands(cls, url: str) -> bool:

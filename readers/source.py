@@ -98,6 +98,9 @@ class Source(ABC):
     kind: ClassVar[str]
     """Name in the registry and in the catalogue, as ``file``."""
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Modules of packages that the system cannot be read without, and that need not be installed."""
+
     keeps_versions: ClassVar[bool] = False
     """Whether `versions` lists older versions, and ``#version=…`` or ``#as-of=…`` after a link mean one."""
 

@@ -12,6 +12,7 @@ from typing import TextIO
 import click
 
 from data_platform.errors import DataPlatformError, SettingsError
+from data_platform.extras import missing_extra
 from data_platform.redact import RedactingFilter, redact_text
 
 _log = logging.getLogger("data_platform.cli")
@@ -40,6 +41,7 @@ class Sentences(click.Group):
 
 def sentence(error: Exception) -> str:
     """Return one line that says what went wrong and what to do next, without secrets."""
+    error = missing_extra(error) or error
     text = redact_text(" ".join(str(error).split()))
     if isinstance(error, DataPlatformError):
         return text

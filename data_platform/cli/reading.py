@@ -21,8 +21,12 @@ def read(url: str, version: str | None, as_of: str | None, as_json: bool) -> Non
         data-platform read https://data.example.org/lung.csv --as-of 2026-05-01
     """
     from data_platform import face
+    from data_platform.errors import CacheError
+    from readers.fetch import outlives
 
     path = face.read(url, version=version, as_of=as_of)
+    if not outlives(path):
+        raise CacheError("The bytes cannot be kept on this disk. Make room, or set DATA_PLATFORM_HOME to another one.")
     if as_json:
         print_json({"url": url, "path": str(path)})
     else:

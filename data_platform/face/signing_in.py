@@ -36,9 +36,9 @@ def login(*, tenant: str = "", browser: bool = False, show: Show | None = None) 
     SettingsError
         If no application is configured.
     """
-    from readers.microsoft365.sign_in import sign_in
-
     with at_caller:
+        from readers.microsoft365.sign_in import sign_in
+
         return sign_in(settings(), show or _print, tenant=tenant, browser=browser)
 
 
@@ -50,10 +50,10 @@ def logout(account: str = "", *, everybody: bool = False) -> list[Account]:
     SignInNeeded
         If there is none.
     """
-    from readers.microsoft365.accounts import Accounts
-    from readers.microsoft365.sign_in import sign_out
-
     with at_caller:
+        from readers.microsoft365.accounts import Accounts
+        from readers.microsoft365.sign_in import sign_out
+
         known = Accounts(settings())
         if everybody:
             gone = known.all()
@@ -70,9 +70,9 @@ def logout(account: str = "", *, everybody: bool = False) -> list[Account]:
 
 def whoami() -> Standing:
     """Return as whom reads are recorded here: of Microsoft 365, and of sources without a sign-in."""
-    from readers.microsoft365.standing import standing
-
     with at_caller:
+        from readers.microsoft365.standing import standing
+
         return standing(settings())
 
 

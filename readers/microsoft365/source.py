@@ -54,6 +54,7 @@ class Microsoft365Source(Source):
     """
 
     kind: ClassVar[str] = "microsoft365"
+    needs: ClassVar[tuple[str, ...]] = ("msal",)
     keeps_versions: ClassVar[bool] = True
 
     def __init__(self, settings: Settings) -> None:

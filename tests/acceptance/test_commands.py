@@ -173,3 +173,11 @@ def test_the_program_tells_its_version(home: Path) -> None:
     from data_platform import __version__
 
     assert run("--version").stdout.strip().endswith(__version__)
+
+
+def test_a_path_that_would_not_outlive_the_command_is_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n")
+    (tmp_path / "home").write_text("no folder")
+    told = run("read", tmp_path / "a.csv", code=1, DATA_PLATFORM_HOME=str(tmp_path / "home" / "x"))
+    assert told.stdout == ""
+    assert "Make room, or set DATA_PLATFORM_HOME" in told.stderr

@@ -386,3 +386,16 @@ def test_the_embedded_database_killed_between_reads_is_recovered_by_the_next_del
     assert flush() == 5
     assert sorted(delivered()) == sorted(ids)
     box.close()
+
+
+@on_postgresql
+def test_a_disk_with_no_room_for_a_segment_takes_a_small_one(binding: Binding, home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    with small_disk(home / "outbox", "size=300k"), start(FILL_UP, "0", "mapped") as process:
+        ids, told = _answer(process)
+        kept = noted()
+        assert 100 < len(kept) < len(ids)
+        assert set(kept) <= set(ids)
+        assert "No space left on device" in told[0]
+        process.communicate("\n")
+        assert process.returncode == 0

@@ -8,7 +8,7 @@ import pytest
 
 from data_platform import doctor
 from data_platform.errors import SettingsError
-from data_platform.settings import isolated_environment, load, origins
+from data_platform.settings import isolated_environment, load, origins, unknown_variables
 
 CANARY = "Canary-7f3a"
 
@@ -100,3 +100,21 @@ def test_a_demo_sees_nothing_of_its_users_configuration(tmp_path: Path, monkeypa
         "DATA_PLATFORM_ACCOUNT": "maria.rossi",
     }
     assert environment["PATH"]
+
+
+def test_a_misspelt_variable_is_found(no_configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_ACOUNT", "amy")
+    monkeypatch.setenv("DATA_PLATFORM_STORE_URL", "/srv")
+    assert unknown_variables() == ["DATA_PLATFORM_ACOUNT", "DATA_PLATFORM_STORE_URL"]
+    found = list(doctor._variables(load()))
+    assert ["sets nothing" in finding.detail for finding in found] == [True, True]
+
+
+def test_a_wrong_setting_is_named_with_its_place(no_configuration: Path) -> None:
+    file = no_configuration / "data-platform.toml"
+    file.write_text('[store]\nurll = "/srv"\n')
+    with pytest.raises(SettingsError, match=r"there is no setting store\.urll \(.*data-platform\.toml\)"):
+        load()
+    file.write_text("[store\n")
+    with pytest.raises(SettingsError, match=r"data-platform\.toml is no valid TOML"):
+        load()
