@@ -125,7 +125,7 @@ def test_what_is_done_when_told_to_stop_is_kept(settings: Settings, store: Store
 
     def tell(futures: object, timeout: float | None = None) -> None:
         # In the place of the wait that a signal breaks off in the main thread.
-        if timeout is None:
+        if timeout == contents.TOGETHER_SECONDS:
             assert ShelfSource.reading.wait(60)
             raise Told
         ShelfSource.go.set()
