@@ -106,7 +106,7 @@ def test_days_that_were_missed_are_made_up_for_and_what_waits_is_not_planned_twi
 
 @on_postgresql
 def test_what_was_never_read_back_waits_since_it_was_stored(binding: Binding, files: list[Path]) -> None:
-    today = max(Backup.to_arrays("backed_up_at").tolist()).date()
+    today = min(Backup.to_arrays("backed_up_at").tolist()).date()
     assert oldest_unproven_days(binding.connection, today + timedelta(days=7)) == 7
 
 
