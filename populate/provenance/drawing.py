@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 190, 54
 ACROSS, DOWN = 110, 26
 MARGIN = 24
 LEGEND = 36
-LETTERS = 26
+LETTERS = 23
 """Letters that fit into a box; the rest is in its tooltip."""
 
 FILLS = {"bytes": "#e8f1fb", "run": "#fdf3e1", "code": "#eef3ea", "person": "#f6eaf3"}
@@ -121,17 +121,25 @@ def _markers() -> list[str]:
 
 def _line(edge: Edge, where: dict[str, tuple[float, float]], provenance: Provenance) -> str:
     (x1, y1), (x2, y2) = where[edge.source], where[edge.target]
-    x1, y1, y2 = x1 + WIDTH, y1 + HEIGHT / 2, y2 + HEIGHT / 2
-    bend = max(40.0, abs(x2 - x1) / 2)
     dash = f' stroke-dasharray="{DASHES[edge.evidence]}"' if edge.evidence in DASHES else ""
     names = f"{provenance.node(edge.source).name} \N{RIGHTWARDS ARROW} {provenance.node(edge.target).name}"
     when = f", {edge.at:%Y-%m-%d %H:%M} UTC" if edge.at else ""
     told = f"{names}: {edge.relation} ({edge.evidence}{when}) {edge.detail}".strip()
     return (
-        f'<path d="M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}" fill="none" '
+        f'<path d="{_curve(x1, y1, x2, y2)}" fill="none" '
         f'stroke="{LINES[edge.evidence]}" stroke-width="1.6"{dash} marker-end="url(#{edge.evidence})">'
         f"<title>{escape(told)}</title></path>"
     )
+
+
+def _curve(x1: float, y1: float, x2: float, y2: float) -> str:
+    """Return a line from the right of one box to the left of another; one that leads back goes above them."""
+    if x2 <= x1:
+        x1, x2 = x1 + WIDTH / 2, x2 + WIDTH / 2
+        return f"M{x1:g} {y1:g} C{x1:g} {y1 - MARGIN:g} {x2:g} {y2 - MARGIN:g} {x2:g} {y2:g}"
+    x1, y1, y2 = x1 + WIDTH, y1 + HEIGHT / 2, y2 + HEIGHT / 2
+    bend = max(40.0, abs(x2 - x1) / 2)
+    return f"M{x1:g} {y1:g} C{x1 + bend:g} {y1:g} {x2 - bend:g} {y2:g} {x2:g} {y2:g}"
 
 
 def _box(node: Node, x: float, y: float, asked: bool) -> str:
@@ -141,7 +149,7 @@ def _box(node: Node, x: float, y: float, asked: bool) -> str:
     middle = y + (23 if node.detail else 32)
     detail = (
         f'<text x="{x + WIDTH / 2:g}" y="{y + 41:g}" font-size="11" fill="#555" text-anchor="middle">'
-        f"{escape(_short(node.detail, LETTERS + 4))}</text>"
+        f"{escape(_short(node.detail, LETTERS + 6))}</text>"
         if node.detail
         else ""
     )

@@ -82,8 +82,10 @@ class Sight:
             "most": MOST,
         }
         asker.binding.ensure()
-        rows = list(asker.binding.connection.query(statement(name), values).fetchall())
-        self.cut = self.cut or len(rows) >= MOST
+        text = statement(name)
+        rows = list(asker.binding.connection.query(text, values).fetchall())
+        # Of the others, what may not be known is left out only later, and must not show in this.
+        self.cut = self.cut or ("%(most)s" in text and len(rows) >= MOST)
         return rows
 
     def names(self, files: Collection[str]) -> dict[str, Name]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, time
 
 from data_platform.errors import RestrictionError
@@ -75,12 +75,14 @@ class _Walk:
     def _before(self, contents: list[Content]) -> list[Content]:
         """Add who wrote these bytes and what they had read by then, and return that."""
         written = self.sight.steps("writers", contents=_hashes(contents))
-        self._followed.update(self._copies(contents, written))  # who wrote these bytes was asked for just now
-        runs = self._add_runs(written)
+        alike = {*contents, *self._copies(contents, written)}
+        self._followed.update(alike)  # who wrote these bytes was asked for just now
+        runs = self._find_runs(written)
+        linked = [step for step in written if step.execution_id in runs and self._wrote(step, alike)]
+        self._add_runs(linked)
         until: dict[str, datetime] = {}
-        for step in written:
-            if step.execution_id in runs and self._wrote(step, contents):
-                until[step.execution_id] = max(step.at, until.get(step.execution_id, step.at))
+        for step in linked:
+            until[step.execution_id] = max(step.at, until.get(step.execution_id, step.at))
         inputs = [
             step
             for step in self.sight.steps("inputs", runs=tuple(sorted(until)))
@@ -96,15 +98,16 @@ class _Walk:
         files = tuple(sorted({content.file_id for content in alike}))
         wanted = set(alike)
         readers = self.sight.steps("readers", files=files, contents=_hashes(alike))
-        readers = [step for step in readers if step.content in wanted]
-        runs = self._add_runs(readers)
-        self._read([step for step in readers if step.execution_id in runs])
+        runs = self._find_runs(readers)
+        readers = [step for step in readers if step.content in wanted and step.execution_id in runs]
+        self._add_runs(readers)
+        self._read(readers)
         since: dict[str, datetime] = {}
         for step in readers:
             since[step.execution_id] = min(step.at, since.get(step.execution_id, step.at))
         written = [
             step
-            for step in self.sight.steps("outputs", runs=tuple(sorted(runs)))
+            for step in self.sight.steps("outputs", runs=tuple(sorted(since)))
             if step.at >= since[step.execution_id]
         ]
         return self._written(written)
@@ -113,32 +116,40 @@ class _Walk:
         """Add what runs wrote: under the name that they gave it, or where the same bytes were found again."""
         known = set(self.sight.known([step.content for step in written]))
         hidden = [step for step in written if step.content not in known]
-        found = self._alike(_hashes(step.content for step in hidden))
-        self._add_contents([*known, *found])
-        for step in written:
-            self._met[step.content] = min(step.at, self._met.get(step.content, step.at))
-            self._wrote(step, found)
-        return sorted({*known, *found})
+        found = known.union(self._alike(_hashes(step.content for step in hidden)))
+        self._find_times(sorted(found))
+        self._note_times(written)
+        linked = [self._wrote(step, found) for step in written]
+        return sorted(set().union(*linked))
 
-    def _wrote(self, step: Step, contents: Iterable[Content]) -> bool:
-        """Link a run with what it wrote; whether there is anything to link it with."""
-        run = f"run:{step.execution_id}"
-        if self.sight.known([step.content]):
-            self._add_contents([step.content])
-            self.edges.add(Edge(run, node_of(step.content), "wrote", "declared", step.at, step.function))
-            return True
-        same = [c for c in contents if c.sha256 == step.content.sha256]
-        self.edges.update(Edge(run, node_of(content), "wrote", "met", step.at, step.function) for content in same)
-        return bool(same)
+    def _wrote(self, step: Step, contents: Collection[Content]) -> set[Content]:
+        """Link a run with those of `contents` that it wrote, and return these.
+
+        That is what it told of; if that may not be known, wherever the same bytes were met afterwards.
+        """
+        declared = bool(self.sight.known([step.content]))
+        if declared:
+            found = {step.content} & set(contents)
+        else:
+            found = {c for c in contents if c.sha256 == step.content.sha256 != NOTHING and self._later(c, step.at)}
+        self._add_contents(found)
+        for content in found:
+            evidence = "declared" if declared else "met"
+            self.edges.add(
+                Edge(f"run:{step.execution_id}", node_of(content), "wrote", evidence, step.at, step.function)
+            )
+        return found
+
+    def _later(self, content: Content, at: datetime) -> bool:
+        return self._met.get(content, at) >= at
 
     def _copies(self, contents: list[Content], written: list[Step]) -> list[Content]:
         """Add the files that had the same bytes before (or after, if the walk goes on), and return them."""
-        known = self.sight.known([step.content for step in written])
+        known = [content for content in self.sight.known([s.content for s in written]) if content.sha256 != NOTHING]
         found = [content for content in self._alike(_hashes(contents)) if content not in contents]
         others = sorted({*known, *found} - set(contents))
         self._find_times([*contents, *others])
-        for step in written:
-            self._met[step.content] = min(step.at, self._met.get(step.content, step.at))
+        self._note_times(written)
         linked = [other for other in others for content in contents if self._copy(content, other)]
         return sorted(set(linked))
 
@@ -159,7 +170,12 @@ class _Walk:
     def _find_times(self, contents: list[Content]) -> None:
         files = tuple(sorted({content.file_id for content in contents}))
         for file_id, sha256, at in self.sight.ask("met", files=files, contents=_hashes(contents)):
-            self._met.setdefault(Content(file_id, sha256), at)
+            self._met[Content(file_id, sha256)] = at
+
+    def _note_times(self, written: list[Step]) -> None:
+        """A file has its bytes from when a run told of them, if not from before."""
+        for step in written:
+            self._met[step.content] = min(step.at, self._met.get(step.content, step.at))
 
     def _read(self, steps: list[Step]) -> None:
         self._add_contents([step.content for step in steps])
@@ -195,23 +211,26 @@ class _Walk:
             for target in brought[file, account]:
                 self.edges.add(Edge(f"person:{person}", target, "shared", "shared", at, detail))
 
-    def _add_runs(self, steps: list[Step]) -> set[str]:
-        """Add the runs that took these steps; return those that are described."""
+    def _find_runs(self, steps: list[Step]) -> set[str]:
+        """Return the runs that took these steps, of which more is known than that they did."""
         ids = {step.execution_id for step in steps}
-        new = self.sight.runs(ids - set(self._runs))
-        self._runs.update(new)
-        accounts = {step.execution_id: step.account_id for step in steps if step.execution_id in new}
+        self._runs.update(self.sight.runs(ids - set(self._runs)))
+        return ids & set(self._runs)
+
+    def _add_runs(self, steps: list[Step]) -> None:
+        """Add the runs that took these steps, with their code."""
+        accounts = {step.execution_id: step.account_id for step in steps}
         persons = self.sight.persons(accounts.values())
         people = self.sight.people(set(persons.values()))
-        for run in new.values():
-            self._add(run_node(run, people.get(persons.get(accounts[run.execution_id], ""), "")))
+        for execution_id, account in accounts.items():
+            run = self._runs[execution_id]
+            self._add(run_node(run, people.get(persons.get(account, ""), "")))
             code = code_node(run)
             if code is not None:
                 self._add(code)
                 changed = "with changes that were not committed" if run.dirty else ""
                 target = f"run:{run.execution_id}"
                 self.edges.add(Edge(code.node_id, target, "code", "recorded", run.started_at, changed))
-        return ids & set(self._runs)
 
     def _add_contents(self, contents: Iterable[Content]) -> None:
         wanted = list(contents)

@@ -9,13 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator, FormatChecker
-from small_company import REALM, asking, person
+from small_company import MONDAY, REALM, asking, deliver, hire, path_id, person
 
 from data_platform import flush
 from data_platform.cli import main
@@ -27,7 +27,9 @@ from populate.provenance.graph import Edge, Provenance
 from populate.provenance.openlineage import events
 from populate.provenance.walk import follow
 from schemas.binding import Binding
-from schemas.catalogue import File
+from schemas.catalogue import File, Version
+from schemas.identity import identity
+from schemas.output import Output
 from schemas.restrict import where
 from schemas.sharing import Access, AccessRun, Permission, PermissionEnded
 
@@ -212,3 +214,42 @@ def test_the_command_tells_the_steps_in_words_and_in_every_form(lab: Lab, monkey
     refused = CliRunner().invoke(main, ["whence", "sha256:" + "0" * 64])
     assert refused.exit_code == 1
     assert "Nothing is known of" in refused.output
+
+
+def wrote(batch: str, run: str, login: str, path: str, sha256: str, day: int) -> None:
+    """Note down, on a day after Monday, that a run wrote a file."""
+    row = dict.fromkeys(("source_system", "item_id", "function_name"), "")
+    row |= {"event_id": identity("output", batch, path), "batch_id": identity("batch", batch), "execution_id": run}
+    row |= {"account_realm": REALM, "account_login": login, "account_id": person(login), "file_id": path_id(path)}
+    row |= {"file_name": path, "file_path": path, "sha256": sha256}
+    Output.insert1(row | {"written_at": MONDAY + timedelta(days=day), "output_size": 1})
+
+
+def test_only_what_came_before_is_where_something_comes_from(binding: Binding, home: Path) -> None:
+    for login in ("amy", "bob", "zoe"):
+        hire(login, "Lab")
+
+    def edges(path: str, *, back: bool = True) -> set[tuple[str, str, str]]:
+        (sha256,) = where(Version, file_id=path_id(path)).to_arrays("sha256")
+        found = follow(asking(binding, "bob"), str(sha256), load(home=home), depth=9, back=back)
+        return {(found.node(e.source).name, e.evidence, found.node(e.target).name) for e in found.edges}
+
+    # On Tuesday Bob reads a; on Wednesday his run tells of b; on Thursday it reads c.
+    run = deliver(binding, [("bob", "/a", "bob", 1), ("bob", "/c", "bob", 3)], batch="one", script="/one.py")
+    deliver(binding, [("bob", "/b", "bob", 4)], batch="two", script="/two.py")
+    (sha256,) = where(Version, file_id=path_id("/b")).to_arrays("sha256")
+    wrote("one", run, "bob", "/b", str(sha256), 2)
+    assert edges("/b") == {("a", "read", "one.py"), ("one.py", "declared", "b")}
+    assert edges("/a", back=False) == {*edges("/b"), ("b", "read", "two.py")}
+    assert edges("/c", back=False) == {("c", "read", "one.py")}
+    # Zoe's run makes the same bytes after b was read: b does not come from there. It reads what Bob owns, so he may
+    # know of it, but not of its own output; a file that he finds later may be that.
+    late = deliver(binding, [("zoe", "/a", "bob", 5)], batch="late", script="/late.py")
+    wrote("late", late, "zoe", "/zoe", str(sha256), 6)
+    assert edges("/b") == {("a", "read", "one.py"), ("one.py", "declared", "b")}
+    # Empty files are alike and have nothing to do with each other.
+    nothing = hashlib.sha256(b"").hexdigest()
+    wrote("one", run, "bob", "/empty", nothing, 4)
+    wrote("late", late, "zoe", "/void", nothing, 6)
+    found = follow(asking(binding, "bob"), nothing, load(home=home), depth=9, back=True)
+    assert {node.name for node in found.nodes if node.kind == "run"} == {"one.py"}
