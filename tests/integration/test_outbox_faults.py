@@ -47,6 +47,8 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnServer]:
 
 KILLED_READERS = """
 import readers.outbox
+from pathlib import Path
+from data_platform import read_file
 settings()
 for number in range(120):
     ends, tell = os.pipe()
@@ -54,8 +56,11 @@ for number in range(120):
     if not child:
         if number % 6 == 5:
             readers.outbox._mappable = lambda _: False
-        ids = [note(n) for n in range(number % 7 + 1)]
-        os.write(tell, (json.dumps(ids) + "\\n").encode())
+        names = []
+        for n in range(number % 7 + 1):
+            path = read_file(Path(sys.argv[1]) / f"{number}-{n}.csv")
+            names.append(path.name)
+        os.write(tell, (json.dumps(names) + "\\n").encode())
         os.kill(os.getpid(), signal.SIGKILL)
     os.close(tell)
     _, status = os.waitpid(child, 0)
@@ -66,12 +71,16 @@ for number in range(120):
 
 
 @on_postgresql
-def test_readers_killed_right_after_their_reads_lose_nothing(binding: Binding) -> None:
+def test_readers_killed_right_after_their_reads_lose_nothing(binding: Binding, tmp_path: Path) -> None:
     """100 with mapped segments, 20 with written ones."""
-    acknowledged = listed(run(KILLED_READERS))
+    for number in range(120):
+        for n in range(number % 7 + 1):
+            (tmp_path / f"{number}-{n}.csv").write_text(f"{number},{n}\n")
+    acknowledged = listed(run(KILLED_READERS, str(tmp_path)))
     assert len(acknowledged) == sum(number % 7 + 1 for number in range(120))
     assert flush() == len(acknowledged)
-    assert sorted(delivered()) == sorted(acknowledged)
+    assert sorted(Access.to_arrays("file_name")) == sorted(acknowledged)
+    assert len(set(Access.to_arrays("sha256"))) == len(acknowledged)
     assert Backlog(settings().outbox_folder).segments() == []
 
 
