@@ -193,9 +193,9 @@ def _one_row_inserts(count: int) -> Times:
     try:
         batch = {"batch_id": "0" * 32, "access_count": 1, "delivered_from": "benchmark"}
         first = entry(0)
-        batch["delivered_at"] = first.access["accessed_at"]
+        batch["delivered_at"] = first.row["accessed_at"]
         _insert_batch(binding, batch, [first])
-        rows = [{**entry(number).access, "batch_id": batch["batch_id"]} for number in range(count + 10)]
+        rows = [{**entry(number).row, "batch_id": batch["batch_id"]} for number in range(count + 10)]
         return interleaved({"insert": lambda number: Access.insert1(rows[number])}, count, 10)["insert"]
     finally:
         unbind()

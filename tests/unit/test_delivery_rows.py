@@ -39,7 +39,7 @@ def only(record: dict[str, Any], run: object = RUN) -> tuple[dict[str, Any], dic
     refused: list[str] = []
     (entry,) = _entries([noted(record, run)], lambda _, reason: refused.append(reason))
     assert refused == []
-    return entry.access, entry.run
+    return entry.row, entry.run
 
 
 def test_every_column_of_the_tables_is_known() -> None:
@@ -139,7 +139,7 @@ def test_a_record_that_makes_no_sense_is_set_aside_and_the_next_goes_on(record: 
     bad = noted(record)
     entries = _entries([bad, noted(RECORD)], lambda event, _: refused.append(event))
     assert refused == [bad]
-    assert [entry.access["event_id"] for entry in entries] == [RECORD["event_id"]]
+    assert [entry.row["event_id"] for entry in entries] == [RECORD["event_id"]]
 
 
 def test_an_access_that_is_there_twice_counts_once() -> None:
@@ -180,7 +180,7 @@ def test_whatever_a_record_says_its_row_fits_or_it_is_set_aside(facts: dict[str,
     assert len(entries) + len(refused) == 1
     for entry in entries:
         for column in columns(Access):
-            value = entry.access[column.name]
+            value = entry.row[column.name]
             if column.width:
                 assert len(value) <= column.width
                 assert "\0" not in value
