@@ -245,5 +245,8 @@ def _hashed(store: Store, kept: Kept) -> Problem | Kept:
 
 
 def _problem(kept: Kept, problem: str, detail: str) -> Problem:
-    advice = "Put the object back from a copy of the store, or have the file read again."
+    advice = (
+        "Run `data-platform retry`: a worker fetches it again if a source still has it. Else put the object back "
+        "from a copy of the store."
+    )
     return Problem(kept.sha256, kept.place.object_name, problem, f"{detail} {advice}")

@@ -33,9 +33,11 @@ class Connection(dj.Connection):
         self._pid = os.getpid()
         self._ended = False
         self._in_transaction = False
-        super().__init__(
-            "", "", "", 0, use_tls=False, backend=adapter.backend, config_override=_private_config(adapter.backend)
-        )
+        config = _private_config(adapter.backend)
+        try:
+            super().__init__("", "", "", 0, use_tls=False, backend=adapter.backend, config_override=config)
+        except adapter.errors as error:  # connected, and cut off at once
+            raise self._unavailable(error) from error
 
     def connect(self) -> None:
         """Connect, or connect anew.
@@ -53,11 +55,15 @@ class Connection(dj.Connection):
             self._conn = self._mended.open(found)
             self.connection_id = self._mended.get_connection_id(self._conn)  # reservations of jobs name it
         except (self._mended.errors, OSError) as error:  # OSError: no such file of certificates
-            raise DatabaseUnavailable(
-                f"No connection to the {self._mended.backend} server {found.host}:{found.port} as {found.user}: "
-                f"{str(error).strip()}. See that it runs and that the settings `database.*` are right."
-            ) from error
+            raise self._unavailable(error) from error
         self._is_closed = False
+
+    def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
+        server = "{host}:{port} as {user}".format_map(self.conn_info)
+        return DatabaseUnavailable(
+            f"No connection to the {self._mended.backend} server {server}: {str(error).strip()}. "
+            "See that it runs and that the settings `database.*` are right."
+        )
 
     def query(self, query: str, args: Any = (), **options: Any) -> Any:
         """Execute a statement; see `datajoint.Connection.query`.

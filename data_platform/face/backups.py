@@ -192,7 +192,7 @@ def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedel
         raise RestrictionError("A sample is a share up to 100 % of the bytes: verify the data, too.")
     binding, store = bind_all(settings()), open_store(settings())
     if not verify_data:
-        return examine(binding, store)
+        return recorded(store, lambda _: examine(binding, store))
     if sample == 1 and older_than is None:
         return recorded(store, lambda sound: examine(binding, store, verify_data=True, sound=sound))
     return prove(binding, store, sample=sample, older_than=older_than)

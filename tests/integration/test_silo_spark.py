@@ -19,7 +19,8 @@ from populate.insight.window import MONDAY
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.spark
+# Starting Spark takes minutes on machines that are busy with other things.
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from deliveries import hand_in, read_file, sha256, stored
 
+from data_platform import face
 from data_platform.settings import load, settings
 from populate import proving
 from populate.backup import Backup, Placement
@@ -192,3 +193,15 @@ def test_a_keeper_plans_and_its_worker_verifies(binding: Binding, files: list[Pa
     assert len(VerificationBatch()) == planned
     work_off(Verify)
     assert len(Verify()) == planned
+
+
+@on_postgresql
+def test_what_a_plain_check_misses_is_fetched_again_as_it_says(binding: Binding, files: list[Path]) -> None:
+    object_of(files[4]).unlink()
+    (problem,) = face.check()
+    assert "data-platform retry" in problem.detail
+    assert len(Verification()) == 0  # nothing was read back
+    assert try_again(binding)["damaged"] == 1
+    work_off(Verify)
+    assert len(stored()) == len(files)
+    assert list(face.check()) == []
