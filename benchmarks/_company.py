@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from populate import backup, ingest
+from populate import ingest
+from populate.backup import tables as backup
 from schemas import catalogue, people, sharing
 from schemas.identity import account_id, file_id, identity, name_id, version_id
 

@@ -38,7 +38,7 @@ from benchmarks._timing import Times, machine, show
 from benchmarks.ingest import fill, records, timed_flush, timed_ingest
 from dashboard import queries
 from data_platform.settings import Settings
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.jobs import Queue
 from populate.status import status

@@ -40,7 +40,7 @@ from benchmarks._corpus import corpus
 from benchmarks._labelled import Score, pairs_by_kind, records, scores
 from benchmarks.ingest import fill, timed_flush, timed_ingest
 from data_platform.settings import Settings, load
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.duplicates.find import duplicates
 from populate.duplicates.live import exact_duplicates, exact_sets
 from populate.duplicates.tables import Canonical, CanonicalContent

@@ -40,8 +40,8 @@ from benchmarks._servers import deployed, s3_server
 from benchmarks._timing import machine, show
 from benchmarks.ingest import fill, timed_flush, timed_ingest
 from data_platform.settings import Settings, StoreSettings
-from populate import contents
-from populate.backup import Backup, Placement
+from populate.backup import contents
+from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
 from populate.jobs import Queue, queues
 from populate.lookup import add

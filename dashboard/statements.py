@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from string import Template
 
-from populate.backup import Backup, BackupFailure, Placement
+from populate.backup.tables import Backup, BackupFailure, Placement
 from populate.ingest import BackupMember
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSetMember, Version
 from schemas.people import Account, Membership, Person

@@ -29,7 +29,7 @@ from data_platform.errors import (
 from data_platform.past import Member, Past
 from data_platform.redact import redact_url
 from data_platform.settings import Settings, settings
-from populate.backup import Placement
+from populate.backup.tables import Placement
 from populate.pipeline import bind_all
 from populate.store import Place, Store, open_store
 from readers.cache import Cache

@@ -18,10 +18,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from data_platform.errors import DatabaseUnavailable
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.backup import Placement
+from populate.backup.proof import statements as proof_statements
+from populate.backup.tables import Placement
 from populate.jobs import State, queues
 from populate.lease import Living, LivingLocks
-from populate.proof import statements as proof_statements
 from populate.status import statements
 from readers.backlog import Backlog
 from schemas.binding import Binding

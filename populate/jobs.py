@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 from data_platform.settings import Settings
 from populate.adopt.tables import Adopt
 from populate.adoption.tables import Adoption
-from populate.backup import Backup
+from populate.backup.tables import Backup
+from populate.backup.verification import Verify
 from populate.contention import persist
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
@@ -30,7 +31,6 @@ from populate.observing import Observer, watch
 from populate.retries import PATIENT
 from populate.sharing.history import History
 from populate.silo import SiloMetric
-from populate.verification import Verify
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
 

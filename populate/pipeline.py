@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from data_platform.settings import Settings
-from populate import backup, erased, ingest, releases, silo, snapshot, staff, verification
+from populate import ingest, releases, silo, snapshot, staff
 from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
+from populate.backup import erased, verification
+from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
 from populate.sharing import history

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from populate.backup import Backup, BackupFailure, Placement
-from populate.elsewhere import ELSEWHERE
+from populate.backup.elsewhere import ELSEWHERE
+from populate.backup.tables import Backup, BackupFailure, Placement
 from populate.ingest import BackupBatch, BackupMember
 from schemas.binding import Binding
 from schemas.catalogue import Version

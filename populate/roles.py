@@ -20,14 +20,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from data_platform.errors import DatabaseError
-from populate.backup import Placement
-from populate.erased import Erasure
+from populate.backup.erased import Erasure
+from populate.backup.tables import Placement
+from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
-from populate.verification import Damage, DamageMended, Verification, VerificationBatch
 from schemas import asking, catalogue, conversation, declared, directory, output, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS

@@ -22,12 +22,12 @@ from data_platform.logs import log_to_stderr
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
+from populate.backup.proving import plan_due
 from populate.errands import Errand
 from populate.jobs import queues
 from populate.lease import Lease, scheduler_lease
 from populate.mailing import mail_due
 from populate.pipeline import bind_all
-from populate.proving import plan_due
 from populate.retries import retry_due
 from populate.service import monitored
 from populate.sharing.notices import has_notices

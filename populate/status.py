@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.backup import Backup, BackupFailure, ContentStore, Placement
-from populate.elsewhere import ELSEWHERE
-from populate.erased import Erasure
-from populate.erasing import unfinished
+from populate.backup.elsewhere import ELSEWHERE
+from populate.backup.erased import Erasure
+from populate.backup.erasing import unfinished
+from populate.backup.proof import statements as proof_statements
+from populate.backup.tables import Backup, BackupFailure, ContentStore, Placement
+from populate.backup.verification import Damage, DamageMended, look_again
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import State, queues
 from populate.lease import living
 from populate.lookup import lookup
-from populate.proof import statements as proof_statements
 from populate.retries import Unresolved, needs_person, retry_failed, unresolved
 from populate.totals import totals
-from populate.verification import Damage, DamageMended, look_again
 from readers.outbox import pending
 from schemas.binding import Binding
 from schemas.catalogue import File, Version

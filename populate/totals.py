@@ -5,9 +5,9 @@ Whoever shows them again and again asks seldom (`populate.seldom`).
 
 from __future__ import annotations
 
-from populate.backup import Placement
-from populate.proof import oldest_unproven_days
-from populate.proof import statements as proof_statements
+from populate.backup.proof import oldest_unproven_days
+from populate.backup.proof import statements as proof_statements
+from populate.backup.tables import Placement
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, Version
 from schemas.people import Person

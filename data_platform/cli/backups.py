@@ -15,7 +15,7 @@ from dashboard.display import human_bytes
 from data_platform.cli.output import json_option, print_json, printable
 
 if TYPE_CHECKING:
-    from populate.restoring import Restored
+    from populate.backup.restoring import Restored
 
 PROBLEMS_FOUND = 1
 SHOWN = 20  # of what could not be restored

@@ -12,10 +12,10 @@ from data_platform.settings import settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from populate.check import Problem
-    from populate.erasing import Erased
-    from populate.rebuild import Rebuilt
-    from populate.restoring import Restored
+    from populate.backup.check import Problem
+    from populate.backup.erasing import Erased
+    from populate.backup.rebuild import Rebuilt
+    from populate.backup.restoring import Restored
 
 
 def restore(sha256: str, to: Link | None = None) -> Path:
@@ -38,8 +38,8 @@ def restore(sha256: str, to: Link | None = None) -> Path:
     TargetExists, RestoreError
         If there is another file already, or it cannot be written.
     """
+    from populate.backup.restore import restore as restore_blob
     from populate.pipeline import bind_all
-    from populate.restore import restore as restore_blob
     from populate.store import open_store
 
     return restore_blob(bind_all(settings()), open_store(settings()), sha256, None if to is None else Path(to))
@@ -93,7 +93,7 @@ def restore_files(
         If the folder cannot be made.
     """
     from data_platform.errors import RestrictionError
-    from populate import restorable, restoring
+    from populate.backup import restorable, restoring
     from populate.pipeline import bind_all
     from populate.store import open_store
 
@@ -131,7 +131,7 @@ def erase(sha256: str, *, reason: str) -> Erased:
     StoreUnavailable, StoreError
         If the store does not answer, or does not let anything be removed. Nothing is lost by trying again.
     """
-    from populate.erasing import erase as erase_content
+    from populate.backup.erasing import erase as erase_content
     from populate.pipeline import bind_all
     from populate.store import open_store
 
@@ -156,8 +156,8 @@ def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] 
     StoreUnavailable
         If the store does not answer.
     """
+    from populate.backup.rebuild import rebuild as enter_all
     from populate.pipeline import bind_all
-    from populate.rebuild import rebuild as enter_all
     from populate.store import open_store
 
     return enter_all(bind_all(settings()), open_store(settings()), verify_data=verify_data, progress=progress)
@@ -183,9 +183,9 @@ def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedel
         If the store does not answer.
     """
     from data_platform.errors import RestrictionError
-    from populate.check import check as examine
+    from populate.backup.check import check as examine
+    from populate.backup.proving import prove, recorded
     from populate.pipeline import bind_all
-    from populate.proving import prove, recorded
     from populate.store import open_store
 
     if not 0 < sample <= 1 or not (verify_data or (sample == 1 and older_than is None)):

@@ -25,7 +25,7 @@ from data_platform.errors import (
 from data_platform.settings import Settings
 from populate.adopt.pace import Pace
 from populate.adopt.reach import Origin, ask_for_root
-from populate.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
+from populate.backup.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
 from populate.store import Place, Store, Writer
 from populate.store.pack import divided, keep
 from readers.registry import source_of_kind

@@ -21,7 +21,7 @@ from populate.adopt.tables import (
     AdoptSurvey,
     AdoptSurveyEnd,
 )
-from populate.contents import Failure
+from populate.backup.contents import Failure
 from populate.facts import stored
 from populate.jobs import INTERRUPTED
 from populate.lookup import add, lookup, unknown

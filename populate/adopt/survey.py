@@ -17,7 +17,7 @@ from data_platform.errors import SourceError, SourceNotFound
 from populate.adopt.plan import Found, Plan
 from populate.adopt.seen import Seen
 from populate.adopt.tables import AdoptFile
-from populate.contents import THREADS, Failure
+from populate.backup.contents import THREADS, Failure
 from populate.facts import stored
 from populate.lookup import lookup
 from readers.source import Item, Source

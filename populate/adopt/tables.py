@@ -16,8 +16,8 @@ from data_platform.settings import settings as settings_of_process
 from populate import facts
 from populate.adopt.contents import Harvest, Intake, Member
 from populate.adopt.reach import LeftToOthers, Origin, Reach
-from populate.backup import Placement, record_places
-from populate.erased import erased
+from populate.backup.erased import erased
+from populate.backup.tables import Placement, record_places
 from populate.lookup import add, lookup, unknown
 from populate.store import open_store
 from schemas.catalogue import Blob, File, SourceSystem, Version

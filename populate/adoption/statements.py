@@ -8,11 +8,11 @@ Everything else is dated rows, up to the moment at which the snapshot was taken.
 from __future__ import annotations
 
 from populate.adopt.tables import AdoptBack, AdoptGone, AdoptSurvey, AdoptTaken
-from populate.backup import Backup, BackupFailure
+from populate.backup.tables import Backup, BackupFailure
+from populate.backup.verification import Damage, DamageMended, Verification
 from populate.conversation.questions import Question
 from populate.ingest import BackupMember
 from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotLog, SnapshotSurvey
-from populate.verification import Damage, DamageMended, Verification
 from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
 from schemas.catalogue import Blob, FileSet, Version
 from schemas.conversation import Answer

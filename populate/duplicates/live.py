@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from populate.backup import Placement
+from populate.backup.tables import Placement
 from populate.duplicates.origin import Holder, Verdict, judge_all
 from populate.duplicates.rows import MANY, Held, Owner, copies_of, names_of, owners_of, readings_of
 from populate.duplicates.statements import statement

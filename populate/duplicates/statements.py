@@ -13,7 +13,7 @@ from __future__ import annotations
 from string import Template
 
 from populate.adopt.tables import AdoptBack, AdoptGone, AdoptMember, AdoptSurvey, AdoptTaken
-from populate.backup import BackupFailure
+from populate.backup.tables import BackupFailure
 from populate.duplicates.tables import CanonicalContent, SnapshotForms, SnapshotFormsAdopted
 from populate.ingest import BackupMember
 from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey

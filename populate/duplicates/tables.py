@@ -10,7 +10,7 @@ from typing import Any
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
-from populate.backup import Backup, ContentStore, Placement  # noqa: F401  (foreign key)
+from populate.backup.tables import Backup, ContentStore, Placement  # noqa: F401  (foreign key)
 from populate.ingest import BackupMember
 from populate.lookup import add, lookup
 from populate.snapshot import Snapshot, cover  # noqa: F401  (foreign key)

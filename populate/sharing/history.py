@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, Self
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate import facts
-from populate.backup import Placement, record_places
-from populate.contents import THREADS, Failure
-from populate.erased import erased
+from populate.backup.contents import THREADS, Failure
+from populate.backup.erased import erased
+from populate.backup.tables import Placement, record_places
 from populate.lookup import add, lookup, unknown
 from populate.sharing.tree import MANY, portions
 from populate.store import Place, Store, open_store

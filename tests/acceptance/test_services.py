@@ -20,7 +20,7 @@ import pytest
 
 from data_platform.cli.watching import HOME
 from data_platform.settings import settings
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.pipeline import bind_all
 from schemas.binding import unbind

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data_platform.settings import load
-from populate.backup import Placement
+from populate.backup.tables import Placement
 from populate.store import Place, open_store
 from readers.backlog import Noted
 from readers.delivery import deliver

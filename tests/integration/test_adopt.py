@@ -34,7 +34,7 @@ from populate.adopt.tables import (
     AdoptSurveyEnd,
     AdoptTaken,
 )
-from populate.backup import Backup, Placement
+from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, Ingest
 from populate.jobs import Queue, Urgency, queues, work
 from populate.lease import Lease

@@ -19,7 +19,7 @@ from populate.adopt import plan as adopt_plan
 from populate.adopt.progress import Lines
 from populate.adopt.share import Adopted, adopt
 from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.jobs import Queue, State, Urgency, queues, work
 from populate.status import queue_states
 from populate.worker import run_worker

@@ -15,12 +15,12 @@ from data_platform.settings import settings
 from populate.adoption.publish import history, published_adoption
 from populate.adoption.survey import subscribe, subscribers, unsubscribe
 from populate.adoption.tables import Adoption
-from populate.backup import Backup, BackupFailure, ContentStore
+from populate.backup.tables import Backup, BackupFailure, ContentStore
+from populate.backup.verification import Damage, DamageMended, Verification
 from populate.conversation.questions import Question
 from populate.duplicates.tables import DuplicateSet
 from populate.ingest import BackupBatch, BackupMember
 from populate.snapshot import Snapshot, take_snapshot
-from populate.verification import Damage, DamageMended, Verification
 from populate.who.asker import find_colleague
 from populate.who.asks import record_ask, record_outcome
 from schemas.asking import CompanyAskChoice

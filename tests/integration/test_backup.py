@@ -12,8 +12,8 @@ from ledger_source import SYSTEM, LedgerSource
 from small_disk import small_disk
 
 from data_platform.settings import load, settings
-from populate.backup import Backup, BackupFailure, ContentStore, StoreProbe
-from populate.contents import GIVE_UP_AFTER
+from populate.backup.contents import GIVE_UP_AFTER
+from populate.backup.tables import Backup, BackupFailure, ContentStore, StoreProbe
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import Queue
 from populate.retries import retry_due, retry_failed, unresolved

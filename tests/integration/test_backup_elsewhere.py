@@ -9,8 +9,8 @@ import pytest
 from deliveries import hand_in, read_file, stored
 
 from data_platform.settings import settings
-from populate.backup import Backup, BackupFailure
-from populate.elsewhere import ELSEWHERE
+from populate.backup.elsewhere import ELSEWHERE
+from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import BackupBatch
 from populate.jobs import Queue
 from populate.retries import retry_failed

@@ -11,7 +11,7 @@ import pytest
 from deliveries import hand_in, read_file
 
 from data_platform.settings import load
-from populate.backup import Backup, Placement
+from populate.backup.tables import Backup, Placement
 from populate.duplicates.tables import METHOD, Canonical, CanonicalContent, DuplicateSet
 from populate.ingest import Ingest
 from populate.snapshot import take_snapshot

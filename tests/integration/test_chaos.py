@@ -28,11 +28,11 @@ from servers.processes import S3Server
 
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load, settings
-from populate.backup import Backup, Placement
+from populate.backup.restore import restore
+from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import queues
 from populate.pipeline import bind_all
-from populate.restore import restore
 from populate.retries import retry_failed, unresolved
 from populate.store import open_store
 from populate.worker import run_worker

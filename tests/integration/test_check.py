@@ -16,9 +16,9 @@ from store_contract import content_of_size, put, sha256_of
 
 from data_platform.errors import StoreError, StoreUnavailable
 from data_platform.settings import StoreSettings, load
-from populate import check as checking
-from populate.backup import ContentStore, Placement
-from populate.check import Problem, check
+from populate.backup import check as checking
+from populate.backup.check import Problem, check
+from populate.backup.tables import ContentStore, Placement
 from populate.store import Place, Store, content_of, open_store
 from populate.store.folder import FolderStore
 from populate.store.s3 import BucketStore

@@ -14,7 +14,7 @@ from deliveries import hand_in
 from benchmarks._corpus import Corpus, corpus
 from benchmarks._labelled import pairs_by_kind, records, scores
 from data_platform.settings import load
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.duplicates.find import ALL_KINDS, duplicates
 from populate.duplicates.tables import Canonical, CanonicalContent, DuplicateSet
 from populate.ingest import Ingest

@@ -16,20 +16,20 @@ from store_contract import content_of_size, put
 
 from data_platform.errors import RestrictionError, StoreUnavailable, VersionUnavailable
 from data_platform.settings import StoreSettings, load, settings
-from populate.backup import Backup, ContentStore, Placement
-from populate.check import check
-from populate.erased import Erasure
-from populate.erasing import Erased, erase
+from populate.backup.check import check
+from populate.backup.erased import Erasure
+from populate.backup.erasing import Erased, erase
+from populate.backup.proving import plan_due
+from populate.backup.restore import restore
+from populate.backup.tables import Backup, ContentStore, Placement
+from populate.backup.verification import Damage, Verify
 from populate.ingest import Ingest
 from populate.jobs import Queue
-from populate.proving import plan_due
-from populate.restore import restore
 from populate.status import needs, status
 from populate.store import object_name_of, open_store
 from populate.store.clients import control_client, session_of
 from populate.store.folder import FolderStore
 from populate.store.s3 import BucketStore
-from populate.verification import Damage, Verify
 from readers.cache import Cache
 from readers.cache_sets import set_path
 from schemas.binding import Binding

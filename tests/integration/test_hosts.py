@@ -18,7 +18,7 @@ from servers.hosts import Host, NoHosts, do_without, hosts
 from servers.tcp_proxy import TcpProxy, target_of
 
 from data_platform.settings import load, settings
-from populate.backup import Backup, Placement
+from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import Queue
 from populate.pipeline import SCHEMAS, bind_all

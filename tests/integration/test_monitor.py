@@ -27,7 +27,7 @@ from waiting import PATIENCE, wait_until
 from data_platform.errors import SettingsError
 from data_platform.health import ask
 from data_platform.settings import MonitorSettings, load, settings
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.monitor import Health, Monitor, store_look
 from populate.status import status

@@ -12,17 +12,17 @@ from store_contract import content_of_size
 
 from data_platform.errors import BlobDamaged
 from data_platform.settings import load, settings
-from populate.backup import Backup, Placement
-from populate.check import check
+from populate.backup.check import check
+from populate.backup.proving import plan_due
+from populate.backup.restore import restore
+from populate.backup.tables import Backup, Placement
+from populate.backup.verification import Damage, DamageMended, Verify
 from populate.ingest import Ingest
 from populate.jobs import Queue
-from populate.proving import plan_due
-from populate.restore import restore
 from populate.store import open_store
 from populate.store.base import PACKS, pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import FEW, PACKED, contents_of_pack, divided, keep
-from populate.verification import Damage, DamageMended, Verify
 from schemas.binding import Binding
 
 MOST = 8_000_000

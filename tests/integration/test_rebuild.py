@@ -14,12 +14,12 @@ from servers.processes import S3Server
 from store_contract import content_of_size, put
 
 from data_platform.settings import StoreSettings, load
-from populate import rebuild as rebuilding
-from populate.backup import Placement
-from populate.check import check
-from populate.erased import Erasure
-from populate.rebuild import rebuild
-from populate.restore import restore
+from populate.backup import rebuild as rebuilding
+from populate.backup.check import check
+from populate.backup.erased import Erasure
+from populate.backup.rebuild import rebuild
+from populate.backup.restore import restore
+from populate.backup.tables import Placement
 from populate.store import Store, object_name_of, open_store
 from populate.store.folder import FolderStore
 from populate.store.pack import keep

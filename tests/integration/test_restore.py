@@ -14,10 +14,10 @@ from small_disk import small_disk
 
 from data_platform.errors import BlobDamaged, BlobMissing, RestoreError, TargetExists, VersionUnavailable
 from data_platform.settings import settings
-from populate.backup import Backup
+from populate.backup.restore import restore
+from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.jobs import Queue
-from populate.restore import restore
 from populate.store import Store, object_name_of, open_store
 from populate.store.folder import FolderStore
 from schemas.binding import Binding

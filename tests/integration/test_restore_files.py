@@ -14,11 +14,11 @@ from deliveries import MORNING, Record, hand_in, item, read, read_file, sha256
 
 from data_platform.errors import StoreUnavailable, VersionUnavailable
 from data_platform.settings import load
-from populate.backup import Backup, Placement
+from populate.backup.restorable import Entry, files_at, files_of_set, person_called, safe_path
+from populate.backup.restoring import Restored, restore_files
+from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
 from populate.jobs import Queue
-from populate.restorable import Entry, files_at, files_of_set, person_called, safe_path
-from populate.restoring import Restored, restore_files
 from populate.store import Place, open_store
 from populate.store.folder import FolderStore
 from readers.cache import Cache

@@ -26,7 +26,7 @@ from dashboard import queries
 from data_platform.errors import DatabaseError
 from data_platform.settings import MailSettings, QuestionSettings
 from populate.adopt.share import adopt
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.conversation.answering import answer
 from populate.conversation.asking import ask_due
 from populate.conversation.links import Link, token_of

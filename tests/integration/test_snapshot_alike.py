@@ -10,7 +10,7 @@ import pytest
 from deliveries import contents, hand_in, read_file
 
 from populate.adopt.share import adopt
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.snapshot import take_snapshot

@@ -7,7 +7,7 @@ from pathlib import Path
 from deliveries import Record, hand_in, item, read, read_file
 
 from data_platform.settings import load, settings
-from populate.backup import Backup
+from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.jobs import Queue
 from populate.retries import retry_failed

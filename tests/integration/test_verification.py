@@ -14,17 +14,17 @@ from deliveries import hand_in, read_file, sha256, stored
 
 from data_platform import face
 from data_platform.settings import load, settings
-from populate import proving
-from populate.backup import Backup, Placement
+from populate.backup import proving
+from populate.backup.proof import oldest_unproven_days, restore_time
+from populate.backup.proving import plan_due, prove
+from populate.backup.tables import Backup, Placement
+from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch, Verify
 from populate.ingest import Ingest
 from populate.jobs import Queue
-from populate.proof import oldest_unproven_days, restore_time
-from populate.proving import plan_due, prove
 from populate.scheduler import Keeper
 from populate.status import needs, status, try_again
 from populate.store import content_of, open_store
 from populate.store.folder import FolderStore
-from populate.verification import Damage, DamageMended, Verification, VerificationBatch, Verify
 from schemas.binding import Binding
 
 DAY = date(2026, 5, 4)

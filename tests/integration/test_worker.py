@@ -18,7 +18,7 @@ from servers.sessions import another_session, end_session, others
 from waiting import PATIENCE, wait_until
 
 from data_platform.settings import load, settings
-from populate.backup import Backup, BackupFailure
+from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import Ingest
 from populate.jobs import Queue, queues
 from populate.status import status

@@ -21,7 +21,7 @@ from waiting import PATIENCE, wait_until
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load
 from populate import facts
-from populate.backup import Backup, BackupFailure
+from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.jobs import queues
 from populate.pipeline import bind_all

@@ -12,8 +12,8 @@ import pytest
 
 from data_platform.errors import SourceUnavailable
 from data_platform.settings import Settings, load
-from populate import contents
-from populate.contents import GIVE_UP_AFTER, Fetcher, Stopped, Wanted
+from populate.backup import contents
+from populate.backup.contents import GIVE_UP_AFTER, Fetcher, Stopped, Wanted
 from populate.store import Store, open_store
 from readers import registry
 from readers.source import Item, Revision, Sink, Source

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from data_platform.errors import AccessDenied, SourceUnavailable, StoreFull, VersionUnavailable
-from populate.contents import Failure
+from populate.backup.contents import Failure
 from populate.retries import ATTEMPTS, DELAYS, Unresolved, is_due
 
 NOW = datetime(2026, 5, 4, 12)

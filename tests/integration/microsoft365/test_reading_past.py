@@ -14,7 +14,7 @@ from servers.microsoft365.library import Item
 from data_platform import read_onedrive, read_sharepoint
 from data_platform.errors import SourceError, VersionUnavailable
 from data_platform.settings import settings
-from populate.contents import Fetcher, Wanted
+from populate.backup.contents import Fetcher, Wanted
 from populate.store import open_store
 from schemas.identity import file_id, version_id
 

@@ -11,7 +11,7 @@ from servers.microsoft365.library import Item
 from sharing_world import Company, company
 
 from data_platform.settings import Settings, load
-from populate.erased import Erasure
+from populate.backup.erased import Erasure
 from populate.jobs import queues
 from populate.sharing.history import History, HistoryContent, HistoryFailure, HistoryMember
 from populate.sharing.progress import Silent

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Self
 
-from populate.backup import ContentStore
-from populate.check import Kept, Problem, verified
-from populate.held import FIRST, LAST, held
+from populate.backup.check import Kept, Problem, verified
+from populate.backup.held import FIRST, LAST, held
+from populate.backup.tables import ContentStore
+from populate.backup.verification import Verification, VerificationBatch, Verify, look_again, record
 from populate.store import Store
-from populate.verification import Verification, VerificationBatch, Verify, look_again, record
 from schemas.binding import Binding
 from schemas.engine import dj
 from schemas.identity import identity

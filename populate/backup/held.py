@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from populate.backup import Placement
-from populate.check import Kept
-from populate.erased import Erasure
+from populate.backup.check import Kept
+from populate.backup.erased import Erasure
+from populate.backup.tables import Placement
 from populate.store import Place
 from schemas.catalogue import Blob
 

@@ -37,9 +37,9 @@ def out_of_sight(backup: Any, failure: Any, settings: Settings) -> list[dict[str
     Parameters
     ----------
     backup
-        An instance of `populate.backup.Backup`, for its jobs.
+        An instance of `populate.backup.tables.Backup`, for its jobs.
     failure
-        The table `populate.backup.BackupFailure`.
+        The table `populate.backup.tables.BackupFailure`.
     settings
         Of the worker that looks.
     """

@@ -8,9 +8,9 @@ from typing import Any
 
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
-from populate.contents import Failure, Fetcher, Outcome, Wanted
-from populate.elsewhere import out_of_sight
-from populate.erased import erased
+from populate.backup.contents import Failure, Fetcher, Outcome, Wanted
+from populate.backup.elsewhere import out_of_sight
+from populate.backup.erased import erased
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
 from populate.seldom import Seldom

@@ -7,9 +7,9 @@ from typing import Any
 
 from data_platform.errors import StoreFull
 from data_platform.settings import Settings
-from populate.backup import COLUMNS, manifests
-from populate.contents import Fetcher, Outcome, Wanted
-from populate.erased import erased
+from populate.backup.contents import Fetcher, Outcome, Wanted
+from populate.backup.erased import erased
+from populate.backup.tables import COLUMNS, manifests
 from populate.store import Store
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.restrict import where

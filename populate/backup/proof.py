@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from populate.adopt.tables import Adopt, AdoptMember
-from populate.backup import Backup, Placement
-from populate.erased import Erasure
+from populate.backup.erased import Erasure
+from populate.backup.tables import Backup, Placement
+from populate.backup.verification import Damage, DamageMended, Verification, Verify
 from populate.ingest import BackupMember
-from populate.verification import Damage, DamageMended, Verification, Verify
 from schemas.catalogue import Blob, Version
 
 PROVEN_DAYS = 30

@@ -16,12 +16,12 @@ from typing import Any
 
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
-from populate.backup import ContentStore, Placement
-from populate.check import Kept, Problem, verified
-from populate.contents import Outcome
-from populate.held import held
+from populate.backup.check import Kept, Problem, verified
+from populate.backup.contents import Outcome
+from populate.backup.held import held
+from populate.backup.mending import fetch_again
+from populate.backup.tables import ContentStore, Placement
 from populate.lookup import add, lookup
-from populate.mending import fetch_again
 from populate.store import Place, open_store
 from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
 from schemas.engine import dj

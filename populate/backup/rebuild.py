@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 from data_platform.errors import BlobDamaged
-from populate.backup import Placement, record_store
-from populate.check import Kept, Problem, verified
-from populate.erased import erased
+from populate.backup.check import Kept, Problem, verified
+from populate.backup.erased import erased
+from populate.backup.tables import Placement, record_store
 from populate.lookup import add, lookup, unknown
 from populate.store import Place, Store, content_of
 from populate.store.base import PACKS

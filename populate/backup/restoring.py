@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_platform.errors import BlobMissing, RestoreError, StoreError, StoreUnavailable, TargetExists
-from populate.backup import Placement
+from populate.backup.restorable import Entry
+from populate.backup.restore import Content, copy_new, same, translated
+from populate.backup.tables import Placement
 from populate.lookup import lookup
-from populate.restorable import Entry
-from populate.restore import Content, copy_new, same, translated
 from populate.store import Place, Store
 from schemas.binding import Binding
 from schemas.identity import identity
@@ -80,7 +80,7 @@ def restore_files(
     store
         Where the contents are kept.
     entries
-        The files; see `populate.restorable`.
+        The files; see `populate.backup.restorable`.
     to
         The folder; it is made if it is missing.
     progress

@@ -14,14 +14,14 @@ from typing import Any
 
 from data_platform.errors import RestrictionError
 from data_platform.settings import Settings
-from populate.backup import ContentStore, Placement
-from populate.check import Kept, Problem, verified
-from populate.erased import Erasure
-from populate.restore import Content, content_of_prefix
+from populate.backup.check import Kept, Problem, verified
+from populate.backup.erased import Erasure
+from populate.backup.restore import Content, content_of_prefix
+from populate.backup.tables import ContentStore, Placement
+from populate.backup.verification import move, record
 from populate.store import Place, Store, object_name_of
 from populate.store.base import PACKS
 from populate.store.pack import divided, keep
-from populate.verification import move, record
 from readers.cache import Cache
 from readers.cache_sets import forget
 from readers.event import consumer

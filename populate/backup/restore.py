@@ -19,8 +19,8 @@ from data_platform.errors import (
     TargetExists,
     VersionUnavailable,
 )
-from populate.backup import BackupFailure, ContentStore, Placement
-from populate.erased import Erasure
+from populate.backup.erased import Erasure
+from populate.backup.tables import BackupFailure, ContentStore, Placement
 from populate.store import Place, Store
 from populate.store.base import CHUNK
 from populate.store.folder import link_new

@@ -1,0 +1,1 @@
+"""Contents in the store: brought there, looked after, proven, restored and erased."""
