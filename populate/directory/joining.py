@@ -96,13 +96,17 @@ class Joining:
                 self.found.odd.append(f"Several accounts say that the login {login} is theirs, so it is nobody's yet.")
             elif owner is None:
                 self._put(alias, person, self._machines, login)
-            elif self._owns_another(owner, account, realm):
+            elif self._owns_another(owner, account, realm) or self._is_somebody(owner):
                 self.found.odd.append(f"The login {login} was somebody else's before, and stays theirs.")
             else:
                 self._merge(person, owner)
 
     def join_employees(self) -> None:
-        """Join accounts with the same number of an employee."""
+        """Join new accounts with the same number of an employee, to each other or to the one person who had it before.
+
+        In some directories people write the number themselves, so it never makes two known persons
+        one, and says nothing about guests and services.
+        """
         if not self._by_employee:
             return
         same: dict[str, set[str]] = defaultdict(set)
@@ -113,10 +117,22 @@ class Joining:
             if len(accounts) > SHARED:
                 self.found.odd.append(f"{len(accounts)} accounts have the employee number {number}: it joins none.")
                 continue
-            first, *others = sorted(accounts)
-            for other in others:
-                if (a := self.found.person_of[first]) != (b := self.found.person_of[other]):
-                    self._merge(a, b)
+            self._join_alike(number, accounts)
+
+    def _join_alike(self, number: str, accounts: set[str]) -> None:
+        people = {account for account in accounts if self._entries[account].kind == "person"}
+        persons = {self.found.person_of[account] for account in people}
+        if any(self.found.person_of[account] not in persons for account in accounts - people) and len(accounts) > 1:
+            self.found.odd.append(f"A guest or service has somebody's employee number {number}, and was not joined.")
+        if len(persons & self._known.persons.keys()) > 1:
+            self.found.odd.append(
+                f"Several known people have the employee number {number}: it joins none. Correct it in the directory."
+            )
+            return
+        first, *others = sorted(people) or [""]
+        for other in others:
+            if (a := self.found.person_of[first]) != (b := self.found.person_of[other]):
+                self._merge(a, b)
 
     def _aliases(self, account: str) -> dict[str, str]:
         """Return the accounts of machines that an entry speaks of, with their logins."""
@@ -130,6 +146,10 @@ class Joining:
         """Tell whether a person has another account in a directory: then what looks like theirs is not new."""
         realms = (self._realm(other) for other in self._accounts_of[person] if other in self._entries)
         return person != self.found.person_of.get(account) and realm in realms
+
+    def _is_somebody(self, person: str) -> bool:
+        """Tell whether a person was known from a directory before; else no more than logins of machines is."""
+        return any(account in self._known.entries for account in self._accounts_of[person])
 
     def _realm(self, account: str) -> str:
         return (self._known.accounts.get(account) or self.found.new[account])[0]
@@ -149,9 +169,8 @@ class Joining:
 
     def _weight(self, person: str) -> tuple[int, bool, bool]:
         """Who has chosen not to be found must not be found by a merger; else whom a directory knew first remains."""
-        listed = any(account in self._known.entries for account in self._accounts_of[person])
         strictness = _STRICTNESS.get(self._known.choices.get(person, ""), 0)
-        return strictness, listed, person in self._known.persons
+        return strictness, self._is_somebody(person), person in self._known.persons
 
     def emptied(self) -> Iterator[str]:
         """Yield persons who have no account any more."""

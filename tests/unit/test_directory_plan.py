@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -253,6 +254,42 @@ def test_accounts_with_one_employee_number_are_one_person_s_unless_it_is_a_numbe
     rows = planned(Known(), many)
     assert len({row["person_id"] for row in rows.tables["Account"]}) == 6
     assert "0000" in rows.odd[0]
+
+
+def test_a_number_that_somebody_takes_does_not_make_them_a_colleague() -> None:
+    known = company(known_of(planned(Known(), picture(a1=said(**AMY, employee="17"), b1=said(**BOB)))))
+    rows = planned(known, picture(a1=said(**AMY, employee="17"), b1=said(**BOB, employee="17")))
+    assert rows.moves == {}
+    assert "17" in rows.odd[0]
+    late = picture(
+        a1=said(**AMY, employee="17"), b1=said(**BOB, employee="17"), c1=said(name="Amy (admin)", employee="17")
+    )
+    rows = planned(known_of(rows), late)  # nobody can tell whose this one is
+    assert (rows.moves, [row["person_id"] for row in rows.tables["Account"]]) == ({}, [ours("c1")])
+
+
+def test_a_new_account_joins_the_one_who_had_its_number_before() -> None:
+    known = known_of(planned(Known(), picture(a1=said(**AMY, employee="17"))))
+    rows = planned(known, picture(a1=said(**AMY, employee="17"), a2=said(name="Amy (admin)", employee="17")))
+    assert [row["person_id"] for row in rows.tables["Account"]] == [ours("a1")]
+    assert rows.odd == []
+
+
+@pytest.mark.parametrize("kind", ["guest", "service"])
+def test_guests_and_services_have_no_number_of_an_employee(kind: str) -> None:
+    rows = planned(Known(), picture(a1=said(**AMY, employee="17"), a2=said(name="X", kind=kind, employee="17")))
+    assert {row["person_id"] for row in rows.tables["Account"]} == {ours("a1"), ours("a2")}
+    assert "17" in rows.odd[0]
+
+
+def test_a_machine_login_of_somebody_in_another_directory_stays_theirs() -> None:
+    amy = known_of(planned(Known(), picture(a1=said(**AMY, machine_login="amy"))))
+    told = Picture(realm="csv", people={"b1": said(**BOB)})
+    known = known_of(planned(amy, told))
+    known.entries[ours("a1")] = replace(known.entries[ours("a1")], machine_login="")
+    rows = planned(known, Picture(realm="csv", people={"b1": said(**BOB, machine_login="amy")}))
+    assert rows.moves == {}
+    assert "amy" in rows.odd[0]
 
 
 def test_a_person_has_left_when_all_accounts_are_closed() -> None:
