@@ -2,17 +2,24 @@
 
 The source waits three seconds at most, and gives up on addresses that are often slower: so a
 request is judged without the database, and what it tells is written down by the main thread.
+Anybody can send something here, so nobody can hold more than one of a few connections, and that
+for one short request only.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
+import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from data_platform.errors import SettingsError
@@ -23,11 +30,13 @@ from populate.sharing.notices import LEAST_KEY, drives_told_of, note
 from populate.stopping import Stop, repeat
 from schemas.following import FollowedDrive
 
-MOST_BYTES = 1024 * 1024  # of a request
+MOST_BYTES = 64 * 1024  # of a request's body
+MOST_AT_ONCE = 64  # connections; who comes when there are as many is hung up on, and tries again
 LONGEST_TOKEN = 4096
-REQUEST_SECONDS = 10.0
+REQUEST_SECONDS = 10.0  # from the connection to the end of the answer, however slowly bytes come
 WRITE_SECONDS = 0.2  # between two looks at what has come
 
+_LENGTH = re.compile(r"[0-9]{1,7}")
 _log = logging.getLogger(__name__)
 
 
@@ -44,12 +53,11 @@ class Endpoint:
         self._told: set[str] = set()
         self._lock = threading.Lock()
         try:
-            self._server = ThreadingHTTPServer((address, port), _handler(self))
+            self._server = _Server((address, port), _handler(self))
         except OSError as error:
             raise SettingsError(
                 f"Nothing can listen at {address}:{port} ({error.strerror}). Name another port."
             ) from error
-        self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
 
     def __enter__(self) -> Self:
@@ -61,6 +69,11 @@ class Endpoint:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.until)
 
     def told(self, body: object) -> None:
         """Keep in mind which drives a notice is about, if it is the source's."""
@@ -75,6 +88,43 @@ class Endpoint:
         return told
 
 
+class _Server(ThreadingHTTPServer):
+    """Has few connections at once, and ends each in time."""
+
+    daemon_threads = True
+
+    def __init__(self, *given: Any) -> None:
+        self.until: dict[Any, float] = {}
+        self._lock = threading.Lock()
+        super().__init__(*given)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        with self._lock:
+            if len(self.until) >= MOST_AT_ONCE:
+                return False
+            self.until[request] = time.monotonic() + REQUEST_SECONDS
+        return True
+
+    def service_actions(self) -> None:
+        """Break off what takes too long; called by the thread that accepts, many times a second."""
+        with self._lock:
+            late = [request for request, until in self.until.items() if time.monotonic() > until]
+        for request in late:
+            with suppress(OSError):  # it has just ended
+                request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        with self._lock:
+            self.until.pop(request, None)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say no more than what it was: no address, and nothing of what was sent."""
+        error = sys.exception()
+        level = logging.DEBUG if isinstance(error, OSError) else logging.WARNING
+        _log.log(level, "a connection ended with %s", type(error).__name__)
+
+
 def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -83,10 +133,13 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > MOST_BYTES:
-                self.close_connection = True
-                return self._answer(411 if not length.isdigit() else 413)
+            if not (length.isascii() and length.isdigit()):
+                return self._answer(411)
+            if not _LENGTH.fullmatch(length) or int(length) > MOST_BYTES:
+                return self._answer(413)
             body = self.rfile.read(int(length))
+            if len(body) < int(length):
+                return self._answer(400)
             # The handshake: whoever subscribes proves that this address answers. It is sent back as text alone.
             token = parse_qs(urlsplit(self.path).query).get("validationToken", [""])[0]
             if token:
@@ -105,11 +158,13 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")  # one request for each, so that a connection ends in time
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            _log.debug("%s", self.command)  # no address, no query: what anybody sends does not belong into a log
+            # No address, no query: what anybody sends does not belong into a log. There may be no command yet.
+            _log.debug("%s", getattr(self, "command", None))
 
     return Handler
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 
@@ -11,9 +14,11 @@ import pytest
 from pydantic import SecretStr
 from servers.microsoft365.subscriptions import notify
 from sharing_world import Company, company
+from waiting import wait_until
 
 from data_platform.errors import SettingsError
 from data_platform.settings import Settings, load
+from populate.sharing import endpoint as serving
 from populate.sharing.drives import Following
 from populate.sharing.endpoint import MOST_BYTES, Endpoint
 from populate.sharing.notices import client_state, has_notices, note, pending
@@ -44,8 +49,7 @@ def firm(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    settings = load(microsoft365={"notify_key": KEY})
-    with Endpoint(settings, "127.0.0.1", 0) as found:
+    with opened() as found:
         yield found
 
 
@@ -57,6 +61,39 @@ def ask(endpoint: Endpoint, target: str, body: bytes = b"", method: str = "POST"
         return answer.status, answer.headers["Content-Type"], answer.read()
     finally:
         connection.close()
+
+
+def opened() -> Endpoint:
+    return Endpoint(load(microsoft365={"notify_key": KEY}), "127.0.0.1", 0)
+
+
+def connected(endpoint: Endpoint, said: bytes) -> socket.socket:
+    """Return a connection on which something was said already."""
+    connection = socket.create_connection(("127.0.0.1", endpoint.port), timeout=60)
+    connection.sendall(said)
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return what comes until the connection ends, be it with what was sent unread."""
+    found = b""
+    with suppress(ConnectionError):
+        while piece := connection.recv(4096):
+            found += piece
+    return found
+
+
+def dribbled(connection: socket.socket) -> bytes:
+    """Send a byte now and then, and return what comes when that is not borne any more."""
+    connection.settimeout(0.05)  # far less than a pause that would end it
+    for _ in range(1200):
+        with suppress(TimeoutError):
+            try:
+                connection.sendall(b"x")
+                return connection.recv(100)
+            except ConnectionError:
+                return b""
+    pytest.fail("a request may take for ever")
 
 
 def notice(state: object) -> bytes:
@@ -84,15 +121,51 @@ def test_only_who_knows_the_client_state_is_believed(endpoint: Endpoint) -> None
 
 def test_what_is_no_notice_is_refused(endpoint: Endpoint) -> None:
     assert ask(endpoint, "/", b"{")[0] == 400
-    assert ask(endpoint, "/", b"[" * 100_000)[0] == 400
+    assert ask(endpoint, "/", b"[" * 60_000)[0] == 400
     assert ask(endpoint, "/", b"[]")[0] == 202
     assert ask(endpoint, "/", method="GET")[0] == 405
-    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=60)
-    connection.putrequest("POST", "/")
-    connection.putheader("Content-Length", str(MOST_BYTES + 1))
-    connection.endheaders()
-    assert connection.getresponse().status == 413
-    connection.close()
+    assert ask(endpoint, "/", b" " * MOST_BYTES)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [(str(MOST_BYTES + 1), 413), ("9" * 5000, 413), ("00000001", 413), ("\u00b2", 411), ("-1", 411), ("1_0", 411)],
+)
+def test_a_length_is_a_few_digits(endpoint: Endpoint, length: str, status: int) -> None:
+    with connected(endpoint, f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")) as connection:
+        assert received(connection).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_a_request_ends_in_time_however_slowly_it_comes(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "REQUEST_SECONDS", 1.0)
+    with opened() as endpoint, connected(endpoint, b"POST / HTTP/1.1\r\nX: ") as connection:
+        assert dribbled(connection) == b""
+        wait_until(lambda: endpoint.connections == 0)
+
+
+def test_there_are_few_connections_at_once(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(serving, "REQUEST_SECONDS", 600.0)
+    with opened() as endpoint:
+        with connected(endpoint, b"P"), connected(endpoint, b"P"):
+            wait_until(lambda: endpoint.connections == 2)
+            with connected(endpoint, b"") as third:
+                assert received(third) == b""
+        wait_until(lambda: endpoint.connections == 0)
+        assert ask(endpoint, "/", b"[]")[0] == 202
+
+
+def test_what_goes_wrong_is_told_without_who_it_was(endpoint: Endpoint, capfd: pytest.CaptureFixture[str]) -> None:
+    with connected(endpoint, b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n") as connection:
+        wait_until(lambda: endpoint.connections == 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends with a reset
+    wait_until(lambda: endpoint.connections == 0)
+    with connected(endpoint, b"x" * 70_000) as connection:  # before there is any method
+        received(connection)
+    wait_until(lambda: endpoint.connections == 0)
+    told = capfd.readouterr().err
+    assert "Traceback" not in told
+    assert "127.0.0.1" not in told
 
 
 def test_without_a_long_key_nothing_is_served(home: object) -> None:
