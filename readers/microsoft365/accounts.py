@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from data_platform.errors import SignInNeeded
 from data_platform.settings import Settings
@@ -58,7 +60,7 @@ class Accounts:
             if self._seen is None or self._seen[0] != mark:
                 self._seen = mark, self._read()
             return list(self._seen[1])
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return []
 
     def current(self) -> Account | None:
@@ -81,33 +83,45 @@ class Accounts:
         whom = f"{self._wanted} is not" if self._wanted else "Nobody is"
         raise SignInNeeded(f"{whom} signed in to Microsoft 365 on this machine. Run `data-platform login` once.")
 
+    def named_instead(self, account: Account) -> str:
+        """Return whom the settings name as the one who reads if it is not `account`, else an empty text."""
+        return "" if self._wanted in {"", account.name.casefold(), account.object_id} else self._wanted
+
     def put_first(self, account: Account) -> None:
         """Add an account, or what changed about it, and let it be the one who reads."""
-        self._write([account, *(one for one in self.all() if not _same(one, account))])
+        self._change(lambda known: [account, *(one for one in known if not _same(one, account))])
 
     def demand(self, account: Account, claims: str) -> None:
         """Remember what the next sign-in of an account has to prove."""
-        self._write([replace(one, claims=claims) if _same(one, account) else one for one in self.all()])
+        self._change(lambda known: [replace(one, claims=claims) if _same(one, account) else one for one in known])
 
     def remove(self, account: Account) -> None:
-        self._write([one for one in self.all() if not _same(one, account)])
+        self._change(lambda known: [one for one in known if not _same(one, account)])
 
     def _read(self) -> list[Account]:
-        listed = json.loads(self._file.read_text(encoding="utf-8")).get(self._client, [])
-        return [Account(**entry) for entry in listed]
+        return _listed(json.loads(self._file.read_text(encoding="utf-8")), self._client)
 
-    def _write(self, accounts: list[Account]) -> None:
+    def _change(self, change: Callable[[list[Account]], list[Account]]) -> None:
+        """Make of what is listed what is to be listed, while nobody else does: a sign-in must not be lost."""
         from readers.microsoft365.token_cache import FileKeeper, locked
 
         with locked(self._file.with_suffix(".lock")):
             keeper = FileKeeper(self._file)
             try:
                 held = dict(json.loads(keeper.load() or "{}"))
-            except ValueError:  # damaged: what is signed in now counts
+            except (ValueError, TypeError):  # damaged: what is signed in now counts
                 held = {}
-            held[self._client] = [asdict(account) for account in accounts]
+            try:
+                known = _listed(held, self._client)
+            except (TypeError, AttributeError):
+                known = []
+            held[self._client] = [asdict(account) for account in change(known)]
             keeper.save(json.dumps(held, indent=1))
             self._seen = None
+
+
+def _listed(held: Mapping[str, Any], client: str) -> list[Account]:
+    return [Account(**entry) for entry in held.get(client, [])]
 
 
 def _same(one: Account, other: Account) -> bool:

@@ -51,6 +51,11 @@ def sign_in(settings: Settings, show: Show, *, tenant: str = "", browser: bool =
         raise refused(answer, "")
     account = _account(application, answer)
     accounts.put_first(account)
+    if other := accounts.named_instead(account):
+        show(
+            f"The setting microsoft365.account names {other}, so reads stay recorded as theirs. "
+            f"Set it to {account.name} to read as the one who signed in now."
+        )
     return account
 
 

@@ -7,6 +7,7 @@ import stat
 import threading
 import webbrowser
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyring
@@ -19,7 +20,7 @@ from servers.microsoft365.server import Server
 
 from data_platform.errors import AccessDenied, SettingsError, SignInNeeded, SourceError
 from data_platform.settings import Settings
-from readers.microsoft365.accounts import Accounts
+from readers.microsoft365.accounts import Account, Accounts
 from readers.microsoft365.sign_in import sign_in, sign_out
 from readers.microsoft365.source import Microsoft365Source
 from readers.microsoft365.token_cache import KeyringKeeper, keeper
@@ -212,6 +213,25 @@ def test_a_claims_challenge_is_met_silently_or_by_signing_in(found: Place, item:
     assert json.loads(account.claims)["access_token"]
     assert read(Microsoft365Source(found.signed_in(found.bob)), item.url) == b"1"
     assert Accounts(here).all()[0].claims == ""
+
+
+def test_who_signs_in_beside_the_one_of_the_settings_is_told_who_reads(found: Place) -> None:
+    found.server.sign_in(found.bob)
+    said: list[str] = []
+    sign_in(found.settings(account=found.amy.upn), said.append)
+    assert found.amy.upn.casefold() in said[-1]
+    assert "stay recorded" in said[-1]
+    said.clear()
+    sign_in(found.settings(account=found.bob.upn.upper()), said.append)
+    assert not any("recorded" in sentence for sentence in said)
+
+
+def test_no_sign_in_is_lost_when_many_change_the_list(found: Place) -> None:
+    here = found.settings()
+    everybody = [Account("t", f"o{number}", f"n{number}", f"h{number}") for number in range(16)]
+    with ThreadPoolExecutor(len(everybody)) as pool:
+        list(pool.map(lambda account: Accounts(here).put_first(account), everybody))
+    assert set(Accounts(here).all()) == set(everybody)
 
 
 def test_several_accounts(found: Place, item: Item) -> None:
