@@ -25,11 +25,11 @@ _APP = {"app_name": "data-platform", "app_version": __version__, "client_capabil
 
 @dataclass
 class Answer:
-    """What MSAL looks at of an answer."""
+    """What MSAL looks at of an answer; its text has tokens in it, so that it is never shown."""
 
     status_code: int
-    text: str
-    headers: dict[str, str] = field(default_factory=dict)
+    text: str = field(repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
     def raise_for_status(self) -> None:
         if self.status_code >= 400:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpcore
@@ -29,11 +29,11 @@ _LARGEST = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: status, headers (names in lower case) and body."""
+    """An answer: status, headers (names in lower case) and body; only the status is ever shown."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     def json(self, where: str) -> Any:
         """Return what the body says, an empty object if there is none.

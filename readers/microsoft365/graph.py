@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -41,6 +41,7 @@ PATIENCE_SECONDS = 300.0
 _TRIES = 6
 _FIRST_PAUSE = 0.5
 _SHARE = re.compile(r"/shares/[^/]+")
+_POSITION = re.compile(r"(?:\(|%28)\s*token\b.*", re.IGNORECASE | re.DOTALL)
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -48,9 +49,9 @@ _SAFE = frozenset({"GET", "HEAD"})
 class Page:
     """A part of a list, and the link to the next part, or from which changes can be asked for later."""
 
-    value: list[Json]
-    next_link: str = ""
-    delta_link: str = ""
+    value: list[Json] = field(repr=False)
+    next_link: str = field(default="", repr=False)
+    delta_link: str = field(default="", repr=False)
 
 
 class Graph:
@@ -234,7 +235,7 @@ class Graph:
 
     def _where(self, url: str) -> str:
         """Return what a message may show of `url`: names and ids, no query and no link that opens something."""
-        path = _SHARE.sub("/shares/...", urlsplit(url).path)
+        path = _POSITION.sub("(...)", _SHARE.sub("/shares/...", urlsplit(url).path))
         return f"Microsoft 365 ({path[:200]})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, unquote
 
@@ -30,7 +30,7 @@ def understands(url: str) -> bool:
         return False
     host = match["host"].lower()
     if _TEAMS.fullmatch(host):
-        return "objecturl=" in (match["rest"] or "").lower()
+        return "objecturl=" in (match["rest"] or "").partition("#")[0].lower()
     return bool(_SHAREPOINT.fullmatch(host) or _PERSONAL.fullmatch(host))
 
 
@@ -52,7 +52,7 @@ class SharedLink:
         An older version that is meant, by its label or by when it was the present one (UTC, naive).
     """
 
-    url: str
+    url: str = field(repr=False)  # opens the item for whoever has it
     host: str
     path: str = ""
     personal: tuple[str, str] = ("", "")
@@ -80,7 +80,7 @@ class SharedLink:
         link, version, as_of = Link.parse(bare), *_wanted(fragment)
         parameters = {name.lower(): values[0] for name, values in parse_qs(link.target.partition("?")[2]).items()}
         if _TEAMS.fullmatch(link.host):
-            inner = cls.parse(parameters["objecturl"])
+            inner = cls.parse(parameters.get("objecturl", ""))
             return cls(inner.url, inner.host, inner.path, inner.personal, version, as_of)
         if _PERSONAL.fullmatch(link.host):
             return cls(link.url, link.host, "", _personal(parameters), version, as_of)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from data_platform.errors import AccessDenied, SettingsError, SourceError, SourceNotFound, UnsupportedItem
+from data_platform.errors import AccessDenied, SettingsError, SourceError, SourceNotFound, UnsafeLink, UnsupportedItem
 from readers.microsoft365 import items
 from readers.microsoft365.clouds import CLOUDS
 from readers.microsoft365.graph import Graph
@@ -25,10 +25,13 @@ def open_link(graph: Graph, link: SharedLink) -> tuple[Json, str]:
 
     Raises
     ------
+    UnsafeLink
+        If its path leads up again.
     SourceError
         What the first way was answered, if no other one leads there; or that there is nothing,
         where the path could be looked up: a missing file's sharing address is only "denied".
     """
+    refuse_way_up(link)
     first: SourceError | None = None
     for way in (_by_share, _by_list_item, _by_path, _by_personal_id):
         try:
@@ -76,6 +79,18 @@ def refuse_other_cloud(link: SharedLink, cloud: str) -> None:
             raise SettingsError(f"{link.host} is in another cloud of Microsoft's. Set microsoft365.cloud to {other!r}.")
 
 
+def refuse_way_up(link: SharedLink) -> None:
+    """Raise if the link's path leads up again: servers disagree where that is, and it may be another library.
+
+    Raises
+    ------
+    UnsafeLink
+        If a part of it is ``.`` or ``..``.
+    """
+    if {".", ".."} & set(link.path.replace("\\", "/").split("/")):
+        raise UnsafeLink("The path of the link has '..' in it. Copy it again with the button 'Copy link'.")
+
+
 def _by_share(graph: Graph, link: SharedLink) -> Json | None:
     told = graph.get(f"/shares/{link.token}/driveItem", **items.REDEEM)
     return told if all(items.identity(told)) or items.remote(told) else _identified(graph, told, link)
@@ -106,6 +121,7 @@ def _by_personal_id(graph: Graph, link: SharedLink) -> Json | None:
 
 def _library(graph: Graph, link: SharedLink) -> tuple[str, str] | None:
     """Return the drive whose address is the longest beginning of the link's path, and the rest of that."""
+    refuse_way_up(link)  # it may be an address that an answer gave
     site = f"/sites/{link.host}:{quote(link.site_path)}:/drives" if link.site_path else f"/sites/{link.host}/drives"
     found: list[tuple[int, str, str]] = []
     wanted = link.path.casefold() + "/"

@@ -21,16 +21,20 @@ from data_platform.errors import (
     SourceError,
     SourceNotFound,
     SourceUnavailable,
+    UnknownSource,
     UnsafeLink,
     UnsupportedItem,
 )
 from data_platform.redact import redact_text, redact_url
 from data_platform.settings import load
 from readers.microsoft365 import items
+from readers.microsoft365.applications import Answer
 from readers.microsoft365.brake import Brake, brake
 from readers.microsoft365.challenge import claims_of
-from readers.microsoft365.graph import told_to_wait
+from readers.microsoft365.exchange import Reply
+from readers.microsoft365.graph import Graph, Page, told_to_wait
 from readers.microsoft365.links import SharedLink, understands
+from readers.microsoft365.opening import refuse_way_up
 from readers.microsoft365.quickxor import QuickXor
 from readers.microsoft365.refusal import Refusal
 from readers.registry import source_for
@@ -98,6 +102,7 @@ def test_a_personal_link_tells_its_item() -> None:
         "https://contoso.sharepoint.com.example.org/a",
         "https://user@contoso.sharepoint.com/a",
         "https://teams.microsoft.com/l/meetup-join/x",
+        "https://teams.microsoft.com/#objecturl=",
         "https://example.org/sharepoint.com",
         "contoso.sharepoint.com/a",
         "s3://contoso.sharepoint.com/a",
@@ -107,6 +112,38 @@ def test_other_links_are_left_to_others(url: str) -> None:
     assert not understands(url)
 
 
+@pytest.mark.parametrize("rest", ["?objecturl=", "?xobjecturl=x", "?objecturl=#x", "#objecturl="])
+def test_a_link_of_teams_without_a_file_is_none(rest: str) -> None:
+    with pytest.raises(UnknownSource, match="Copy link"):
+        SharedLink.parse(f"https://teams.microsoft.com/l/file/1{rest}")
+
+
+@pytest.mark.parametrize("path", ["/sites/Lab/../x", "/sites/Lab/Docs/%2e%2e/x", "/..", "/sites/Lab/.", "/a%5c..%5cb"])
+def test_a_path_that_leads_up_again_is_refused(path: str) -> None:
+    with pytest.raises(UnsafeLink, match="Copy link"):
+        refuse_way_up(SharedLink.parse(f"{HOST}{path}"))
+    refuse_way_up(SharedLink.parse(f"{HOST}/sites/Lab/Docs/a..b/...csv"))
+
+
+def test_what_is_shown_opens_nothing() -> None:
+    secret = "Canary1"
+    shown = (
+        SharedLink.parse(f"{HOST}/:x:/s/Lab/{secret}"),
+        Answer(200, secret, {"location": secret}),
+        Reply(200, {"location": secret}, secret.encode()),
+        Page([{"x": secret}], secret, secret),
+    )
+    assert secret not in repr(shown)
+    graph = Graph(load(), lambda renew: "")
+    for url in (
+        f"/drives/d/root/delta(token='{secret}')",
+        f"/d/delta%28token%3D'{secret}')/x",
+        f"/shares/u!{secret}/x",
+    ):
+        assert secret not in graph._where(url)
+    assert graph._where("/drives/d/root/delta") == "Microsoft 365 (/drives/d/root/delta)"
+
+
 def test_which_version_is_meant() -> None:
     assert SharedLink.parse(f"{HOST}{PLATE}#version=3.0").version == "3.0"
     assert SharedLink.parse(f"{HOST}{PLATE}#as-of=2026-05-01T12:00%2B02:00").as_of == datetime(2026, 5, 1, 10)
@@ -114,7 +151,9 @@ def test_which_version_is_meant() -> None:
 
 
 @pytest.mark.parametrize("place", [f"{HOST}/:x:/s/Lab/", "https://contoso-my.sharepoint.com/:f:/g/personal/amy/",
-                                   f"{HOST}/:t:/g/", "https://1drv.ms/x/"])  # fmt: skip
+                                   f"{HOST}/:t:/g/", "https://1drv.ms/x/", "https://contoso.SharePoint.com/:x:/g/",
+                                   "https://contoso.sharepoint.com:443/:x:/s/Lab/", f"{HOST}/%3Ax%3A/g/",
+                                   "https://onedrive.live.com/:x:/g/personal/amy/"])  # fmt: skip
 def test_what_opens_a_file_is_not_kept(place: str) -> None:
     one, other = (redact_url(f"{place}{token}?e=4Q2f") for token in ("EtIwCanary_1-x", "s!EtIwCanary_2"))
     assert one != other
