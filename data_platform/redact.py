@@ -25,7 +25,7 @@ _DIGEST = "link-"
 
 # Names are compared in lower case without separators: api_key, Api-Key and apiKey are one.
 _STRONG = re.compile(
-    r"(?:password|passwd|passphrase|passcode|pwd|dbpass|tempauth|authkey|sharedaccesssignature)$"
+    r"(?:password|passwd|passphrase|passcode|pwd|dbpass|tempauth|authkey|redeem|sharedaccesssignature)$"
     r"|(?:access|account|api|auth|bearer|client|deploy|github|gitlab|hf|id|job|jwt|oauth2?|personal|private|refresh"
     r"|security|session|shared|user|webhook|xsrf|csrf)(?:token|secret)$"
     r"|(?:access|account|api|auth|encryption|master|private|secret|shared|signing)key$"
@@ -92,9 +92,13 @@ _HINTS = (
 
 # Sharing links of OneDrive and SharePoint: who has the last part may open the file, at times without more.
 _SHARED = re.compile(
-    r"(?i)\A(https?://[a-z0-9-]+\.(?:sharepoint\.(?:com|us|cn)|sharepoint-mil\.us)/:[a-z]+:/(?!r/)[a-z]/(?:[^?#]*/)?"
-    r"|https?://1drv\.ms/(?:[^?#]*/)?)([^/?#]+)"
+    r"(?i)\A(https?://(?:[a-z0-9-]+\.(?:sharepoint\.(?:com|us|cn)|sharepoint-mil\.us)|onedrive\.live\.com)(?::\d+)?"
+    r"/(?::|%3a)[a-z]+(?::|%3a)/(?!r/)[a-z]/(?:[^?#]*/)?"
+    r"|https?://1drv\.ms(?::\d+)?/(?:[^?#]*/)?)([^/?#]+)"
 )
+
+
+_SHARING = re.compile(r"(?i)sharepoint|1drv\.ms|onedrive\.live")
 
 
 def redact_url(url: str) -> str:
@@ -110,7 +114,7 @@ def redact_url(url: str) -> str:
         base, fragment_mark, fragment = url.partition("#")
         base, query_mark, query = base.partition("?")
         url = base + _redact_query(query_mark, query) + _redact_query(fragment_mark, fragment)
-    if "sharepoint" in url or "1drv.ms" in url:
+    if _SHARING.search(url):
         url = _SHARED.sub(_digest, url)
     return _TOKENS.sub(HIDDEN, url)
 

@@ -72,9 +72,11 @@ class _Reading:
         self.settings = configuration
         self.source: Source | None = None
         self.item: Item | None = None
+        self.consumer: Consumer | None = None
 
     def run(self, kind: str | None) -> Path:
         self.source = source = source_for(self.link, self.settings, kind)
+        self.consumer = self._consumer()  # before the read: somebody else may sign in meanwhile
         self.item = item = source.resolve(self.link)
         try:
             return self._into(local_cache(self.settings), source, item)
@@ -95,7 +97,7 @@ class _Reading:
     def note(self, outcome: Held | HeldSet | Exception) -> None:
         """Hand the record of a read to the outbox; whatever goes wrong with that, the read goes on."""
         try:
-            who, name = self._consumer(), current_function() or self.function
+            who, name = self.consumer or self._consumer(), current_function() or self.function
             if isinstance(outcome, Held):
                 outbox().append(self._record(who, name, outcome))
             elif isinstance(outcome, HeldSet):

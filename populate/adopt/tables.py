@@ -17,9 +17,8 @@ from populate import facts
 from populate.adopt.contents import Harvest, Intake, Member
 from populate.adopt.reach import LeftToOthers, Origin, Reach
 from populate.backup.erased import erased
-from populate.backup.tables import Placement, record_places
+from populate.backup.tables import Placement, ready_store, record_places
 from populate.lookup import add, lookup, unknown
-from populate.store import open_store
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.engine import dj
 from schemas.identity import identity, version_id
@@ -196,7 +195,7 @@ class Adopt(dj.Imported):
         origin = Origin(*(value[0] for value in values[: len(ORIGIN)]))
         members = [Member(*member) for member in zip(*values[len(ORIGIN) :], strict=True)]
         settings = self.settings or settings_of_process()
-        store = open_store(settings)
+        store = ready_store(settings)
         store_id = identity("store", store.name)
 
         def placed(hashes: set[str]) -> set[str]:

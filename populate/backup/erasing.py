@@ -7,12 +7,12 @@ stays is what the catalogue says about the files: who read which bytes remains k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from data_platform.errors import RestrictionError
+from data_platform.errors import RestrictionError, StoreError, StoreUnavailable
 from data_platform.settings import Settings
 from populate.backup.check import Kept, Problem, verified
 from populate.backup.erased import Erasure
@@ -123,22 +123,34 @@ def _repacked(store: Store, store_id: str, name: str, content: Content) -> bool:
     columns = ("sha256", "blob_size", "object_name", "place_offset", "place_length")
     rows = zip(*(column.tolist() for column in others.to_arrays(*columns, order_by="sha256")), strict=True)
     kept = [Kept(row[0], row[1], Place(*row[2:])) for row in rows if row[0] != content.sha256]
-    whole: dict[str, bytes] = {}
-    problems: list[Problem] = []
-    for one in verified(store, kept):
-        if isinstance(one, Problem):
-            problems.append(one)  # it is lost already, and is told as such
-        else:
-            whole[one.sha256] = b"".join(store.read(one.place))
-    record(store_id, (), problems)
-    move(store_id, _stored_anew(store, whole))
+    whole, problems = _read(store, kept)
+    again, problems = _read(store, [one for one in kept if one.sha256 in problems])  # it may have been a moment's
+    if any(problem.problem == "unreadable" for problem in problems.values()):
+        raise StoreUnavailable(f"{name} cannot be read just now, so what else is in it stays. Erase it again later.")
+    record(store_id, (), problems.values())  # what is lost already is told as such
+    move(store_id, _stored_anew(store, whole | again, {one.sha256: one.size for one in kept}))
     return store.remove(name)
 
 
-def _stored_anew(store: Store, contents: dict[str, bytes]) -> dict[str, Place]:
+def _read(store: Store, kept: Sequence[Kept]) -> tuple[dict[str, bytes], dict[str, Problem]]:
+    """Return the contents that are whole, and what is wrong with the others, by SHA-256."""
+    whole, problems = dict[str, bytes](), dict[str, Problem]()
+    for one in verified(store, kept):
+        if isinstance(one, Problem):
+            problems[one.sha256] = one
+        else:
+            whole[one.sha256] = b"".join(store.read(one.place))
+    return whole, problems
+
+
+def _stored_anew(store: Store, contents: dict[str, bytes], sizes: Mapping[str, int]) -> dict[str, Place]:
+    """Return where the contents are now, each read back: what they were read from is about to go."""
     places: dict[str, Place] = {}
     for group in divided(contents, sum(map(len, contents.values())) + 1):
         places |= keep(store, group)
+    for one in verified(store, [Kept(sha256, sizes[sha256], place) for sha256, place in places.items()]):
+        if isinstance(one, Problem):
+            raise StoreError(f"{one.object_name} is not as it was written. Run `data-platform check --verify-data`.")
     return places
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from data_platform.errors import VersionUnavailable
-from populate.adopt.tables import Adopt, AdoptMember
+from populate.adopt.tables import Adopt, AdoptMember, AdoptTaken
 from readers.cache_names import safe_name
 from readers.file import FileSource, modified_ns
 from schemas.binding import Binding
@@ -26,11 +26,19 @@ WITH seen AS (
     FROM {Access} AS a JOIN {Version} AS v ON v.file_id = a.file_id AND v.version_id = a.version_id
     WHERE a.file_id IN ({files}) AND a.outcome = 'ok' AND a.function_name <> 'read_version' AND a.accessed_at <= %s
     UNION ALL
+    SELECT t.file_id, t.version_id, d.adopted_at AS seen_at
+    FROM {AdoptTaken} AS t
+    JOIN {Adopt} AS d ON d.root_id = t.root_id AND d.survey = t.survey AND d.part = t.part
+    WHERE t.file_id IN ({files}) AND d.adopted_at <= %s
+    UNION ALL
     SELECT v.file_id, v.version_id, d.adopted_at AS seen_at
     FROM {AdoptMember} AS m
     JOIN {Adopt} AS d ON d.root_id = m.root_id AND d.survey = m.survey AND d.part = m.part
     JOIN {Version} AS v ON v.file_id = m.file_id AND v.revision = m.seen_revision
-    WHERE m.file_id IN ({files}) AND d.adopted_at <= %s
+    WHERE m.file_id IN ({files}) AND d.adopted_at <= %s AND NOT EXISTS (
+        SELECT 1 FROM {AdoptTaken} AS t
+        WHERE t.root_id = m.root_id AND t.survey = m.survey AND t.part = m.part AND t.file_id = m.file_id
+    )
 ),
 latest AS (
     SELECT s.file_id, MAX(s.version_id) AS version_id, MAX(s.seen_at) AS seen_at
@@ -88,6 +96,7 @@ _TABLES = (
     Account,
     Adopt,
     AdoptMember,
+    AdoptTaken,
     Blob,
     File,
     FileGone,
@@ -231,7 +240,7 @@ def _was_gone(row: Sequence[Any]) -> bool:
 
 def _in_force(binding: Binding, file_ids: Sequence[str], moment: datetime) -> Sequence[Sequence[Any]]:
     day = moment.date()
-    arguments = [*file_ids, moment, *file_ids, moment, day, day, day]
+    arguments = [*file_ids, moment, *file_ids, moment, *file_ids, moment, day, day, day]
     return _ask(binding, _IN_FORCE, arguments, files=", ".join(["%s"] * len(file_ids)))
 
 

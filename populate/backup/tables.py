@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.backup.contents import Failure, Fetcher, Outcome, Wanted
@@ -115,7 +116,7 @@ class Backup(dj.Imported):
         changes under way when two batches bring the same content, and what is fetched must not.
         """
         settings = self.settings or settings_of_process()
-        store = open_store(settings)
+        store = ready_store(settings)
         wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
         wanted = _without_place(wanted, store)
         fetcher = Fetcher(settings, store, manifests(wanted))
@@ -161,6 +162,24 @@ def record_store(store_name: str) -> str:
     if not lookup(ContentStore, "store_id", store_id=(store_id,)):
         ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
     return store_id
+
+
+def ready_store(settings: Settings) -> Store:
+    """Return the store to write to.
+
+    Raises
+    ------
+    StoreUnavailable
+        If it is empty and should not be: the folder of a disk that is not mounted would take
+        everything, and hide it once the disk is back.
+    """
+    store = open_store(settings)
+    if store.looks_empty() and (kept := len(where(Placement, store_id=identity("store", store.name)))):
+        raise StoreUnavailable(
+            f"{store.name} is empty, and {kept:,} contents should be there. Mount its disk. "
+            "If it is lost, set store.url to a new folder and run `data-platform retry`."
+        )
+    return store
 
 
 def record_places(store_name: str, found: Mapping[str, Place]) -> None:

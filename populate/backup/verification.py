@@ -20,7 +20,7 @@ from populate.backup.check import Kept, Problem, verified
 from populate.backup.contents import Outcome
 from populate.backup.held import held
 from populate.backup.mending import fetch_again
-from populate.backup.tables import ContentStore, Placement
+from populate.backup.tables import ContentStore, Placement, ready_store
 from populate.lookup import add, lookup
 from populate.store import Place, open_store
 from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
@@ -122,7 +122,7 @@ class Verify(dj.Imported):
         what is fetched must not.
         """
         settings = self._settings()
-        store = open_store(settings)
+        store = ready_store(settings)
         began, sound, problems = time.monotonic(), list[Kept](), list[Problem]()
         for one in verified(store, held(self.connection, store_id, first, last)):
             sound.append(one) if isinstance(one, Kept) else problems.append(one)

@@ -16,10 +16,10 @@ from data_platform.settings import settings as settings_of_process
 from populate import facts
 from populate.backup.contents import THREADS, Failure
 from populate.backup.erased import erased
-from populate.backup.tables import Placement, record_places
+from populate.backup.tables import Placement, ready_store, record_places
 from populate.lookup import add, lookup, unknown
 from populate.sharing.tree import MANY, portions
-from populate.store import Place, Store, open_store
+from populate.store import Place, Store
 from populate.store.base import CHUNK
 from readers.registry import source_of_kind
 from schemas.catalogue import Blob, File, SourceSystem, Version
@@ -78,7 +78,7 @@ class History(dj.Imported):
     def make_compute(self, key: dict[str, Any], *columns: Any) -> tuple[Any, ...]:
         """Read the versions and put them into the store; outside the transaction, and harmless to repeat."""
         settings = self.settings or settings_of_process()
-        store = open_store(settings)
+        store = ready_store(settings)
         members = [Earlier(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:

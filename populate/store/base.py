@@ -229,6 +229,10 @@ class Store(ABC):
     name: str
     """Stable identity without secrets, at most 255 characters, as ``folder:/data/store``."""
 
+    def looks_empty(self) -> bool:
+        """Tell whether nothing at all is kept; False where that costs more than a glance."""
+        return False
+
     @abstractmethod
     def writer(self, sha256: str | None, size: int | None) -> Writer:
         """Return a writer for the content `sha256` of `size` bytes (None = not known yet, for either)."""

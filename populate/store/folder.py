@@ -55,6 +55,10 @@ class FolderStore(Store):
         except OSError as error:
             raise translated(error, self.root) from error
 
+    def looks_empty(self) -> bool:
+        with os.scandir(self.root / "objects") as entries:
+            return next(entries, None) is None
+
     def writer(self, sha256: str | None, size: int | None) -> FolderWriter:
         return FolderWriter(self, sha256, size)
 

@@ -27,25 +27,25 @@ class DriveItem(Item):
 
     Attributes
     ----------
-    as_worker
-        Whether it was opened with the worker's credentials.
+    session
+        As whom it was opened: so it goes on, even if somebody else signs in meanwhile.
     version
         Label of the older version that it stands for; empty for the present one.
     share
         The link as Graph is asked about it, if it was opened by one: that may be all the right there is.
     """
 
-    __slots__ = ("_told", "as_worker", "share", "version")
+    __slots__ = ("_told", "session", "share", "version")
 
-    as_worker: bool
+    session: object
     version: str
     share: str
     _told: list[tuple[float, Json]]
 
-    def remember(self, told: Json, *, as_worker: bool, version: str = "", share: str = "") -> DriveItem:
+    def remember(self, told: Json, *, session: object, version: str = "", share: str = "") -> DriveItem:
         """Keep what Graph said just now, and how it was asked; returns the item itself."""
         object.__setattr__(self, "_told", [(time.monotonic(), told)])
-        object.__setattr__(self, "as_worker", as_worker)
+        object.__setattr__(self, "session", session)
         object.__setattr__(self, "version", version)
         object.__setattr__(self, "share", share)
         return self
@@ -67,9 +67,9 @@ def last_told(item: Item) -> Json | None:
     return held[0][1] if held else None
 
 
-def of_worker(item: Item) -> bool:
-    """Tell whether the item was opened with the worker's credentials."""
-    return bool(getattr(item, "as_worker", False))
+def session_of(item: Item) -> object:
+    """Return as whom the item was opened, None if that is not known."""
+    return getattr(item, "session", None)
 
 
 def by_link(item: Item) -> bool:

@@ -17,7 +17,6 @@ class Session:
     """Graph, asked as somebody; `tenant` is where the ids of people that it tells belong to."""
 
     graph: Graph
-    as_worker: bool
     tenant: str
 
 
@@ -54,7 +53,7 @@ class Sessions:
         if not self._has_worker:
             return self._of(self._accounts.needed())
         with self._lock:
-            self._worker = self._worker or Session(as_worker(self._settings), True, tenant_of_worker(self._settings))
+            self._worker = self._worker or Session(as_worker(self._settings), tenant_of_worker(self._settings))
             return self._worker
 
     def reader(self) -> Login | None:
@@ -71,5 +70,5 @@ class Sessions:
         key = (account.tenant, account.object_id)
         with self._lock:
             if key not in self._people:
-                self._people[key] = Session(as_person(self._settings, account), False, account.tenant)
+                self._people[key] = Session(as_person(self._settings, account), account.tenant)
             return self._people[key]

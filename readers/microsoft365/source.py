@@ -79,7 +79,7 @@ class Microsoft365Source(Source):
         told, share = open_link(session.graph, link)
         item = self._item(session, told, url, version=link.version, share=share)
         if link.as_of is not None:
-            item.remember(told, as_worker=session.as_worker, version=self._label_at(item, link.as_of), share=share)
+            item.remember(told, session=session, version=self._label_at(item, link.as_of), share=share)
         return item
 
     def reopen(self, source_system: str, item_id: str) -> Item:
@@ -186,10 +186,11 @@ class Microsoft365Source(Source):
             is_folder=folder,
             owner=self._identities.owner(session.graph, told, session.tenant, share),
         )
-        return item.remember(told, as_worker=session.as_worker, version=version, share=share)
+        return item.remember(told, session=session, version=version, share=share)
 
     def _session(self, item: Item) -> Session:
-        return self._sessions.of_worker() if items.of_worker(item) else self._sessions.of_reader()
+        found = items.session_of(item)
+        return found if isinstance(found, Session) else self._sessions.of_reader()
 
     def _graph(self, item: Item) -> Graph:
         return self._session(item).graph

@@ -14,7 +14,8 @@ from deliveries import MORNING, Record, hand_in, item, read, read_file, sha256
 
 from data_platform.errors import StoreUnavailable, VersionUnavailable
 from data_platform.settings import load
-from populate.backup.restorable import Entry, files_at, files_of_set, person_called, safe_path
+from populate.adopt.share import adopt
+from populate.backup.restorable import Entry, files_at, files_of_set, now, person_called, safe_path
 from populate.backup.restoring import Restored, restore_files
 from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
@@ -196,3 +197,16 @@ def test_the_command(binding: Binding, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"files": 1, "bytes": 5, "present": 0, "refused": []}
     assert tree(tmp_path / "to") == {"file_lab/data/a.csv": b"first"}
+
+
+def test_files_that_nobody_read_come_back_as_they_were_taken_in(binding: Binding, tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    (share / "a.csv").write_bytes(b"first")
+    adopt(share)
+    between = now()
+    (share / "a.csv").write_bytes(b"second")
+    adopt(share)
+    for moment, data in ((between, b"first"), (now(), b"second")):
+        (entry,) = files_at(binding, moment)
+        assert entry.sha256 == sha256(data)

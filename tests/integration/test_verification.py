@@ -13,11 +13,12 @@ import pytest
 from deliveries import hand_in, read_file, sha256, stored
 
 from data_platform import face
+from data_platform.errors import StoreUnavailable
 from data_platform.settings import load, settings
 from populate.backup import proving
 from populate.backup.proof import oldest_unproven_days, restore_time
 from populate.backup.proving import plan_due, prove
-from populate.backup.tables import Backup, Placement
+from populate.backup.tables import Backup, Placement, ready_store
 from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch, Verify
 from populate.ingest import Ingest
 from populate.jobs import Queue
@@ -205,3 +206,14 @@ def test_what_a_plain_check_misses_is_fetched_again_as_it_says(binding: Binding,
     work_off(Verify)
     assert len(stored()) == len(files)
     assert list(face.check()) == []
+
+
+@on_postgresql
+def test_an_empty_folder_in_the_place_of_the_store_takes_nothing(binding: Binding, files: list[Path]) -> None:
+    objects = load().home / "store" / "objects"
+    objects.rename(objects.with_name("on the disk"))
+    with pytest.raises(StoreUnavailable, match="Mount its disk"):
+        ready_store(load())
+    objects.rmdir()
+    objects.with_name("on the disk").rename(objects)
+    assert ready_store(load()).name
