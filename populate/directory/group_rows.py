@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from populate.directory.known import Known
 from populate.directory.picture import GroupSaid, Picture, fitting
 from populate.directory.rows import Rows
 from schemas.identity import account_id, identity, name_id, normal_login
@@ -26,6 +28,30 @@ NESTED = Within("GroupNested", "inner_id", "nested_at", "unnested_at")
 def group_id(realm: str, key: str) -> str:
     """Identity of a group within its directory."""
     return identity("group", normal_login(realm), normal_login(key))
+
+
+def memberships(known: Known, realm: str, closed: Collection[str]) -> list[tuple[str, str]]:
+    """Return group and account of whoever is in a group of a directory, but for accounts that are closed."""
+    return [
+        (group, account)
+        for group, members in known.members.items()
+        if known.groups[group][0] == realm
+        for account in members
+        if account not in closed
+    ]
+
+
+def unspoken(held: Iterable[tuple[str, str]], picture: Picture, realm: str) -> list[tuple[str, str]]:
+    """Return the memberships of `held` that would end only because nothing was said about them."""
+    groups = {group_id(realm, key): said for key, said in picture.groups.items()}
+    named = {group: {account_id(realm, key) for key in said.members} for group, said in groups.items()}
+
+    def is_unspoken(group: str, account: str) -> bool:
+        if (said := groups.get(group)) is None:
+            return picture.groups_complete
+        return said.complete and not said.gone and account not in named[group]
+
+    return [(group, account) for group, account in held if is_unspoken(group, account)]
 
 
 def plan_groups(rows: Rows, picture: Picture, realm: str) -> set[str]:

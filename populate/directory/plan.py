@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from populate.directory.group_rows import plan_groups
-from populate.directory.guard import refuse_sudden_drop
+from populate.directory.group_rows import memberships, plan_groups, unspoken
+from populate.directory.guard import refuse_sudden_drop, refuse_sudden_exodus
 from populate.directory.joining import Joined, Joining
 from populate.directory.known import ENTRY_COLUMNS, Known, Stint
 from populate.directory.picture import Entry, Picture, Said
@@ -58,12 +58,14 @@ def plan(known: Known, picture: Picture, now: datetime, wanted: Wanted) -> Rows:
     Raises
     ------
     DirectoryRefused
-        If too many people would be gone at once.
+        If too many people would be gone at once, or out of their groups.
     """
     rows = Rows(known, now)
     realm = normal_login(picture.realm)[:TEXT]
     after = _after(known, picture, realm)
     _guard(known, after, realm, wanted.max_drop)
+    held = memberships(known, realm, after.closed)
+    refuse_sudden_exodus(len(held), len(unspoken(held, picture, realm)), wanted.max_drop)
     members = plan_groups(rows, picture, realm)
     for key in members:  # of whom the directory has told nothing else yet
         after.logins.setdefault(account_id(realm, key), (realm, normal_login(key)[:TEXT]))

@@ -313,14 +313,21 @@ def test_kinds_are_told_and_services_work_nowhere() -> None:
     assert "Membership" not in rows.tables
 
 
-def grouped(known: Known, now: datetime = NOW, *, people: Picture | None = None, **groups: set[str] | None) -> Rows:
+def grouped(
+    known: Known,
+    now: datetime = NOW,
+    *,
+    people: Picture | None = None,
+    max_drop: float = 1.0,
+    **groups: set[str] | None,
+) -> Rows:
     told = people or picture(a1=said(**AMY), b1=said(**BOB))
     for key, members in groups.items():
         group = told.group(key)
         group.complete, group.gone, group.name = True, members is None, key.title()
         for member in members or ():
             (group.nested if member.startswith("g") else group.members)[member] = True
-    return planned(known, told, now)
+    return planned(known, told, now, max_drop=max_drop)
 
 
 def test_members_join_and_leave_groups() -> None:
@@ -340,6 +347,22 @@ def test_a_group_that_is_gone_has_nobody() -> None:
     assert [row["group_id"] for row in rows.tables["GroupGone"]] == [group_id(REALM, "g1")]
     assert rows.counts["members_left"] == 2
     assert len(rows.tables["GroupNestedEnded"]) == 1
+
+
+@pytest.mark.parametrize("seen", [{}, {"g1": {"a1"}, "g2": set()}])
+def test_who_may_not_see_groups_any_more_ends_no_memberships(seen: dict[str, Any]) -> None:
+    known = known_of(grouped(Known(), g1={"a1", "b1"}, g2={"a1", "b1"}))
+    with pytest.raises(DirectoryRefused, match=r"of 4 memberships .* --allow-drop"):
+        grouped(known, max_drop=0.5, **seen)
+    assert grouped(known, max_drop=1.0, **seen).counts["members_left"] == 4 - len(seen.get("g1") or ())
+
+
+def test_what_is_said_of_groups_is_believed_and_so_is_who_left_the_company() -> None:
+    known = known_of(grouped(Known(), g1={"a1", "b1"}, g2={"a1", "b1"}))
+    rows = grouped(known, max_drop=0.1, people=picture(a1=said(**AMY), b1=said("disabled")), g1={"a1"}, g2={"a1"})
+    assert rows.counts["members_left"] == 2
+    known = known_of(grouped(Known(), g1={"a1", "b1"}, g2={"a1", "b1"}))
+    assert grouped(known, max_drop=0.1, g1=None, g2=None).counts["members_left"] == 4
 
 
 def test_a_member_whom_the_directory_has_not_told_of_yet_is_met_again() -> None:
