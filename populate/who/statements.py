@@ -15,6 +15,7 @@ from string import Template
 
 from schemas.asking import PersonAskChoice
 from schemas.catalogue import File, FileName, FileOwner
+from schemas.following import PermissionExpiry
 from schemas.people import Account, Departure, Membership, Person
 from schemas.sharing import Access, Execution, Permission, PermissionEnded, ShareEdge
 
@@ -29,6 +30,7 @@ TABLES = (
     Membership,
     Permission,
     PermissionEnded,
+    PermissionExpiry,
     Person,
     PersonAskChoice,
     ShareEdge,
@@ -55,7 +57,8 @@ owned AS (
 )"""
 
 # What the asker may know, each with the last day on which they could see what it is called: whoever
-# only read a file does not learn what it was called later.
+# only read a file does not learn what it was called later. A grant that ran out gives nothing, even
+# if no sync has noted its end yet; of several dates that were told the latest told counts.
 KNOWN = """
 known AS (
     SELECT file_id, MAX(until) AS until FROM (
@@ -73,6 +76,13 @@ known AS (
           AND NOT EXISTS (SELECT 1 FROM $PermissionEnded e
                           WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id
                             AND e.granted_since = p.granted_since)
+          AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry x
+                          WHERE x.file_id = p.file_id AND x.grantee_id = p.grantee_id
+                            AND x.granted_since = p.granted_since AND x.expires_at <= %(now)s
+                            AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry y
+                                            WHERE y.file_id = x.file_id AND y.grantee_id = x.grantee_id
+                                              AND y.granted_since = x.granted_since
+                                              AND y.expiry_told_at > x.expiry_told_at))
     ) k GROUP BY file_id
 )"""
 SEEN = """

@@ -25,6 +25,7 @@ from populate.who.together import collaborators_of
 from populate.who.whom import Suggestion, about_item, about_text
 from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
+from schemas.following import PermissionExpiry
 from schemas.sharing import Permission, PermissionEnded
 
 PLATE_1, PLATE_2 = "/flow/ITX_47213/plate_1.csv", "/flow/ITX_47213/plate_2.csv"
@@ -246,6 +247,23 @@ def test_what_a_file_is_called_now_is_told_to_whoever_may_see_it_now(company: Bi
     assert ask(company, "fired")[0].reason == "owns fired.csv"
     PermissionEnded.insert1({**granted, "ended_at": MONDAY + timedelta(days=1)})
     assert ask(company, "fired") == []
+
+
+def test_a_grant_that_ran_out_shows_nothing_even_if_no_sync_has_noted_it(company: Binding) -> None:
+    granted = {"file_id": path_id(TRIAL), "grantee_id": person("zoe"), "granted_since": MONDAY}
+    Permission.insert1({**granted, "grantee": "zoe", "grantee_kind": "account", "permission_level": "read"})
+    assert [one.name for one in ask(company, "lung")] == ["Dan", "Bob"]
+
+    def expires(told: int, at: datetime) -> None:
+        moment = MONDAY + timedelta(minutes=told)
+        PermissionExpiry.insert1({**granted, "expiry_told_at": moment, "expires_at": at})
+
+    expires(1, NOW)
+    assert ask(company, "lung") == []
+    expires(2, NOW + timedelta(seconds=1))  # prolonged
+    assert len(ask(company, "lung")) == 2
+    expires(3, NOW - timedelta(days=1))
+    assert ask(company, "lung") == []
 
 
 def test_people_who_use_the_same_files(company: Binding) -> None:
