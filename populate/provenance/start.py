@@ -15,6 +15,7 @@ from populate.who.link import item_of
 from populate.who.whom import printable
 from readers.output import hash_of
 from readers.registry import source_for
+from readers.seeing import see
 from schemas.catalogue import Version
 from schemas.identity import file_id as file_id_of
 from schemas.output import Output
@@ -68,6 +69,8 @@ def _behind(asker: Asker, link: str, settings: Settings, latest: bool) -> tuple[
         sight = Sight(asker, {item.file_id: Name(printable(item.name), printable(link), "")})
     of_file = {"file_id": {item.file_id}}
     found = {Content(*row) for table in (Version, Output) for row in lookup(table, "file_id", "sha256", **of_file)}
+    if item.file_id not in shown:  # it was read before and cannot be opened now: what came later is not told
+        found &= {Content(*row) for row in sight.ask("contents_seen", files=(item.file_id,))}
     if now is not None and (latest or not found):
         return sight, [now]
     return sight, [_latest(sight, found)] if latest and found else sorted(found)
@@ -81,10 +84,11 @@ def _latest(sight: Sight, found: set[Content]) -> Content:
 
 
 def _here(link: str, settings: Settings) -> tuple[dict[str, Name], Content | None]:
-    """Return a file of this machine with its bytes of now."""
+    """Return a file that the asker can open now; of one of this machine with its bytes."""
     try:
         source = source_for(link, settings)
         item = source.resolve(str(Path(link).expanduser()) if link.startswith("~") else link)
+        see(source, item)
         file_id = file_id_of(item.source_system, item.item_id)
         name = Name(printable(item.name), printable(item.path), item.source_system)
         if source.kind != "file" or item.is_folder:

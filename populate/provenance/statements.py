@@ -50,6 +50,16 @@ STATEMENTS = {
         SELECT DISTINCT file_id, file_name, file_path, source_system FROM $Output
         WHERE file_id IN %(files)s AND account_id IN %(mine)s
     """,
+    "contents_seen": """
+        WITH scope AS (SELECT file_id FROM $File WHERE file_id IN %(files)s), $sight
+        SELECT file_id, sha256 FROM $Access
+        WHERE file_id IN %(files)s AND account_id IN %(mine)s AND outcome = 'ok'
+        UNION
+        SELECT file_id, sha256 FROM $Output WHERE file_id IN %(files)s AND account_id IN %(mine)s
+        UNION
+        SELECT v.file_id, v.sha256 FROM $Version v JOIN known k ON k.file_id = v.file_id
+        WHERE k.until = CAST(%(forever)s AS DATE)
+    """,
     "with_digits": """
         SELECT sha256, file_id FROM $Version WHERE sha256 BETWEEN %(low)s AND %(high)s
         UNION

@@ -172,6 +172,22 @@ def test_the_chain_is_complete_both_ways_for_who_may_know_it_and_ends_where_they
     assert lab.ask("colin", digits, back=True) == before
 
 
+def test_an_old_link_tells_of_no_bytes_that_came_after_access_ended(lab: Lab) -> None:
+    data = Path(lab.path("amy/data.csv"))
+    data.write_text("3,4,5\n")
+    lab.run("dora", "analyse.py", "amy/data.csv")
+    flush()
+    Ingest.populate()
+    old, new = (hashlib.sha256(text).hexdigest() for text in (b"1,2\n", b"3,4,5\n"))
+    assert new in json.dumps(lab.ask("bob", "amy/data.csv", back=False).to_dict())
+    data.unlink()
+    bobs, doras = (json.dumps(lab.ask(login, "amy/data.csv", back=False).to_dict()) for login in ("bob", "dora"))
+    assert (old in bobs, new in bobs) == (True, False)
+    assert (old in doras, new in doras) == (True, True)
+    grant(lab, "bob", "amy/data.csv")
+    assert new in json.dumps(lab.ask("bob", "amy/data.csv", back=False).to_dict())
+
+
 def test_who_may_know_less_is_told_less(lab: Lab) -> None:
     # Bob knows what he read and wrote, and where his copy went on: not what Colin made of it.
     bobs = lab.ask("bob", "amy/data.csv", back=False)
