@@ -14,7 +14,7 @@ from populate.lookup import add, lookup, unknown
 from populate.sharing.items import SELECT
 from populate.sharing.listing import lists
 from populate.sharing.parsing import Json, text
-from populate.sharing.tree import MANY, portions
+from populate.sharing.tree import MANY, REFUSED, portions
 from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
 from schemas.catalogue import File, SourceSystem
@@ -30,6 +30,13 @@ SELECT f.file_id, f.source_system, f.item_id FROM {file} f
 JOIN {system} s ON s.source_system = f.source_system AND s.source_kind = %s
 WHERE NOT EXISTS (SELECT 1 FROM {state} i WHERE i.item_key = f.file_id)
 ORDER BY f.file_id
+"""
+# Items of which the source refused to tell when it was asked last.
+_REFUSED = """
+SELECT s.drive_key, s.item_key FROM {state} s
+WHERE s.item_token = %s AND NOT EXISTS (
+    SELECT 1 FROM {state} l
+    WHERE l.drive_key = s.drive_key AND l.item_key = s.item_key AND l.state_since > s.state_since)
 """
 
 
@@ -110,6 +117,14 @@ class Following:
                 found.setdefault(key, {})[file_id] = item_id
                 drives[key] = (system, source_id)
         self._add_read(drives)
+        return found
+
+    def refused_items(self) -> dict[str, set[str]]:
+        """Return the keys of items of which the source refused to tell when it was asked last, by drive."""
+        statement = _REFUSED.format(state=ItemState().full_table_name)
+        found: dict[str, set[str]] = {}
+        for drive_key, item_key in self._binding.connection.query(statement, args=(REFUSED,)).fetchall():
+            found.setdefault(drive_key, set()).add(item_key)
         return found
 
     def drives(self, again: bool = False) -> list[Drive]:

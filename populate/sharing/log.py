@@ -6,6 +6,7 @@ in one transaction with what it tells. Records of items that nobody follows are 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from data_platform.errors import ResyncRequired, SourceError, SourceNotFound
 from populate import facts
 from populate.contention import persist
 from populate.facts import stored
@@ -24,6 +26,7 @@ from populate.sharing.parsing import Json, several, text
 from populate.sharing.permissions import owners, share_edges
 from populate.sharing.tree import MANY, portions
 from readers.microsoft365.graph import Graph
+from readers.microsoft365.refusal import refusal_of
 from schemas.binding import Binding
 from schemas.directory import Feed, FeedPosition
 from schemas.following import LoggedItem, LoggedRead
@@ -36,6 +39,9 @@ KEPT = timedelta(days=7)  # by the source
 LONGEST = timedelta(hours=23)  # that is asked about at once; the source admits 24
 AGAIN = timedelta(hours=1)  # is asked about once more: parts may be listed a little late
 SPARE = timedelta(minutes=5)  # by which our clock may differ, at the far end of what is kept
+
+_EXPIRED = "af20051"  # answered with 400
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -116,7 +122,13 @@ class SourceLogs:
         for page in self._api.pages(f"subscriptions/content?contentType={CONTENT}&{times}&{self._asking()}"):
             for part_id, uri in self._new_parts(page.value):
                 joint = "&" if "?" in uri else "?"
-                answer = self._api.get(f"{uri}{joint}{self._asking()}")
+                try:
+                    answer = self._api.get(f"{uri}{joint}{self._asking()}")
+                except SourceError as error:
+                    if not _is_gone(error):
+                        raise
+                    _log.warning("A part of the log of %s is not there any more; the rest is taken in.", self._system)
+                    continue
                 self._sort(part_id, several(answer, "value"), found)
         return found
 
@@ -262,6 +274,12 @@ def _files(items: Iterable[str]) -> dict[str, str]:
     for some in portions(sorted(set(items)), MANY):
         found |= dict(sorted(lookup(LoggedItem, "log_item", "file_id", log_item=some)))
     return found
+
+
+def _is_gone(error: SourceError) -> bool:
+    """Tell whether a part of the log was listed, but is not kept any more."""
+    refusal = refusal_of(error)
+    return isinstance(error, SourceNotFound | ResyncRequired) or (refusal is not None and _EXPIRED in refusal.codes)
 
 
 def _parsed(token: str) -> datetime | None:

@@ -31,6 +31,13 @@ class Held:
     level: str
     expires_at: datetime
     link: tuple[str, str]
+    older: tuple[Held, ...] = ()
+    """Grants of the same to the same that are open too, as two syncs at once leave them."""
+
+    @property
+    def all(self) -> tuple[Held, ...]:
+        """This one and the older ones."""
+        return (self, *self.older)
 
 
 @dataclass(slots=True)
@@ -51,13 +58,15 @@ def held(file_ids: Collection[str]) -> dict[str, dict[str, Held]]:
         for *grant, told, expires in lookup(PermissionExpiry, *key, "expiry_told_at", "expires_at", file_id=some):
             expiry[tuple(grant)] = max((told, expires), expiry.get(tuple(grant), (told, expires)))
         details = {row[:3]: row[3:] for row in lookup(PermissionDetail, *key, "link_scope", "link_type", file_id=some)}
-        for *grant, level in lookup(Permission, *key, "permission_level", file_id=some):
+        for *grant, level in sorted(lookup(Permission, *key, "permission_level", file_id=some)):  # the latest counts
             identity = tuple(grant)
             if identity not in ended:
                 file_id, grantee_id, since = identity
                 expires_at = expiry.get(identity, (since, NEVER))[1]
                 link = details.get(identity, ("", ""))
-                found.setdefault(file_id, {})[grantee_id] = Held(since, level, expires_at, (link[0], link[1]))
+                of_file = found.setdefault(file_id, {})
+                older = of_file[grantee_id].all if grantee_id in of_file else ()
+                of_file[grantee_id] = Held(since, level, expires_at, (link[0], link[1]), older)
     return found
 
 
@@ -84,10 +93,12 @@ class Ledger:
         granted = {grant.grantee.grantee_id: grant for grant in listed if grant.expires_at > self._now}
         for grantee_id, old in sorted(before.items()):
             new = granted.get(grantee_id)
+            if new is not None:
+                self._end_each(file_id, grantee_id, old.older)
             if new is None:
-                self.end(file_id, grantee_id, old)
+                self._end_each(file_id, grantee_id, old.all)
             elif (new.level, (new.link_scope, new.link_type)) != (old.level, old.link):
-                self.end(file_id, grantee_id, old)
+                self._end_each(file_id, grantee_id, [old])
                 self._grant(file_id, new, max(self._now, old.since + timedelta(microseconds=1)))
             elif new.expires_at != old.expires_at:
                 self._note_expiry(file_id, grantee_id, old.since, new.expires_at)
@@ -95,11 +106,16 @@ class Ledger:
             if grantee_id not in before:
                 self._grant(file_id, new, self._now)
 
-    def end(self, file_id: str, grantee_id: str, old: Held) -> None:
-        """Note that a grant is no longer in force: since it ran out, if it did, else since now."""
-        key = {"file_id": file_id, "grantee_id": grantee_id, "granted_since": old.since}
-        self._rows[PermissionEnded].append(key | {"ended_at": min(self._now, old.expires_at)})
-        self.changed.ended += 1
+    def end_due(self, file_id: str, grantee_id: str, old: Held) -> None:
+        """Note the end of what ran out by now of a grant and of older ones."""
+        self._end_each(file_id, grantee_id, [one for one in old.all if one.expires_at <= self._now])
+
+    def _end_each(self, file_id: str, grantee_id: str, grants: Iterable[Held]) -> None:
+        """Note that grants are no longer in force: since they ran out, if they did, else since now."""
+        for one in grants:
+            key = {"file_id": file_id, "grantee_id": grantee_id, "granted_since": one.since}
+            self._rows[PermissionEnded].append(key | {"ended_at": min(self._now, one.expires_at)})
+            self.changed.ended += 1
 
     def write(self) -> None:
         """Add the rows; to be called within a transaction, once files and owners are there."""
@@ -146,11 +162,13 @@ class Ledger:
 
 
 def owners(file_ids: Collection[str]) -> dict[str, str]:
-    """Return the account that owns each file, by the latest that the source said."""
+    """Return the account that owns each file, by the latest that the source said; of several of a day the first."""
     found: dict[str, tuple[Any, str]] = {}
     for some in portions(sorted(file_ids), MANY):
         for file_id, since, account in lookup(FileOwner, "file_id", "owner_since", "account_id", file_id=some):
-            found[file_id] = max((since, account), found.get(file_id, (since, account)))
+            known = found.get(file_id)
+            if known is None or since > known[0] or (since == known[0] and account < known[1]):
+                found[file_id] = (since, account)
     return {file_id: account for file_id, (_, account) in found.items()}
 
 
@@ -176,8 +194,7 @@ def end_expired(binding: Binding, now: datetime) -> int:
     ledger = Ledger(now)
     for file_id, grants in held(due).items():
         for grantee_id, old in sorted(grants.items()):
-            if old.expires_at <= now:
-                ledger.end(file_id, grantee_id, old)
+            ledger.end_due(file_id, grantee_id, old)
     persist(partial(_write_alone, binding, ledger))
     return ledger.changed.ended
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from data_platform.errors import DataPlatformError, SourceError, SourceNotFound, SourceTimeout, SourceUnavailable
+from data_platform.errors import (
+    DatabaseUnavailable,
+    DataPlatformError,
+    SourceError,
+    SourceNotFound,
+    SourceTimeout,
+    SourceUnavailable,
+    UnsupportedItem,
+)
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.contention import persist
@@ -16,7 +24,7 @@ from populate.sharing.drives import Drive, Following
 from populate.sharing.grants import grants
 from populate.sharing.history import plan
 from populate.sharing.items import old_versions
-from populate.sharing.listing import lists
+from populate.sharing.listing import is_of_item, lists
 from populate.sharing.log import SourceLogs
 from populate.sharing.notices import pending, take
 from populate.sharing.permissions import Ledger, end_expired, held
@@ -101,31 +109,44 @@ def sync_sharing(
     SettingsError
         If no application is configured.
     """
-    with Lease(binding, "sync_sharing").held() as ours:
+    lease = Lease(binding, "sync_sharing")
+    with lease.held() as ours:
         if not ours:
             return Synced(busy=True)
         progress = progress or sync_progress_on()
-        sync = Sync(binding, settings, graph or as_worker(settings), progress)
+        sync = Sync(binding, settings, graph or as_worker(settings), progress, lease)
+        stopped: SourceError | None = None
         try:
-            sync.ask_drives(full, noticed)
+            try:
+                sync.ask_drives(full, noticed)
+            except SourceError as error:  # what does not depend on drives is done all the same
+                stopped = error
+            sync.end_grants()
             if not noticed:
                 sync.take_log(log or audit_as_worker(settings))
                 sync.subscribe()
         finally:
             progress.close()
+        if stopped is not None:
+            raise stopped
         return sync.result
 
 
 class Sync:
     """One sync."""
 
-    def __init__(self, binding: Binding, settings: Settings, graph: Graph, progress: SyncProgress) -> None:
+    def __init__(
+        self, binding: Binding, settings: Settings, graph: Graph, progress: SyncProgress, lease: Lease
+    ) -> None:
         self._binding = binding
+        self._lease = lease
         self._graph = graph
         self._progress = progress
         self._now = datetime.now(UTC).replace(tzinfo=None)
         self._settings = settings
         self._drives: list[Drive] = []
+        self._denied: set[str] = set()
+        self._again: dict[str, set[str]] = {}
         self._tenant = tenant_of_worker(settings)
         self._realm = f"entra/{self._tenant}"
         self._following = Following(graph, binding, self._realm, settings.microsoft365.follow, self._now)
@@ -136,6 +157,7 @@ class Sync:
         """Ask every drive what has changed; see `sync_sharing`."""
         notices = pending(self._binding)
         new = self._following.new_files()
+        self._again = self._following.refused_items()
         self._drives = drives = self._following.drives(again=full)
         if noticed:
             drives = [drive for drive in drives if drive.key in notices or drive.key in new]
@@ -144,8 +166,13 @@ class Sync:
         for some in portions(drives, DRIVES_AT_ONCE):
             updates = [*self._updates(some, new, full)]
             self._take(updates)
-            take(notices, {one.drive.key for one in updates})
+            # A drive that is denied is asked again with all others; its notices must not have it asked all the time.
+            take(notices, {one.drive.key for one in updates} | self._denied)
             self._progress.asked(self.result.drives, len(drives), self.result.items)
+
+    def end_grants(self) -> None:
+        """Note the end of grants that ran out, whether or not their source could be asked."""
+        self._stay_alone()
         self.result.ended += end_expired(self._binding, self._now)
 
     def take_log(self, api: Graph) -> None:
@@ -172,13 +199,15 @@ class Sync:
                 changes = ask(self._graph, drive, again=full)
             except SourceError as error:
                 self._refuse(drive.source_id, error)
+                if is_of_item(error):
+                    self._denied.add(drive.key)
                 self._failed_in_a_row += isinstance(error, SourceUnavailable | SourceTimeout)
                 if self._failed_in_a_row >= IN_A_ROW:
                     raise
                 continue
             self._failed_in_a_row = 0
             self.result.drives += 1
-            yield Update(changes, new.get(drive.key, {}), self._realm, self._now)
+            yield Update(changes, new.get(drive.key, {}), self._realm, self._now, self._again.get(drive.key, ()))
 
     def _take(self, updates: list[Update]) -> None:
         """Find out what the lists of changes do not tell, and write down what has changed."""
@@ -203,7 +232,7 @@ class Sync:
 
     def _write(self, updates: Sequence[Update], ledger: Ledger) -> None:
         """Write everything down at once: a drive's place in its list of changes never moves without what it told."""
-        self._binding.ensure()  # the source may have taken long
+        self._stay_alone()
         with self._binding.transaction():
             for one in updates:
                 one.write()
@@ -211,17 +240,26 @@ class Sync:
             looked_at = {key for one in updates for key in one.histories}
             plan(looked_at, self._settings.microsoft365.backup_versions, self._now)
 
+    def _stay_alone(self) -> None:
+        """Reconnect if the connection was lost, for the source may take long; and with it the lease, if it is free."""
+        self._binding.ensure()
+        if not self._lease.take():
+            raise DatabaseUnavailable(
+                "The connection to the database was lost, and another sync is at work since. Nothing to do: it goes on."
+            )
+
     def _describe(self, wanted: Sequence[tuple[Update, str, str]]) -> None:
         answers = describe(self._graph, [(one.drive, key, item_id) for one, key, item_id in wanted])
         for (one, key, item_id), (_, _, item, error) in zip(wanted, answers, strict=True):
             if item is not None:
                 one.take(item)
-            elif isinstance(error, SourceUnavailable | SourceTimeout):
+            elif error is not None and not is_of_item(error):
                 raise error  # the position must not move on without it
-            elif error is not None:
+            elif isinstance(error, SourceNotFound):
                 one.lose(key, error)
-                if not isinstance(error, SourceNotFound):
-                    self._refuse(item_id, error)
+            elif error is not None:
+                one.refuse(key)
+                self._refuse(item_id, error)
 
     def _grants(self, updates: Sequence[Update]) -> Ledger:
         """Ask who may see what, and return what has changed in that."""
@@ -229,8 +267,9 @@ class Sync:
         urls = [f"{one.drive.item_address(item_id)}/permissions" for one, _, item_id in wanted]
         before = held({key for _, key, _ in wanted} | {key for one in updates for key in one.gone})
         ledger = Ledger(self._now)
-        for (_, key, item_id), listed in zip(wanted, lists(self._graph, urls), strict=True):
+        for (one, key, item_id), listed in zip(wanted, lists(self._graph, urls), strict=True):
             if isinstance(listed, SourceError):
+                one.refuse(key)  # or a grant that was taken away would be missed for good
                 self._refuse(item_id, listed)
             else:
                 ledger.compare(key, grants(listed, self._realm), before.get(key, {}))
@@ -243,8 +282,11 @@ class Sync:
         """Ask which versions the source keeps of files that are new or changed."""
         wanted = [(one, key, item_id) for one in updates for key, item_id in one.histories.items()]
         urls = [f"{one.drive.item_address(item_id)}/versions" for one, _, item_id in wanted]
-        for (one, key, _), listed in zip(wanted, lists(self._graph, urls), strict=True):
-            if not isinstance(listed, SourceError):  # not every kind of item has any
+        for (one, key, item_id), listed in zip(wanted, lists(self._graph, urls), strict=True):
+            if isinstance(listed, SourceError):
+                if not isinstance(listed, SourceNotFound | UnsupportedItem):  # not every kind of item has any
+                    self._refuse(item_id, listed)
+            else:
                 one.versions[key] = old_versions({"value": listed})
         self.result.versions += len(wanted)
 

@@ -11,6 +11,7 @@ from populate.lookup import add, lookup
 from populate.sharing.items import FOLDER, GONE, Seen
 from schemas.following import ItemState
 
+REFUSED = "(refused)"  # in place of a token: the source refused to tell of the item, so it is asked again
 DEEPEST = 400  # folders in each other, more than any source admits
 MANY = 2000  # keys in a question to the database
 _COLUMNS = ("source_item", "parent_key", "item_name", "item_kind", "item_token", "item_size", "item_shared")
@@ -47,6 +48,7 @@ class Tree:
         self.drive_key = drive_key
         self._held: dict[str, State | None] = {}
         self._changed: dict[str, State] = {}
+        self._stored: dict[str, State | None] = {}
 
     def load_all(self) -> dict[str, State]:
         """Look all items up, and return them by key."""
@@ -67,9 +69,25 @@ class Tree:
         before = self.states([seen.key]).get(seen.key)
         state = State(*_storable(seen, before))
         if before is None or before[:-1] != state[:-1]:
-            since = now if before is None else max(now, before.since + timedelta(microseconds=1))
-            self._held[seen.key] = self._changed[seen.key] = state._replace(since=since)
+            self._note(seen.key, state, before, now)
         return before
+
+    def refuse(self, key: str, now: datetime) -> None:
+        """Note that the source refused to tell of an item, so that the next sync asks again; once, however often."""
+        state = self.states([key]).get(key)
+        if state is None or state.kind == GONE:
+            return
+        refused, stored_before = state._replace(token=REFUSED), self._stored.get(key, state)
+        if stored_before is not None and stored_before[:-1] == refused[:-1]:
+            self._changed.pop(key, None)
+            self._held[key] = stored_before
+        else:
+            self._note(key, refused, state, now)
+
+    def _note(self, key: str, state: State, before: State | None, now: datetime) -> None:
+        self._stored.setdefault(key, before)
+        since = now if before is None else max(now, before.since + timedelta(microseconds=1))
+        self._held[key] = self._changed[key] = state._replace(since=since)
 
     def path(self, key: str) -> str:
         """Return the path of an item within its drive, without its root, as far as the folders are known."""

@@ -31,11 +31,15 @@ class Update:
         What the drive told.
     new
         Item ids of files that were read since, by file.
+    refused
+        Items of which the source refused to tell when it was asked last.
     realm
         Directory of the accounts of the tenant.
     """
 
-    def __init__(self, changes: Changes, new: dict[str, str], realm: str, now: datetime) -> None:
+    def __init__(
+        self, changes: Changes, new: dict[str, str], realm: str, now: datetime, refused: Collection[str] = ()
+    ) -> None:
         self.drive = changes.drive
         self.tree = Tree(self.drive.key)
         self.items: dict[str, Seen] = {}
@@ -45,6 +49,7 @@ class Update:
         self.versions: dict[str, list[OldVersion]] = {}
         self._changes = changes
         self._new = new
+        self._refused = frozenset(refused)
         self._realm = realm
         self._now = now
         self._whole = self.drive.scope == ALL
@@ -57,7 +62,7 @@ class Update:
 
     def to_describe(self) -> dict[str, str]:
         """Return the items that have to be asked about one by one: those that no list of changes tells of."""
-        wanted = dict(self._new)
+        wanted = self._new | self._ids(self._refused)
         if not self._whole:
             self._held = self.tree.load_all()
             if self._changes.afresh:
@@ -99,6 +104,10 @@ class Update:
         if isinstance(error, SourceNotFound):
             self._lose(key)
 
+    def refuse(self, key: str) -> None:
+        """Remember that the source refused to tell of an item: nothing else may bring it up again."""
+        self.tree.refuse(key, self._now)
+
     def unknown_folders(self) -> dict[str, str]:
         """Return the folders above followed files of which nothing is known yet."""
         return {} if self._whole else self._ids(self.tree.unknown_folders(self.items))
@@ -114,7 +123,7 @@ class Update:
         files = {key for key, state in self.tree.states(affected).items() if state.kind != FOLDER}
         read = files if not self._whole else {row[0] for row in _among(Version, "file_id", files)}
         granted = {row[0] for row in _among(Permission, "file_id", affected)}
-        wanted = read | granted | {key for key in self.items if self._has_own(key)}
+        wanted = read | granted | self._refused | {key for key in self.items if self._has_own(key)}
         self.permissions = self._ids(wanted - self._gone)
         self.histories = self._ids(read & self.items.keys())
 
