@@ -2,12 +2,12 @@
 
 What the bytes hash to is found out on the way. Small files wait in memory until their hashes
 have been looked up, all at once, so that a content that is kept already costs no request to
-the store; a large one goes to the store as it comes.
+the store; a large one goes to the store as it comes, and is seen there only once it is known that
+it may be: what was erased must not come back.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +25,7 @@ from data_platform.errors import (
 from data_platform.settings import Settings
 from populate.adopt.pace import Pace
 from populate.adopt.reach import Origin, ask_for_root
+from populate.adopt.sink import AdoptSink
 from populate.backup.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
 from populate.store import Place, Store, Writer
 from populate.store.pack import divided, keep
@@ -39,7 +40,7 @@ PAUSE_SECONDS = 0.05  # before the second try, doubled before the third
 
 
 Placed = Callable[[set[str]], set[str]]
-"""Returns which of some SHA-256 the store holds."""
+"""Returns which of some SHA-256 the store holds, or must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,15 @@ class Harvest:
     failures: dict[str, Failure] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
 
+    def note(self, sha256: str, outcome: Place | Failure) -> None:
+        """Take in where a content was put, or that no file that has it could be taken."""
+        if isinstance(outcome, Place):
+            self.places[sha256] = outcome
+            return
+        for file_id in [file_id for file_id, taken in self.taken.items() if taken.sha256 == sha256]:
+            del self.taken[file_id]
+            self.failures[file_id] = outcome
+
 
 class Intake:
     """Takes files into a store, several at a time.
@@ -85,7 +95,7 @@ class Intake:
         Asked first, and whenever files cannot be had one after the other: a share that is away
         says nothing about its files.
     placed
-        Called in the thread that calls `take`.
+        Called in the thread that calls `take`, before any content of a portion can be seen in the store.
     """
 
     def __init__(self, settings: Settings, store: Store, origin: Origin, placed: Placed) -> None:
@@ -98,6 +108,7 @@ class Intake:
         self._lock = Lock()
         self._unavailable = 0
         self._harvest = Harvest()
+        self._writers: list[Writer] = []  # of contents that wait to be looked up
 
     def take(self, members: Iterable[Member]) -> Harvest:
         """Take in `members`; what cannot be read is a failure of its own.
@@ -115,26 +126,35 @@ class Intake:
             for portion in _portions(members):
                 self._take_portion(pool, portion)
         except BaseException:  # told to stop, or nothing can be had: what waits does not begin
-            self._stopping.set()
+            with self._lock:
+                self._stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
+            self._abort_all()
             raise
         pool.shutdown()
         return self._harvest
 
     def _take_portion(self, pool: ThreadPoolExecutor, portion: list[Member]) -> None:
         small: dict[str, bytes] = {}
+        large: dict[str, Writer] = {}
         for member, outcome in zip(portion, pool.map(self._read, portion), strict=True):
             if isinstance(outcome, Failure):
                 self._harvest.failures[member.file_id] = outcome
                 continue
             self._harvest.taken[member.file_id], content = outcome
             sha256 = outcome[0].sha256
-            if isinstance(content, Place):
-                self._harvest.places[sha256] = content
-            elif sha256 not in self._harvest.places:
+            if sha256 in self._harvest.places:
+                continue
+            if isinstance(content, bytes):
                 small[sha256] = content
-        for sha256 in self._placed(set(small)):
-            del small[sha256]
+            else:
+                large.setdefault(sha256, content)
+        for sha256 in self._placed({*small, *large}):
+            small.pop(sha256, None)
+            large.pop(sha256, None)
+        for sha256, put in zip(large, pool.map(self._commit, large.values()), strict=True):
+            self._harvest.note(sha256, put)
+        self._abort_all()  # of which there are others, or that are not to be kept
         for places in pool.map(self._keep, divided(small, self._settings.store.pack_bytes)):
             self._harvest.places.update(places)
 
@@ -143,7 +163,34 @@ class Intake:
             raise Stopped
         return keep(self._store, contents)
 
-    def _read(self, member: Member) -> tuple[Taken, bytes | Place] | Failure:
+    def _commit(self, writer: Writer) -> Place | Failure:
+        with self._lock:
+            if self._stopping.is_set():
+                raise Stopped
+            self._writers.remove(writer)  # nobody else aborts it from now on
+        try:
+            return writer.commit()
+        except STORE_IS_DOWN:
+            raise
+        except Exception as error:
+            return Failure.of(error)
+
+    def _hand_over(self, writer: Writer) -> None:
+        """Let a writer wait; whoever is told to stop aborts all that wait."""
+        with self._lock:
+            if self._stopping.is_set():
+                writer.abort()
+                raise Stopped
+            self._writers.append(writer)
+
+    def _abort_all(self) -> None:
+        """Forget what waits and was not committed."""
+        with self._lock:
+            writers, self._writers = self._writers, []
+        for writer in writers:
+            writer.abort()
+
+    def _read(self, member: Member) -> tuple[Taken, bytes | Writer] | Failure:
         self._pace.pay(1, 0, self._stopping.wait)
         if self._stopping.is_set():
             raise Stopped
@@ -157,7 +204,7 @@ class Intake:
         self._unavailable = 0
         return found
 
-    def _read_settled(self, member: Member) -> tuple[Taken, bytes | Place]:
+    def _read_settled(self, member: Member) -> tuple[Taken, bytes | Writer]:
         """Read a file once it is at rest."""
         source = source_of_kind(member.source_kind, self._settings)
         item = _reopened(source, member)
@@ -172,8 +219,8 @@ class Intake:
             revision = source.revision(item)
         raise AssertionError("unreachable")
 
-    def _read_once(self, source: Source, item: Item, revision: Revision) -> tuple[Taken, bytes | Place]:
-        sink = _Sink(self._store, self._paid)
+    def _read_once(self, source: Source, item: Item, revision: Revision) -> tuple[Taken, bytes | Writer]:
+        sink = AdoptSink(self._store, IN_MEMORY, self._paid)
         try:
             told = source.download(item, revision, sink)
             if told.size not in {None, sink.size}:
@@ -181,6 +228,8 @@ class Intake:
                     f"{item.name!r} has {told.size} bytes and {sink.size} were received. Adopt it again."
                 )
             sha256, content = sink.finish()
+            if not isinstance(content, bytes):
+                self._hand_over(content)
             return Taken(told.token, sha256, sink.size), content
         except Exception:
             # A source may dress up an error of ours as one of its own.
@@ -203,46 +252,6 @@ class Intake:
                 return
             self._unavailable = 0
         ask_for_root(self._settings, self._origin)
-
-
-class _Sink:
-    """Takes the bytes of a file: keeps few in memory, sends many on to the store."""
-
-    def __init__(self, store: Store, paid: Callable[[int], object]) -> None:
-        self.size = 0
-        self.error: Exception | None = None
-        self._store = store
-        self._paid = paid
-        self._buffer = bytearray()
-        self._writer: Writer | None = None
-
-    def __call__(self, chunk: bytes) -> None:
-        try:
-            self._paid(len(chunk))
-            self.size += len(chunk)
-            if self._writer is None:
-                self._buffer += chunk
-                if len(self._buffer) > IN_MEMORY:
-                    self._writer = self._store.writer(None, None)
-                    chunk, self._buffer = bytes(self._buffer), bytearray()
-            if self._writer is not None:
-                self._writer.write(chunk)
-        except Exception as error:
-            self.error = error
-            raise
-
-    def finish(self) -> tuple[str, bytes | Place]:
-        """Return the hash, and the bytes or where they are kept."""
-        if self._writer is not None:
-            place = self._writer.commit()
-            return self._writer.sha256, place
-        content = bytes(self._buffer)
-        return hashlib.sha256(content).hexdigest(), content
-
-    def close(self) -> None:
-        """Forget what was not kept."""
-        if self._writer is not None:
-            self._writer.abort()
 
 
 def _reopened(source: Source, member: Member) -> Item:

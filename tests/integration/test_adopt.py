@@ -34,6 +34,7 @@ from populate.adopt.tables import (
     AdoptSurveyEnd,
     AdoptTaken,
 )
+from populate.backup.erased import Erasure
 from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, Ingest
 from populate.jobs import Queue, Urgency, queues, work
@@ -120,6 +121,23 @@ def test_a_folder_is_catalogued_and_kept_and_nobody_has_read_it(binding: Binding
     assert {str(share / "plates/p1.csv"), str(share / "µ 细胞.txt"), f"{share}/caf\\xe9"} <= names
     assert len(FileOwner()) == len(AdoptFile()) == len(File()) == len(Version()) == 7
     assert len(AdoptBatch()) == len(AdoptSurveyEnd()) == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_what_was_erased_does_not_come_back_however_large(binding: Binding, share: Path) -> None:
+    erased = [sha256((share / name).read_bytes()) for name in ("raw.bin", "plates/p1.csv")]
+    large = write(share / "more.bin", os.urandom(4_500_000))
+    write(share / "the same.bin", large.read_bytes())
+    order = {"erased_at": "2026-05-04 08:00:00", "erased_by": "acme/amy", "erase_reason": "x"}
+    Blob.insert([{"sha256": one, "blob_size": size} for one, size in zip(erased, (5_000_000, 4), strict=True)])
+    Erasure.insert([{"sha256": one, **order} for one in erased])
+    done = quietly(share)
+    assert (done.taken, done.left, done.unread) == (9, 0, [])
+    kept = {sha256(content) for content in stored().values()}
+    assert set(Placement.to_arrays("sha256").tolist()) == kept
+    assert sha256(large.read_bytes()) in kept
+    assert not kept & set(erased)
+    assert list((settings().home / "store").rglob("incoming/*")) == []
 
 
 def test_a_later_read_of_an_adopted_file_leads_to_the_same_rows(binding: Binding, share: Path) -> None:
