@@ -139,7 +139,7 @@ def erase(ctx: click.Context, /, sha256: str, reason: str, yes: bool, as_json: b
 
 
 @click.command()
-@click.option("--verify-data", is_flag=True, help="Read what is new, and enter it only if it has its hash.")
+@click.option("--verify-data", is_flag=True, help="Read what the catalogue knows already, too, and compare its hash.")
 @json_option
 @click.pass_context
 def rebuild(ctx: click.Context, verify_data: bool, as_json: bool) -> None:

@@ -147,7 +147,7 @@ def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] 
     Parameters
     ----------
     verify_data
-        Read each content that is new, and enter it only if it has its hash.
+        Read contents that the catalogue knows already, too, and enter them only if they have their hashes.
     progress
         Called with what has been found so far.
 

@@ -56,7 +56,9 @@ def rebuild(
 ) -> Rebuilt:
     """Enter every content of a store that has no place in the catalogue; what is there already stays.
 
-    It may be broken off and called again. What was erased is not entered.
+    It may be broken off and called again. What was erased is not entered. A content that the catalogue
+    does not know at all is read, and entered only if it has its hash: else the size of an object that
+    was cut short would be believed for ever.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def rebuild(
     store
         The store to look into.
     verify_data
-        Read each content that is new, and enter it only if it has its hash.
+        Read contents that the catalogue knows, too, and enter their places only if they have their hashes.
     progress
         Called with what has been found so far.
 
@@ -80,7 +82,7 @@ def rebuild(
     contents = _contents(store, found)
     while batch := list(islice(contents, MANY)):
         binding.ensure()
-        _enter(store, store_id, batch, verify_data, found)
+        _enter(binding, store, store_id, batch, found, verify_data=verify_data)
         if progress is not None:
             progress(found)
     return found
@@ -101,17 +103,21 @@ def _contents(store: Store, found: Rebuilt) -> Iterator[Kept]:
             found.refused.append(f"{name} is no object of a content store. Look who put it there.")
 
 
-def _enter(store: Store, store_id: str, batch: list[Kept], verify_data: bool, found: Rebuilt) -> None:
+def _enter(
+    binding: Binding, store: Store, store_id: str, batch: list[Kept], found: Rebuilt, *, verify_data: bool
+) -> None:
     gone = erased({kept.sha256 for kept in batch})
     batch = [kept for kept in batch if kept.sha256 not in gone]
     new = _new(store_id, batch)
-    sound = []
-    for one in verified(store, new) if verify_data else new:
+    sizes = dict(lookup(Blob, "sha256", "blob_size", sha256={kept.sha256 for kept in new}))
+    sound = [kept for kept in new if not verify_data and kept.sha256 in sizes]
+    for one in verified(store, (kept for kept in new if verify_data or kept.sha256 not in sizes)):
         if isinstance(one, Problem):
             found.refused.append(str(one))
         else:
             sound.append(one)
-    sizes = dict(lookup(Blob, "sha256", "blob_size", sha256={kept.sha256 for kept in sound}))
+    sound.sort()  # by hash, so that nobody waits for each other
+    binding.ensure()  # reading may have taken long
     for kept in sound:
         if sizes.get(kept.sha256, kept.size) != kept.size:
             found.refused.append(f"{kept.place.object_name} has {kept.size} bytes, {kept.sha256} has another number.")

@@ -102,6 +102,23 @@ def test_what_is_damaged_or_erased_is_not_entered(binding: Binding, tmp_path: Pa
 
 
 @on_postgresql
+def test_an_object_that_was_cut_short_does_not_tell_the_size_of_a_content(binding: Binding, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    contents = filled(store)
+    short, *others = list(contents)[50:]
+    path = store.root / object_name_of(short)
+    path.chmod(0o600)
+    path.write_bytes(contents[short][:-1])
+    found = rebuild(binding, store)
+    assert [short in text for text in found.refused] == [True]
+    assert short not in Blob.to_arrays("sha256")
+    assert set(others) <= set(Placement.to_arrays("sha256").tolist())
+    path.write_bytes(contents[short])
+    assert rebuild(binding, store).refused == []
+    assert_whole(binding, store, contents, tmp_path)
+
+
+@on_postgresql
 def test_a_bucket(binding: Binding, any_s3: S3Server, tmp_path: Path) -> None:
     keys = {"access_key": any_s3.access_key, "secret_key": any_s3.secret_key}
     store = BucketStore(StoreSettings(url=f"s3://rebuild/{secrets.token_hex(8)}", endpoint=any_s3.endpoint, **keys))
