@@ -5,7 +5,7 @@ record and copies it into this process's own segment (`readers.segment`); a ship
 delivers it (`readers.shipper`). Threads share the segment, a child after fork opens its own.
 
 If an access cannot be noted (disk full, folder not writable, backlog over its limit) the
-read that it belongs to still succeeds: there is one warning, each loss is logged and counted
+read that it belongs to still succeeds: there is one warning, each loss is counted
 in the file ``missed``, and the next access is tried again.
 """
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.backup.check import Kept, Problem, verified
@@ -97,8 +98,14 @@ class Verify(dj.Imported):
     """Of an instance, whose worker sets them; None stands for those of the process."""
 
     def out_of_reach(self) -> list[dict[str, Any]]:
-        """Return the other stores than this worker's, as restrictions: others may reach them."""
-        here = identity("store", open_store(self._settings()).name)
+        """Return the other stores than this worker's, as restrictions: others may reach them.
+
+        A store of its own that does not answer just now is out of reach, too, and no reason to end.
+        """
+        try:
+            here = identity("store", open_store(self._settings()).name)
+        except StoreUnavailable:
+            here = ""
         return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other != here]
 
     def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:

@@ -316,7 +316,7 @@ def test_many_workers_make_the_rows_that_one_makes(
         write(share / "copies" / str(number), b"alike")
     quietly(share)
     alone = contents(*CATALOGUE, AdoptFile, AdoptBatch, AdoptMember, Adopt, Placement)
-    for table in (Adopt().jobs, Placement(), Adopt(), Version(), Blob()):
+    for table in (Adopt().jobs, Placement(), AdoptTaken(), Adopt(), Version(), Blob()):
         binding.connection.query(f"DELETE FROM {table.full_table_name}")
     assert run_worker(settings(), once=True, processes=3).failed_jobs == 0
     assert contents(*CATALOGUE, AdoptFile, AdoptBatch, AdoptMember, Adopt, Placement) == alone
