@@ -363,26 +363,28 @@ def test_bytes_altered_on_their_way_are_refused_by_the_server(ceph: Ceph, size: 
         assert store.size(object_name_of(sha256_of(content))) is None
 
 
+@pytest.fixture
+def written_before(s3_server: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
+    """A store behind a proxy, whose bucket and probe are done."""
+    with FaultProxy(s3_server.endpoint) as proxy:
+        store = BucketStore(settings_for(s3_server, unused_url(), endpoint=proxy.endpoint))
+        put(store, b"so that bucket and probe are done")
+        yield proxy, store
+
+
 class TestAlteredUploads:
     """moto keeps whatever arrives, so the bytes are read back."""
 
-    @pytest.fixture
-    def proxied(self, s3_server: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
-        with FaultProxy(s3_server.endpoint) as proxy:
-            store = BucketStore(settings_for(s3_server, unused_url(), endpoint=proxy.endpoint))
-            put(store, b"so that bucket and probe are done")
-            yield proxy, store
-
-    def test_one_is_sent_again(self, proxied: tuple[FaultProxy, BucketStore]) -> None:
-        proxy, store = proxied
+    def test_one_is_sent_again(self, written_before: tuple[FaultProxy, BucketStore]) -> None:
+        proxy, store = written_before
         fault = proxy.spoil("alter request", "PUT", target="/objects/")
         content = content_of_size(1000)
         assert get(store, put(store, content)) == content
         assert fault.fired == 1
 
     @pytest.mark.parametrize("size", [1000, AT_ONCE + 1000])
-    def test_one_that_stays_so_is_no_backup(self, proxied: tuple[FaultProxy, BucketStore], size: int) -> None:
-        proxy, store = proxied
+    def test_one_that_stays_so_is_no_backup(self, written_before: tuple[FaultProxy, BucketStore], size: int) -> None:
+        proxy, store = written_before
         proxy.spoil("alter request", "PUT", times=1000, target="/objects/")
         with pytest.raises(StoreUnavailable, match="other bytes"):
             put(store, content_of_size(size))
@@ -391,15 +393,8 @@ class TestAlteredUploads:
 class TestShortUploads:
     """moto keeps whatever arrives, so only reading back tells that it is not all."""
 
-    @pytest.fixture
-    def proxied(self, s3_server: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
-        with FaultProxy(s3_server.endpoint) as proxy:
-            store = BucketStore(settings_for(s3_server, unused_url(), endpoint=proxy.endpoint))
-            put(store, b"so that bucket and probe are done")
-            yield proxy, store
-
-    def test_one_is_sent_again(self, proxied: tuple[FaultProxy, BucketStore]) -> None:
-        proxy, store = proxied
+    def test_one_is_sent_again(self, written_before: tuple[FaultProxy, BucketStore]) -> None:
+        proxy, store = written_before
         fault = proxy.spoil("cut request", "PUT")
         content = content_of_size(1000)
         assert get(store, put(store, content)) == content
@@ -407,9 +402,9 @@ class TestShortUploads:
 
     @pytest.mark.parametrize("size", [1000, 3 * AT_ONCE])
     def test_one_that_stays_short_is_no_backup_and_healed_later(
-        self, proxied: tuple[FaultProxy, BucketStore], size: int
+        self, written_before: tuple[FaultProxy, BucketStore], size: int
     ) -> None:
-        proxy, store = proxied
+        proxy, store = written_before
         # Half a part is too small for the server unless it is the last one.
         fault = proxy.spoil("cut request", "PUT", times=1000, target="partNumber=3" if size > AT_ONCE else "/objects/")
         content = content_of_size(size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -12,17 +11,6 @@ from servers.microsoft365.server import Server
 from standin_client import Client
 
 SCOPES = "User.Read.All GroupMember.Read.All Application.Read.All"
-
-
-@pytest.fixture
-def tenant() -> Tenant:
-    return Tenant("contoso", seed=7)
-
-
-@pytest.fixture
-def server(tenant: Tenant) -> Iterator[Server]:
-    with tenant.serve() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from servers.microsoft365 import Tenant
@@ -11,17 +10,6 @@ from servers.microsoft365.people import User
 from servers.microsoft365.samples import samples
 from servers.microsoft365.server import Server
 from standin_client import Client
-
-
-@pytest.fixture
-def tenant() -> Tenant:
-    return Tenant("contoso", seed=7)
-
-
-@pytest.fixture
-def server(tenant: Tenant) -> Iterator[Server]:
-    with tenant.serve() as running:
-        yield running
 
 
 @pytest.fixture

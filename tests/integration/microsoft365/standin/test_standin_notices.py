@@ -56,17 +56,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def tenant() -> Tenant:
-    return Tenant("contoso", seed=7)
-
-
-@pytest.fixture
-def server(tenant: Tenant) -> Iterator[Server]:
-    with tenant.serve() as running:
-        yield running
-
-
-@pytest.fixture
 def app(tenant: Tenant) -> Application:
     return tenant.add_application("Data Platform", application="Files.Read.All User.Read.All ActivityFeed.Read")
 

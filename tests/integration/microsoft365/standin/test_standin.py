@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -14,17 +13,6 @@ from servers.microsoft365.world import stamp
 from standin_client import Client, Got
 
 SCOPES = "Files.Read.All Files.ReadWrite.All User.Read.All"
-
-
-@pytest.fixture
-def tenant() -> Tenant:
-    return Tenant("contoso", seed=7)
-
-
-@pytest.fixture
-def server(tenant: Tenant) -> Iterator[Server]:
-    with tenant.serve() as running:
-        yield running
 
 
 @pytest.fixture

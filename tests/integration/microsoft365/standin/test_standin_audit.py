@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,17 +16,6 @@ from standin_client import Client, Got
 
 KIND = "contentType=Audit.SharePoint"
 PUBLISHER = "PublisherIdentifier=0b9d6b9e-6f1a-4d3c-8a52-2f7f5a1c9e10"
-
-
-@pytest.fixture
-def tenant() -> Tenant:
-    return Tenant("contoso", seed=7)
-
-
-@pytest.fixture
-def server(tenant: Tenant) -> Iterator[Server]:
-    with tenant.serve() as running:
-        yield running
 
 
 @pytest.fixture

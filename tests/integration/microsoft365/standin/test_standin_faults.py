@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from http.client import IncompleteRead
 
 import pytest
@@ -12,17 +11,6 @@ from servers.microsoft365.budget import Budget, units
 from servers.microsoft365.people import Application, User
 from servers.microsoft365.server import Server
 from standin_client import Client
-
-
-@pytest.fixture
-def tenant() -> Tenant:
-    return Tenant("contoso", seed=7)
-
-
-@pytest.fixture
-def server(tenant: Tenant) -> Iterator[Server]:
-    with tenant.serve() as running:
-        yield running
 
 
 @pytest.fixture
