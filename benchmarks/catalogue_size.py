@@ -40,8 +40,8 @@ from dashboard import queries
 from data_platform.settings import Settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.status import status
+from populate.watch.status import status
+from populate.work.jobs import Queue
 from schemas.binding import Binding
 
 BACKENDS = ("postgresql", "mysql")

@@ -44,8 +44,8 @@ from populate.backup.tables import Backup
 from populate.duplicates.find import duplicates
 from populate.duplicates.live import exact_duplicates, exact_sets
 from populate.duplicates.tables import Canonical, CanonicalContent
-from populate.jobs import Queue
 from populate.pipeline import bind_all
+from populate.work.jobs import Queue
 from readers.event import Consumer, access_record
 from readers.file import FileSource
 from readers.source import Login

@@ -43,10 +43,10 @@ from data_platform.settings import Settings, StoreSettings
 from populate.backup import contents
 from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
-from populate.jobs import Queue, queues
 from populate.lookup import add
 from populate.pipeline import bind_all
 from populate.store import open_store
+from populate.work.jobs import Queue, queues
 from readers.event import Consumer, access_record
 from readers.file import FileSource
 from readers.source import Login

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
-from populate.seldom import SHARE, Answer, Seldom
+from populate.watch.seldom import SHARE, Answer, Seldom
 
 T = TypeVar("T")
 

@@ -12,11 +12,11 @@ import click
 from dashboard.display import human_bytes
 from data_platform.cli.output import json_option, pairs, print_json, printable, table
 from data_platform.cli.watching import watch
-from populate.seldom import Seldom
+from populate.watch.seldom import Seldom
 
 if TYPE_CHECKING:
-    from populate.jobs import State
-    from populate.status import Need
+    from populate.watch.status import Need
+    from populate.work.jobs import State
 
 SIZES = ("blob_bytes", "logical_bytes", "stored_bytes", "proven_bytes")
 OLD_SECONDS = 10.0  # before the time of a sum is shown
@@ -57,7 +57,7 @@ def status(watching: bool, interval: float, as_json: bool) -> None:
 def _sums() -> dict[str, int]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
-    from populate.totals import totals
+    from populate.watch.totals import totals
 
     return totals(bind_all(settings()))
 
@@ -65,7 +65,7 @@ def _sums() -> dict[str, int]:
 def _left_to_do() -> dict[str, int]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
-    from populate.status import left_to_do
+    from populate.watch.status import left_to_do
 
     return left_to_do(bind_all(settings()), settings())
 
@@ -73,7 +73,7 @@ def _left_to_do() -> dict[str, int]:
 def _elsewhere() -> dict[str, int]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
-    from populate.status import waiting_elsewhere
+    from populate.watch.status import waiting_elsewhere
 
     return waiting_elsewhere(bind_all(settings()))
 
@@ -81,7 +81,7 @@ def _elsewhere() -> dict[str, int]:
 def _queues(needing: int) -> tuple[list[State], list[Need]]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
-    from populate.status import needs, queue_states
+    from populate.watch.status import needs, queue_states
 
     return queue_states(), needs(bind_all(settings())) if needing else []
 

@@ -31,7 +31,7 @@ def worker(*, once: bool = False, processes: int = 1) -> int:
     To be called in the main thread; SIGTERM and Ctrl-C stop it. Returns how many batches
     failed and wait for their next try.
     """
-    from populate.worker import run_worker
+    from populate.work.worker import run_worker
 
     return run_worker(settings(), once=once, processes=processes).failed_jobs
 
@@ -41,7 +41,7 @@ def scheduler() -> None:
 
     To be called in the main thread; SIGTERM and Ctrl-C stop it.
     """
-    from populate.scheduler import run_scheduler
+    from populate.work.scheduler import run_scheduler
 
     run_scheduler(settings())
 
@@ -49,7 +49,7 @@ def scheduler() -> None:
 def retry() -> dict[str, int]:
     """Have everything that failed tried again at once; return how many ``jobs``, ``versions``, ``damaged``."""
     from populate.pipeline import bind_all
-    from populate.status import try_again
+    from populate.watch.status import try_again
 
     return try_again(bind_all(settings()))
 
@@ -120,7 +120,7 @@ def adopt(
 def status() -> dict[str, int]:
     """Return the counts of what is catalogued, backed up and still waiting; sizes are in bytes."""
     from populate.pipeline import bind_all
-    from populate.status import status as counts
+    from populate.watch.status import status as counts
 
     return dict(counts(bind_all(settings()), settings()))
 
@@ -148,9 +148,9 @@ def snapshot(day: date | None = None) -> int:
     DatabaseUnavailable
         If no connection can be had.
     """
-    from populate.jobs import PER_SNAPSHOT
     from populate.pipeline import bind_all
     from populate.snapshot import take_snapshot
+    from populate.work.jobs import PER_SNAPSHOT
 
     number = take_snapshot(bind_all(settings()), day)
     for table in PER_SNAPSHOT:

@@ -12,9 +12,9 @@ from data_platform.settings import Settings
 from populate.adopt.progress import AdoptProgress
 from populate.adopt.survey import Unread
 from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure, AdoptMember
-from populate.jobs import Queue, Urgency
 from populate.lookup import lookup
-from populate.stopping import Stop, repeat
+from populate.work.jobs import Queue, Urgency
+from populate.work.stopping import Stop, repeat
 from schemas.binding import Binding
 from schemas.catalogue import FileName
 from schemas.engine import dj

@@ -23,8 +23,8 @@ from populate.adopt.tables import (
 )
 from populate.backup.contents import Failure
 from populate.facts import stored
-from populate.jobs import INTERRUPTED
 from populate.lookup import add, lookup, unknown
+from populate.work.jobs import INTERRUPTED
 from readers.source import Item, Revision
 from schemas.binding import Binding
 from schemas.catalogue import File, FileGone, FileName, FileOwner, SourceSystem

@@ -18,9 +18,9 @@ from populate.adopt.hands import Hands
 from populate.adopt.plan import Plan, Rate, WrittenPlan, root_id_of
 from populate.adopt.progress import AdoptProgress, adopt_progress_on
 from populate.adopt.survey import Counts, Survey, Unread
-from populate.lease import Lease
 from populate.pipeline import bind_all
-from populate.stopping import Stop
+from populate.work.lease import Lease
+from populate.work.stopping import Stop
 from readers.registry import source_for
 from readers.source import Item, Source
 from schemas.binding import Binding

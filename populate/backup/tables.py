@@ -14,8 +14,8 @@ from populate.backup.elsewhere import out_of_sight
 from populate.backup.erased import erased
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
-from populate.seldom import Seldom
 from populate.store import Place, Store, Traits, open_store
+from populate.watch.seldom import Seldom
 from readers.fileset import manifest
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
 from schemas.engine import dj

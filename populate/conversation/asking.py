@@ -43,9 +43,9 @@ from populate.conversation.revisit import revisit
 from populate.conversation.statements import ask
 from populate.conversation.wording import Told, html_text, plain_text, subject, teams_link, told
 from populate.duplicates.live import exact_duplicates
-from populate.lease import Lease
 from populate.lookup import add
 from populate.mail import Mailer, SendingUnknown, mailer, message
+from populate.work.lease import Lease
 from schemas.binding import Binding
 from schemas.engine import dj
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_platform.errors import DirectoryUnavailable
-from populate.contention import persist
 from populate.directory.feeds import Position, positions
 from populate.directory.known import read_known
 from populate.directory.picture import Picture
 from populate.directory.plan import Wanted, plan
 from populate.directory.rows import Rows
-from populate.lease import Lease
 from populate.lookup import add
+from populate.work.contention import persist
+from populate.work.lease import Lease
 from schemas import conversation, directory, people
 from schemas.binding import Binding
 

@@ -27,7 +27,7 @@ from data_platform.settings import Settings
 from populate.pipeline import bind_all
 from populate.sharing.drives import lookup_all
 from populate.sharing.notices import LEAST_KEY, drives_told_of, note
-from populate.stopping import Stop, repeat
+from populate.work.stopping import Stop, repeat
 from schemas.following import FollowedDrive
 
 MOST_BYTES = 64 * 1024  # of a request's body

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from data_platform.errors import ResyncRequired, SourceError, SourceNotFound
 from populate import facts
-from populate.contention import persist
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.grants import MAIL_REALM
@@ -25,6 +24,7 @@ from populate.sharing.log_records import Logged, acts, event_identity, logged, r
 from populate.sharing.parsing import Json, several, text
 from populate.sharing.permissions import owners, share_edges
 from populate.sharing.tree import MANY, portions
+from populate.work.contention import persist
 from readers.microsoft365.graph import Graph
 from readers.microsoft365.refusal import refusal_of
 from schemas.binding import Binding

@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from populate import facts
-from populate.contention import persist
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.grants import Grant
 from populate.sharing.parsing import NEVER
 from populate.sharing.tree import MANY, portions
+from populate.work.contention import persist
 from schemas.binding import Binding
 from schemas.catalogue import FileOwner
 from schemas.following import PermissionDetail, PermissionExpiry

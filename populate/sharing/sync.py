@@ -17,8 +17,6 @@ from data_platform.errors import (
 )
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.contention import persist
-from populate.lease import Lease
 from populate.sharing.changes import ask, describe
 from populate.sharing.drives import Drive, Following
 from populate.sharing.grants import grants
@@ -32,6 +30,8 @@ from populate.sharing.progress import SyncProgress, sync_progress_on
 from populate.sharing.subscriptions import Subscriptions
 from populate.sharing.tree import portions
 from populate.sharing.update import Update
+from populate.work.contention import persist
+from populate.work.lease import Lease
 from readers.microsoft365.access import as_worker, audit_as_worker, tenant_of_worker
 from readers.microsoft365.graph import Graph
 from schemas.binding import Binding

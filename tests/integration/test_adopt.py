@@ -37,9 +37,9 @@ from populate.adopt.tables import (
 from populate.backup.erased import Erasure
 from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, Ingest
-from populate.jobs import Queue, Urgency, queues, work
-from populate.lease import Lease
-from populate.worker import run_worker
+from populate.work.jobs import Queue, Urgency, queues, work
+from populate.work.lease import Lease
+from populate.work.worker import run_worker
 from readers import file as file_reader
 from readers.file import FileSource
 from schemas.binding import Binding

@@ -20,9 +20,9 @@ from populate.adopt.progress import Lines
 from populate.adopt.share import Adopted, adopt
 from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure
 from populate.backup.tables import Backup
-from populate.jobs import Queue, State, Urgency, queues, work
-from populate.status import queue_states
-from populate.worker import run_worker
+from populate.watch.status import queue_states
+from populate.work.jobs import Queue, State, Urgency, queues, work
+from populate.work.worker import run_worker
 from schemas.binding import Binding
 from schemas.catalogue import SourceSystem, Version
 
@@ -70,7 +70,7 @@ def a_worker(host: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes],
     environment = os.environ | {"DATA_PLATFORM_FILE__HOST": host, "DATA_PLATFORM_HOME": str(folder / host)}
     log = folder / f"{host}.log"
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "populate.worker"]
+        command = [sys.executable, "-m", "populate.work.worker"]
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             yield process, log

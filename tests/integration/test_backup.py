@@ -15,9 +15,9 @@ from data_platform.settings import load, settings
 from populate.backup.contents import GIVE_UP_AFTER
 from populate.backup.tables import Backup, BackupFailure, ContentStore, StoreProbe
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.jobs import Queue
-from populate.retries import retry_due, retry_failed, unresolved
 from populate.store import open_store
+from populate.work.jobs import Queue
+from populate.work.retries import retry_due, retry_failed, unresolved
 from readers import registry
 from readers.cache import Cache
 from readers.fileset import manifest

@@ -12,10 +12,10 @@ from data_platform.settings import settings
 from populate.backup.elsewhere import ELSEWHERE
 from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import BackupBatch
-from populate.jobs import Queue
-from populate.retries import retry_failed
-from populate.status import status, waiting_elsewhere
-from populate.worker import run_worker
+from populate.watch.status import status, waiting_elsewhere
+from populate.work.jobs import Queue
+from populate.work.retries import retry_failed
+from populate.work.worker import run_worker
 from schemas.binding import Binding
 
 

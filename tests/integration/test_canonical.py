@@ -15,7 +15,7 @@ from populate.backup.tables import Backup, Placement
 from populate.duplicates.tables import METHOD, Canonical, CanonicalContent, DuplicateSet
 from populate.ingest import Ingest
 from populate.snapshot import take_snapshot
-from populate.worker import run_worker
+from populate.work.worker import run_worker
 from schemas.binding import Binding
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])

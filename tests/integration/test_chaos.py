@@ -31,11 +31,11 @@ from data_platform.settings import load, settings
 from populate.backup.restore import restore
 from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.jobs import queues
 from populate.pipeline import bind_all
-from populate.retries import retry_failed, unresolved
 from populate.store import open_store
-from populate.worker import run_worker
+from populate.work.jobs import queues
+from populate.work.retries import retry_failed, unresolved
+from populate.work.worker import run_worker
 from schemas.binding import Binding, unbind
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSet, FileSetMember, SourceSystem, Version
 from schemas.people import Account, Person
@@ -165,7 +165,7 @@ class Turmoil:
         self._delivered = 0
         self._chance = random.Random(2)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["populate.worker"])
+        self._context.set_forkserver_preload(["populate.work.worker"])
         self._workers: list[ForkServerProcess] = []
 
     def rage(self) -> None:

@@ -40,7 +40,7 @@ from populate.conversation.questions import (
     QuestionMailSent,
     question_id,
 )
-from populate.lease import Lease
+from populate.work.lease import Lease
 from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
 from schemas.conversation import Answer

@@ -13,13 +13,13 @@ from servers.tcp_proxy import TcpProxy, target_of
 
 from data_platform.errors import DataPlatformError
 from data_platform.settings import Settings, load
-from populate import crew as crew_module
-from populate import worker as worker_module
-from populate.crew import Crew
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.service import Service, log_made
-from populate.worker import run_worker
+from populate.watch.service import Service, log_made
+from populate.work import crew as crew_module
+from populate.work import worker as worker_module
+from populate.work.crew import Crew
+from populate.work.jobs import Queue
+from populate.work.worker import run_worker
 from schemas.binding import Binding
 
 PATIENCE = 120.0

@@ -17,7 +17,7 @@ from servers.sessions import another_session
 
 from data_platform.settings import settings
 from populate.pipeline import SCHEMAS, bind_all
-from populate.worker import run_worker
+from populate.work.worker import run_worker
 from schemas import declared, installation
 from schemas.binding import Binding, unbind
 

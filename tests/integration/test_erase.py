@@ -24,12 +24,12 @@ from populate.backup.restore import restore
 from populate.backup.tables import Backup, ContentStore, Placement
 from populate.backup.verification import Damage, Verify
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.status import needs, status
 from populate.store import object_name_of, open_store
 from populate.store.clients import control_client, session_of
 from populate.store.folder import FolderStore
 from populate.store.s3 import BucketStore
+from populate.watch.status import needs, status
+from populate.work.jobs import Queue
 from readers.cache import Cache
 from readers.cache_sets import set_path
 from schemas.binding import Binding

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from populate.errands import Errand
+from populate.work.errands import Errand
 
 
 def ends(errand: Errand) -> None:
@@ -34,7 +34,7 @@ def test_an_errand_is_run_when_it_is_due_and_not_before(capfd: pytest.CaptureFix
 def test_a_reason_not_to_wait_is_heeded_once(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("populate.errands.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("populate.work.errands.LEAST_SECONDS", 0.0)
     reasons = [True, False]
     errand = Errand("platform", 100_000.0, lambda: bool(reasons) and reasons.pop(0))
     errand.tend()

@@ -20,9 +20,9 @@ from servers.tcp_proxy import TcpProxy, target_of
 from data_platform.settings import load, settings
 from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.jobs import Queue
 from populate.pipeline import SCHEMAS, bind_all
-from populate.worker import run_worker
+from populate.work.jobs import Queue
+from populate.work.worker import run_worker
 from readers import registry
 from readers.source import Item
 from schemas.binding import Binding, unbind
@@ -139,7 +139,7 @@ def worker(host: Host, folder: Path) -> Iterator[subprocess.Popen[str]]:
             "DATA_PLATFORM_DATABASE__TLS": "false",
             "PYTHONPATH": str(slow_source.install(home / "site")),
         }
-        command = host.command(sys.executable, "-m", "populate.worker", "--once")
+        command = host.command(sys.executable, "-m", "populate.work.worker", "--once")
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         try:
             yield process

@@ -14,10 +14,10 @@ from servers.sessions import another_session
 from waiting import PATIENCE, wait_until
 
 from data_platform.settings import load
-from populate.crew import Alone
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.observing import Made, _Watched
+from populate.watch.observing import Made, _Watched
+from populate.work.crew import Alone
+from populate.work.jobs import Queue
 from schemas.binding import Binding
 
 on_mysql = pytest.mark.parametrize("backend", ["mysql"])

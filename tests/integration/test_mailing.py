@@ -12,9 +12,9 @@ from servers.mail import MailServer, mail_server
 from populate import mailing
 from populate.adoption.tables import Adoption
 from populate.mailing import mail_due
-from populate.scheduler import Keeper
 from populate.silo import SiloMetric
 from populate.snapshot import take_snapshot
+from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 from schemas.survey import ReportSubscription
 

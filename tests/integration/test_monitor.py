@@ -29,8 +29,8 @@ from data_platform.health import ask
 from data_platform.settings import MonitorSettings, load, settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.monitor import Health, Monitor, store_look
-from populate.status import status
+from populate.watch.monitor import Health, Monitor, store_look
+from populate.watch.status import status
 from readers.outbox import Outbox
 from readers.run import run_record
 from schemas.binding import Binding
@@ -231,7 +231,7 @@ def test_what_hangs_or_stands_still_is_not_ready(monkeypatch: pytest.MonkeyPatch
 
     released = Event()
     health = Health({"slow": lambda: released.wait(PATIENCE)}, stale_seconds=60)
-    monkeypatch.setattr("populate.monitor.ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("populate.watch.monitor.ANSWER_SECONDS", 0.05)
     health.beat()
     assert health.ready()[1]["slow"].startswith("no answer")
     released.set()

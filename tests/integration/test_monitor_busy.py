@@ -11,8 +11,8 @@ from waiting import PATIENCE, wait_until
 
 from data_platform.health import ask
 from data_platform.settings import MonitorSettings, settings
-from populate import figures
-from populate.service import monitored
+from populate.watch import figures
+from populate.watch.service import monitored
 from schemas.binding import Binding
 
 _SLEEP = {"postgresql": "SELECT 1 FROM pg_sleep(600)", "mysql": "SELECT SLEEP(600)"}

@@ -18,11 +18,11 @@ from populate.backup.restore import restore
 from populate.backup.tables import Backup, Placement
 from populate.backup.verification import Damage, DamageMended, Verify
 from populate.ingest import Ingest
-from populate.jobs import Queue
 from populate.store import open_store
 from populate.store.base import PACKS, pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import FEW, PACKED, contents_of_pack, divided, keep
+from populate.work.jobs import Queue
 from schemas.binding import Binding
 
 MOST = 8_000_000

@@ -8,10 +8,10 @@ import pytest
 from deliveries import hand_in, item, read
 
 from populate.ingest import Ingest
-from populate.jobs import DELAYS, PER_SNAPSHOT, Queue, Urgency, queues, work
-from populate.observing import Made
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import take_snapshot
+from populate.watch.observing import Made
+from populate.work.jobs import DELAYS, PER_SNAPSHOT, Queue, Urgency, queues, work
 from schemas.binding import Binding
 
 

@@ -17,9 +17,9 @@ from data_platform.settings import settings
 from populate.backup.restore import restore
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.jobs import Queue
 from populate.store import Store, object_name_of, open_store
 from populate.store.folder import FolderStore
+from populate.work.jobs import Queue
 from schemas.binding import Binding
 from schemas.catalogue import Blob, FileName
 from schemas.identity import name_id

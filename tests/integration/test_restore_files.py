@@ -19,9 +19,9 @@ from populate.backup.restorable import Entry, files_at, files_of_set, now, perso
 from populate.backup.restoring import Restored, restore_files
 from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
-from populate.jobs import Queue
 from populate.store import Place, open_store
 from populate.store.folder import FolderStore
+from populate.work.jobs import Queue
 from readers.cache import Cache
 from readers.fileset import manifest
 from schemas.binding import Binding

@@ -33,14 +33,14 @@ from populate.conversation.links import Link, token_of
 from populate.conversation.questions import Question, question_id
 from populate.directory.request import Request, sync_people
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.lease import living, scheduler_lease
 from populate.pipeline import SCHEMAS, bind_all
 from populate.roles import ROLES, deploy_roles
-from populate.scheduler import Keeper
 from populate.snapshot import Snapshot, take_snapshot
-from populate.status import try_again
-from populate.worker import run_worker
+from populate.watch.status import try_again
+from populate.work.jobs import Queue
+from populate.work.lease import living, scheduler_lease
+from populate.work.scheduler import Keeper
+from populate.work.worker import run_worker
 from readers.backlog import Noted
 from readers.delivery import deliver
 from readers.run import run_record

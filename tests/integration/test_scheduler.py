@@ -19,14 +19,14 @@ from waiting import PATIENCE, wait_until
 
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load, settings
-from populate import jobs, scheduler, worker
 from populate.ingest import Ingest
-from populate.jobs import DELAYS, Queue, queues
-from populate.lease import Lease, Presence, living, scheduler_lease
-from populate.scheduler import Keeper
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import Snapshot
-from populate.status import needs, status
+from populate.watch.status import needs, status
+from populate.work import jobs, scheduler, worker
+from populate.work.jobs import DELAYS, Queue, queues
+from populate.work.lease import Lease, Presence, living, scheduler_lease
+from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 from schemas.drivers import ConnectionLost
 from schemas.sharing import AccessBatch
@@ -34,7 +34,7 @@ from schemas.sharing import AccessBatch
 
 @contextmanager
 def service(name: str, log: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run ``populate.worker`` or ``populate.scheduler`` as a process for the length of a block."""
+    """Run ``populate.work.worker`` or ``populate.work.scheduler`` as a process for the length of a block."""
     with log.open("w") as errors:
         process = subprocess.Popen([sys.executable, "-m", f"populate.{name}"], stderr=errors, text=True)
     try:

@@ -9,9 +9,9 @@ from deliveries import Record, hand_in, item, read, read_file
 from data_platform.settings import load, settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.retries import retry_failed
-from populate.status import status
+from populate.watch.status import status
+from populate.work.jobs import Queue
+from populate.work.retries import retry_failed
 from readers.outbox import Outbox
 from readers.run import run_record
 from schemas.binding import Binding

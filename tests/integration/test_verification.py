@@ -21,11 +21,11 @@ from populate.backup.proving import plan_due, prove
 from populate.backup.tables import Backup, Placement, ready_store
 from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch, Verify
 from populate.ingest import Ingest
-from populate.jobs import Queue
-from populate.scheduler import Keeper
-from populate.status import needs, status, try_again
 from populate.store import content_of, open_store
 from populate.store.folder import FolderStore
+from populate.watch.status import needs, status, try_again
+from populate.work.jobs import Queue
+from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 
 DAY = date(2026, 5, 4)

@@ -20,11 +20,11 @@ from waiting import PATIENCE, wait_until
 from data_platform.settings import load, settings
 from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import Ingest
-from populate.jobs import Queue, queues
-from populate.status import status
-from populate.stopping import Stop, repeat
 from populate.store import open_store
-from populate.worker import run_worker
+from populate.watch.status import status
+from populate.work.jobs import Queue, queues
+from populate.work.stopping import Stop, repeat
+from populate.work.worker import run_worker
 from readers import registry
 from readers.outbox import Outbox
 from readers.run import run_record
@@ -38,7 +38,7 @@ on_both = pytest.mark.parametrize("backend", ["postgresql", "mysql"])
 def worker(*arguments: str, path: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run the worker as a process of its own for the length of a block."""
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
-    command = [sys.executable, "-m", "populate.worker", *arguments]
+    command = [sys.executable, "-m", "populate.work.worker", *arguments]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     try:
         yield process

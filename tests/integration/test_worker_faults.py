@@ -23,11 +23,11 @@ from data_platform.settings import load
 from populate import facts
 from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.jobs import queues
 from populate.pipeline import bind_all
 from populate.store import Place, content_of
 from populate.store.folder import FolderStore
-from populate.worker import run_worker
+from populate.work.jobs import queues
+from populate.work.worker import run_worker
 from schemas import cluster, postmaster
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileName, FileOwner, Version
@@ -48,7 +48,7 @@ def backend() -> str:
 def start() -> Callable[[], ForkServerProcess]:
     """Return a function that starts a worker which ends when all is done: a real process, quickly there."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["populate.worker"])
+    context.set_forkserver_preload(["populate.work.worker"])
 
     def started() -> ForkServerProcess:
         process = context.Process(target=run_worker, args=(load(), True), daemon=True)

@@ -42,7 +42,7 @@ def test_it_waits_for_the_database_and_stops_when_told(own_server: EmbeddedServe
     binding = bind_all(load(), deploy=True)
     log = tmp_path / "log"
     with log.open("w") as errors:
-        worker = subprocess.Popen([sys.executable, "-m", "populate.worker"], stderr=errors)
+        worker = subprocess.Popen([sys.executable, "-m", "populate.work.worker"], stderr=errors)
     try:
         hand_in(binding, [read(item("/a.csv"))])
         wait_until(lambda: len(Ingest()) == 1)

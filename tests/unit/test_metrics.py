@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from populate import metrics
-from populate.metrics import registry_of
+from populate.watch import metrics
+from populate.watch.metrics import registry_of
 
 
 def test_a_file_that_is_being_made_is_read_a_little_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

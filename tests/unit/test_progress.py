@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from populate import progress
-from populate.progress import Bars, Lines, progress_on
+from populate.watch import progress
+from populate.watch.progress import Bars, Lines, progress_on
 
 
 class Terminal(io.StringIO):

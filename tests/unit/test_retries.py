@@ -8,7 +8,7 @@ import pytest
 
 from data_platform.errors import AccessDenied, SourceUnavailable, StoreFull, VersionUnavailable
 from populate.backup.contents import Failure
-from populate.retries import ATTEMPTS, DELAYS, Unresolved, is_due
+from populate.work.retries import ATTEMPTS, DELAYS, Unresolved, is_due
 
 NOW = datetime(2026, 5, 4, 12)
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard import counting
 from dashboard.counting import Counting
-from populate.seldom import SHARE, Seldom
+from populate.watch.seldom import SHARE, Seldom
 
 
 class Clock:

@@ -75,7 +75,7 @@ def test_the_command_syncs_and_tells_what_it_found(binding: Binding, firm: Compa
 
 def test_the_scheduler_syncs_by_itself(binding: Binding, firm: Company, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with process("populate.scheduler", log=log):
+    with process("populate.work.scheduler", log=log):
         wait_until(lambda: "at work" in log.read_text())
         wait_until(lambda: firm.server.requests)  # one process after the other has started
         wait_until(lambda: len(Permission()) == 2)

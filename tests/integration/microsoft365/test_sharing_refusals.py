@@ -13,11 +13,11 @@ from servers.sessions import another_binding, end_session, session_of
 from sharing_world import Company, company, noted_grants, real_grants
 
 from data_platform.errors import DatabaseUnavailable, SignInNeeded, SourceError
-from populate.lease import Lease
 from populate.sharing.notices import note, pending
 from populate.sharing.permissions import held, owners
 from populate.sharing.progress import Silent
 from populate.sharing.sync import sync_sharing
+from populate.work.lease import Lease
 from readers.microsoft365.access import as_worker
 from schemas.binding import Binding
 from schemas.catalogue import FileOwner

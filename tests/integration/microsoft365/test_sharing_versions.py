@@ -12,10 +12,10 @@ from sharing_world import Company, company
 
 from data_platform.settings import Settings, load
 from populate.backup.erased import Erasure
-from populate.jobs import queues
 from populate.sharing.history import History, HistoryContent, HistoryFailure, HistoryMember
 from populate.sharing.progress import Silent
 from populate.sharing.sync import sync_sharing
+from populate.work.jobs import queues
 from schemas.binding import Binding
 from schemas.catalogue import Blob, Version
 from schemas.restrict import where

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.observing import FAILED, Made, Observer
+from populate.watch.observing import FAILED, Made, Observer
 from schemas.binding import Binding
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def observer_of_hand(folder: Path | None) -> Observer:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     from prometheus_client import CollectorRegistry
 
-    from populate.metrics import Makes
+    from populate.watch.metrics import Makes
 
     return _both(Makes(CollectorRegistry()), log_made)
 
@@ -76,9 +76,9 @@ def monitored(
         return
     from prometheus_client import CollectorRegistry, Gauge
 
-    from populate.figures import Figures, Watch
-    from populate.metrics import Makes, registry_of
-    from populate.monitor import Health, Monitor, store_look
+    from populate.watch.figures import Figures, Watch
+    from populate.watch.metrics import Makes, registry_of
+    from populate.watch.monitor import Health, Monitor, store_look
 
     sums, pulse = Watch(binding), Watch(binding)  # whether it answers must not wait for a sum
     looks = {"database": lambda: pulse.ask("SELECT 1")} | ({"store": store_look(settings)} if store else {})

@@ -6,7 +6,7 @@ two believe for a moment that they hold it, nothing is done twice: whatever a ke
 be done again.
 
 Where there is no scheduler, each worker keeps the queues itself between two jobs; see
-`populate.worker`.
+`populate.work.worker`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.backup.proving import plan_due
-from populate.errands import Errand
-from populate.jobs import queues
-from populate.lease import Lease, scheduler_lease
 from populate.mailing import mail_due
 from populate.pipeline import bind_all
-from populate.retries import retry_due
-from populate.service import monitored
 from populate.sharing.notices import has_notices
 from populate.snapshot import take_daily
-from populate.stopping import Stop, repeat
+from populate.watch.service import monitored
+from populate.work.errands import Errand
+from populate.work.jobs import queues
+from populate.work.lease import Lease, scheduler_lease
+from populate.work.retries import retry_due
+from populate.work.stopping import Stop, repeat
 from schemas.binding import Binding
 from schemas.engine import dj
 
@@ -206,7 +206,7 @@ def _round(lease: Lease, keeper: Keeper, role: _Role, beat: Callable[[], None]) 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a scheduler with the settings of the process, as ``data-platform scheduler`` does."""
-    argparse.ArgumentParser(prog="python -m populate.scheduler", description=run_scheduler.__doc__).parse_args(
+    argparse.ArgumentParser(prog="python -m populate.work.scheduler", description=run_scheduler.__doc__).parse_args(
         arguments
     )
     log_to_stderr(settings_of_process().log, "scheduler")

@@ -24,13 +24,13 @@ from populate.adopt.tables import Adopt
 from populate.adoption.tables import Adoption
 from populate.backup.tables import Backup
 from populate.backup.verification import Verify
-from populate.contention import persist
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
-from populate.observing import Observer, watch
-from populate.retries import PATIENT
 from populate.sharing.history import History
 from populate.silo import SiloMetric
+from populate.watch.observing import Observer, watch
+from populate.work.contention import persist
+from populate.work.retries import PATIENT
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
 

@@ -22,14 +22,14 @@ from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.logs import log_to_stderr
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
-from populate.crew import Alone, Crew
-from populate.jobs import queues
-from populate.lease import scheduler_lease
 from populate.pipeline import bind_all
-from populate.progress import Counts, Progress, progress_on
-from populate.scheduler import Keeper
-from populate.service import monitored
-from populate.stopping import Stop, repeat
+from populate.watch.progress import Counts, Progress, progress_on
+from populate.watch.service import monitored
+from populate.work.crew import Alone, Crew
+from populate.work.jobs import queues
+from populate.work.lease import scheduler_lease
+from populate.work.scheduler import Keeper
+from populate.work.stopping import Stop, repeat
 from readers.shipper import flush
 from schemas.binding import Binding
 
@@ -186,7 +186,7 @@ class _Overseer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker with the settings of the process, as ``data-platform worker`` does."""
-    parser = argparse.ArgumentParser(prog="python -m populate.worker", description=run_worker.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m populate.work.worker", description=run_worker.__doc__)
     parser.add_argument("--once", action="store_true", help="end when everything is worked off")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args(arguments)

@@ -20,9 +20,9 @@ from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import Placement
-from populate.jobs import State, queues
-from populate.lease import Living, LivingLocks
-from populate.status import statements
+from populate.watch.status import statements
+from populate.work.jobs import State, queues
+from populate.work.lease import Living, LivingLocks
 from readers.backlog import Backlog
 from schemas.binding import Binding
 from schemas.catalogue import Blob

@@ -18,12 +18,12 @@ from typing import NamedTuple
 from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from data_platform.logs import log_to_stderr
 from data_platform.settings import Settings
-from populate.jobs import queues, work
-from populate.lease import Presence
-from populate.observing import Observer
 from populate.pipeline import bind_all
-from populate.service import observer_of_hand
-from populate.stopping import Stop, repeat
+from populate.watch.observing import Observer
+from populate.watch.service import observer_of_hand
+from populate.work.jobs import queues, work
+from populate.work.lease import Presence
+from populate.work.stopping import Stop, repeat
 from schemas.binding import Binding
 
 IDLE_SECONDS = 0.5  # between two looks of a process for jobs

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from data_platform.redact import redact_text
-from populate.contention import persist
+from populate.work.contention import persist
 from schemas.engine import dj
 
 MADE, FAILED, INTERRUPTED = "made", "failed", "interrupted"

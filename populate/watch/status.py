@@ -14,11 +14,11 @@ from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import Backup, BackupFailure, ContentStore, Placement
 from populate.backup.verification import Damage, DamageMended, look_again
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.jobs import State, queues
-from populate.lease import living
 from populate.lookup import lookup
-from populate.retries import Unresolved, needs_person, retry_failed, unresolved
-from populate.totals import totals
+from populate.watch.totals import totals
+from populate.work.jobs import State, queues
+from populate.work.lease import living
+from populate.work.retries import Unresolved, needs_person, retry_failed, unresolved
 from readers.outbox import pending
 from schemas.binding import Binding
 from schemas.catalogue import File, Version

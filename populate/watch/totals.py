@@ -1,6 +1,6 @@
 """What the catalogue holds, in sums over whole tables: these take the longer the more there is.
 
-Whoever shows them again and again asks seldom (`populate.seldom`).
+Whoever shows them again and again asks seldom (`populate.watch.seldom`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOTALS = {
 
 
 def totals(binding: Binding) -> dict[str, int]:
-    """Return what the catalogue holds, exactly, as of now; see `populate.status.status` for the names."""
+    """Return what the catalogue holds, exactly, as of now; see `populate.watch.status.status` for the names."""
     tables = {table.__name__: table().full_table_name for table in _TABLES}
     statements = {names: query.format(**tables) for names, query in _TOTALS.items()}
     proofs = proof_statements(binding.backend)

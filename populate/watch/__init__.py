@@ -1,0 +1,1 @@
+"""How the work and what came of it are seen from outside."""
