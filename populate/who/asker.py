@@ -105,10 +105,22 @@ def pattern(term: str) -> str:
 def asker(binding: Binding, settings: Settings, now: datetime | None = None) -> Asker:
     """Return who asks in this process: whoever its reads are recorded for."""
     login = consumer(settings, None).login
-    own = account_id(login.realm, login.name)
-    people = where(Account, account_id=own).to_arrays("person_id")
+    return asker_of(binding, account_id(login.realm, login.name), now)
+
+
+def asker_of(binding: Binding, account: str, now: datetime | None = None) -> Asker:
+    """Return who asks by one of their logins, as somebody who signed in at the dashboard does.
+
+    Parameters
+    ----------
+    account
+        Identity of the login (`schemas.identity.account_id`); the catalogue need not know it.
+    now
+        Moment of the question; one without time zone is UTC.
+    """
+    people = where(Account, account_id=account).to_arrays("person_id")
     person = str(people[0]) if len(people) else ""
-    accounts = tuple(sorted(where(Account, person_id=person).to_arrays("account_id"))) if person else (own,)
+    accounts = tuple(sorted(where(Account, person_id=person).to_arrays("account_id"))) if person else (account,)
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) if now is None or now.tzinfo else now
     return Asker(binding, person, accounts, moment, _default(moment), tuple(sorted(groups_of(accounts))))
 
