@@ -36,7 +36,7 @@ from benchmarks._company import READS, Growth, file_key, person, tables
 from benchmarks._servers import deployed
 from benchmarks._timing import Times, machine, show
 from benchmarks.ingest import fill, records, timed_flush, timed_ingest
-from dashboard import queries
+from dashboard.queries import files as queries
 from data_platform.settings import Settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import streamlit as st
 
 from dashboard.counting import Counting
-from dashboard.queries import headline_beside
+from dashboard.queries.files import headline_beside
 from data_platform.settings import settings
 from populate.pipeline import bind_all
 from schemas.binding import Binding

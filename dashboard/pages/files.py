@@ -8,9 +8,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import queries
 from dashboard.catalogue import Catalogue, catalogue
 from dashboard.display import backup_state, human_bytes
+from dashboard.queries import files as queries
 from data_platform.errors import DataPlatformError
 from data_platform.redact import redact_text
 

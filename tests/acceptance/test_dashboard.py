@@ -19,8 +19,8 @@ from colleagues import REALM, Colleagues
 from streamlit.testing.v1 import AppTest
 
 import dashboard
-from dashboard import queries
 from dashboard.catalogue import catalogue
+from dashboard.queries import files as queries
 from data_platform.errors import SettingsError
 from data_platform.serve import ADDRESS, serve
 from schemas.binding import Binding, unbind

@@ -13,7 +13,7 @@ from deliveries import hand_in, item, read
 from servers.mysql import MySQLServer
 from servers.sessions import end_session, session_of
 
-from dashboard import queries
+from dashboard.queries import files as queries
 from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import load
 from populate.ingest import BackupMember, Ingest

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from colleagues import REALM, Colleagues
 
-from dashboard import queries
-from dashboard.statements import statement
+from dashboard.queries import files as queries
+from dashboard.queries.statements import statement
 from data_platform.errors import SourceError
 from schemas.binding import Binding
 from schemas.catalogue import FileName

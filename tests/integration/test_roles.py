@@ -22,7 +22,7 @@ from servers.mysql import MySQLServer
 from servers.sessions import another_session
 from servers.sites import Site, hire, mysql_site, postgresql_site
 
-from dashboard import queries
+from dashboard.queries import files as queries
 from data_platform.errors import DatabaseError
 from data_platform.settings import MailSettings, QuestionSettings
 from populate.adopt.share import adopt

@@ -12,7 +12,7 @@ from servers.microsoft365.library import Item
 from servers.microsoft365.people import User
 from sharing_world import Company, company
 
-from dashboard import queries
+from dashboard.queries import files as queries
 from data_platform.errors import AccessDenied, SourceError
 from data_platform.settings import Settings, load
 from populate.ingest import Ingest

@@ -1,4 +1,4 @@
-"""What the pages ask of the catalogue: plain functions over a binding, pandas frames back.
+"""What the pages of files ask: plain functions over a binding, pandas frames back.
 
 Aggregates, filters, order and paging are the database's work; a frame is as long as the
 page that shows it. Names of tables come from their classes, everything a user typed goes in
@@ -7,13 +7,14 @@ as a parameter, so no text from outside becomes SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import pandas as pd
 
-from dashboard.statements import CONDITIONS, ORDERS, statement
+from dashboard.queries.rows import number, rows
+from dashboard.queries.statements import CONDITIONS, ORDERS, statement
 from data_platform.errors import DatabaseUnavailable
 from data_platform.redact import redact_text
 from schemas.binding import Binding
@@ -93,7 +94,7 @@ def files(
         if certain:
             return _shown(binding, list(latest["file_id"]))
     options, values = _matching(binding, search, anywhere)
-    page = _ask(
+    page = rows(
         binding,
         statement("page", sort=sort, descending=descending, state=state, **options),
         {**values, "limit": limit, "offset": offset},
@@ -103,7 +104,7 @@ def files(
 
 def files_of(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
     """Return the files that belong to a person now, those met last first; columns as of `files`."""
-    owned = _ask(binding, statement("files_of"), {"person": person_id, "limit": limit})
+    owned = rows(binding, statement("files_of"), {"person": person_id, "limit": limit})
     return _shown(binding, list(owned["file_id"]))
 
 
@@ -112,13 +113,13 @@ def read_by(binding: Binding, person_id: str, limit: int = 50) -> pd.DataFrame:
 
     Of each of the person's logins the latest `MOST_OF_A_LOGIN` reads are looked at, at most.
     """
-    logins = _ask(binding, statement("accounts_of"), {"person": person_id})["account_id"]
+    logins = rows(binding, statement("accounts_of"), {"person": person_id})["account_id"]
     # One login after the other: only the reads of one are in the order of their times in an index.
     pages = [_latest(binding, "read_by", MOST_OF_A_LOGIN, limit, account=login)[0] for login in logins]
     columns = ["file_id", "last_read"]
     read = pd.concat([page[columns] for page in pages] or [pd.DataFrame(columns=columns)], ignore_index=True)
     read = read.sort_values(["last_read", "file_id"], ascending=False).drop_duplicates("file_id").head(limit)
-    return read.merge(_ask(binding, statement("names"), _these(*read["file_id"])), on="file_id")
+    return read.merge(rows(binding, statement("names"), _these(*read["file_id"])), on="file_id")
 
 
 def _matching(binding: Binding, search: str, anywhere: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,7 +129,7 @@ def _matching(binding: Binding, search: str, anywhere: bool) -> tuple[dict[str, 
     if not anywhere:
         return _starting(binding, search)
     pattern = {"search": _pattern(search)}
-    found = _ask(binding, statement("matching"), {**pattern, "limit": FEW + 1})
+    found = rows(binding, statement("matching"), {**pattern, "limit": FEW + 1})
     if len(found) > FEW:
         return {"searching": True}, pattern
     return {"searching": True, "few": True}, {**pattern, **_these(*found["file_id"])}
@@ -138,7 +139,7 @@ def _starting(binding: Binding, search: str) -> tuple[dict[str, Any], dict[str, 
     """Return the same for names that start so: earlier names find a file here, but only present ones match."""
     start, beyond = between(display_text(search))
     values = {"start": start, "beyond": beyond}
-    found = _ask(binding, statement("starting", starting=binding.backend), {**values, "limit": MOST_NAMES})
+    found = rows(binding, statement("starting", starting=binding.backend), {**values, "limit": MOST_NAMES})
     return {"starting": binding.backend, "few": True}, {**values, **_these(*found["file_id"].unique())}
 
 
@@ -151,7 +152,7 @@ def _latest(
     """
     window = LOOKED_AT_FIRST * (limit + offset)
     while True:
-        page = _ask(binding, statement(name), {**whose, "window": window, "limit": limit, "offset": offset})
+        page = rows(binding, statement(name), {**whose, "window": window, "limit": limit, "offset": offset})
         # Of files that were read later than all that was not looked at nothing is missing.
         certain = len(page) == limit and page["last_read"].iloc[-1] > page["since"].iloc[-1]
         all_seen = len(page) > 0 and page["looked_at"].iloc[-1] < window
@@ -163,9 +164,9 @@ def _latest(
 def _shown(binding: Binding, order: list[str]) -> pd.DataFrame:
     """Return what a page shows of these files, in this order."""
     shown = _these(*order)
-    found = _ask(binding, statement("files"), shown).set_index("file_id").reindex(order).reset_index()
-    people = _ask(binding, statement("readers_of_files"), shown).groupby("file_id")["reader"].agg(list)
-    failures = _ask(binding, statement("failures_of_files"), shown).groupby("file_id")["reason"].first()
+    found = rows(binding, statement("files"), shown).set_index("file_id").reindex(order).reset_index()
+    people = rows(binding, statement("readers_of_files"), shown).groupby("file_id")["reader"].agg(list)
+    failures = rows(binding, statement("failures_of_files"), shown).groupby("file_id")["reason"].first()
     found["readers"] = [people.get(file_id, []) for file_id in order]
     found["reason"] = [failures.get(file_id, "") for file_id in order]
     return found
@@ -174,23 +175,23 @@ def _shown(binding: Binding, order: list[str]) -> pd.DataFrame:
 def count_files(binding: Binding, *, search: str = "", anywhere: bool = True, state: str = "") -> int:
     """Return how many files `files` would find on all its pages."""
     options, values = _matching(binding, search, anywhere)
-    return _number(binding, statement("count_files", state=state, **options), values)
+    return number(binding, statement("count_files", state=state, **options), values)
 
 
 def file(binding: Binding, file_id: str) -> dict[str, Any] | None:
     """Return what is known of one file (name, path, owner, source system), or None."""
-    rows = _ask(binding, statement("file"), _these(file_id)).to_dict("records")
-    return {str(name): value for name, value in rows[0].items()} if rows else None
+    found = rows(binding, statement("file"), _these(file_id)).to_dict("records")
+    return {str(name): value for name, value in found[0].items()} if found else None
 
 
 def versions(binding: Binding, file_id: str) -> pd.DataFrame:
     """Return a file's versions, latest first: ``first_read, last_read`` (UTC), ``size``, ``sha256``, ``backup``."""
-    return _ask(binding, statement("versions"), _these(file_id))
+    return rows(binding, statement("versions"), _these(file_id))
 
 
 def readers(binding: Binding, file_id: str) -> pd.DataFrame:
     """Return who read a file, latest first: ``reader, department, read_count, first_read, last_read, entry_point``."""
-    return _ask(binding, statement("readers"), _these(file_id))
+    return rows(binding, statement("readers"), _these(file_id))
 
 
 def copies(binding: Binding, file_id: str) -> pd.DataFrame:
@@ -198,14 +199,14 @@ def copies(binding: Binding, file_id: str) -> pd.DataFrame:
 
     At most `COPIES`, the largest first.
     """
-    holders = _ask(binding, statement("holders"), {**_these(file_id), "limit": COPIES})
-    names = _ask(binding, statement("names"), _these(*holders["file_id"]))
+    holders = rows(binding, statement("holders"), {**_these(file_id), "limit": COPIES})
+    names = rows(binding, statement("names"), _these(*holders["file_id"]))
     return holders.merge(names, on="file_id")[["file_name", "file_path", "owner", "size", "sha256"]]
 
 
 def is_demo(binding: Binding) -> bool:
     """Tell whether the people in this catalogue are those invented for the demo."""
-    return _number(binding, statement("demo"), {}) > 0
+    return number(binding, statement("demo"), {}) > 0
 
 
 def _pattern(search: str) -> str:
@@ -216,15 +217,3 @@ def _pattern(search: str) -> str:
 
 def _these(*file_ids: str) -> dict[str, tuple[str, ...]]:
     return {"ids": file_ids or ("",)}  # SQL knows no empty list
-
-
-def _number(binding: Binding, sql: str, values: Mapping[str, object]) -> int:
-    return int(_ask(binding, sql, values).to_numpy()[0, 0])
-
-
-def _ask(binding: Binding, sql: str, values: Mapping[str, object]) -> pd.DataFrame:
-    """Run a statement and return its rows; the columns are there even without rows."""
-    binding.ensure()
-    cursor = binding.connection.query(sql, values)
-    columns = [column[0] for column in cursor.description]
-    return pd.DataFrame(cursor.fetchall(), columns=columns)

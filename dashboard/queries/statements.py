@@ -1,4 +1,4 @@
-"""The SQL of the pages, for PostgreSQL and MySQL alike.
+"""The SQL of the pages of files, for PostgreSQL and MySQL alike.
 
 `Access.file_id` is text that may be empty, the key of `File` is not: PostgreSQL finds accesses by index
 only where they are compared with parameters.
