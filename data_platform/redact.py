@@ -82,10 +82,12 @@ _TOKENS = re.compile(
 )
 # Text without any of these holds no secret: most of it is let through at the cost of a few searches.
 # fmt: off
-_HINTS = (
-    "pass", "pwd", "token", "secret", "sig", "key", "cred", "auth", "bearer", "basic", "cookie", "://",
-    "akia", "asia", "abia", "acca", "aroa", "aida", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_",
+_TOKEN_HINTS = (
+    "-----begin", "akia", "asia", "abia", "acca", "aroa", "aida", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_",
     "glpat-", "xox", "aiza", "hf_", "sk-", "pypi-", "eyj",
+)
+_HINTS = (
+    "pass", "pwd", "token", "secret", "sig", "key", "cred", "auth", "bearer", "basic", "cookie", "://", *_TOKEN_HINTS
 )
 # fmt: on
 
@@ -98,7 +100,7 @@ _SHARED = re.compile(
 )
 
 
-_SHARING = re.compile(r"(?i)sharepoint|1drv\.ms|onedrive\.live")
+_SHARING = ("sharepoint", "1drv.ms", "onedrive.live")
 
 
 def redact_url(url: str) -> str:
@@ -114,9 +116,10 @@ def redact_url(url: str) -> str:
         base, fragment_mark, fragment = url.partition("#")
         base, query_mark, query = base.partition("?")
         url = base + _redact_query(query_mark, query) + _redact_query(fragment_mark, fragment)
-    if _SHARING.search(url):
+    lowered = url.lower()
+    if any(hint in lowered for hint in _SHARING):
         url = _SHARED.sub(_digest, url)
-    return _TOKENS.sub(HIDDEN, url)
+    return _TOKENS.sub(HIDDEN, url) if any(hint in lowered for hint in _TOKEN_HINTS) else url
 
 
 def _digest(match: re.Match[str]) -> str:

@@ -24,11 +24,15 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import count
 
+import orjson
+
 from data_platform.redact import redact_text, redact_url
 from data_platform.settings import Settings
 from readers.source import Item, Login
 from schemas.identity import account_id, display_text, file_id, version_id
 
+Handed = tuple[str, str, str, int, bool, str]
+"""What was handed over: kind of the source, revision, SHA-256, size, whether from the cache, the source's hash."""
 SOURCE, SETTING, MACHINE = "source", "setting", "machine"
 _EPOCH = datetime(1970, 1, 1)  # naive: all times here are UTC
 
@@ -46,9 +50,14 @@ def consumer(settings: Settings, signed_in: Login | None) -> Consumer:
     """Return who reads: the source's account, else the setting ``account``, else the login of the machine."""
     if signed_in is not None:
         return Consumer(signed_in, SOURCE, settings.on_behalf_of)
-    if settings.account:
-        return Consumer(Login(settings.realm, settings.account), SETTING, settings.on_behalf_of)
-    return Consumer(Login(settings.realm, machine_login()), MACHINE, settings.on_behalf_of)
+    return _nobody_signed_in(settings.account, settings.realm, settings.on_behalf_of, os.getuid())
+
+
+@lru_cache(maxsize=8)
+def _nobody_signed_in(account: str, realm: str, on_behalf_of: str, user: int) -> Consumer:
+    if account:
+        return Consumer(Login(realm, account), SETTING, on_behalf_of)
+    return Consumer(Login(realm, _login_of(user)), MACHINE, on_behalf_of)
 
 
 def machine_login() -> str:
@@ -82,7 +91,7 @@ class Clock:
     def __call__(self) -> int:
         now = time.time_ns() // 1000
         with self.lock:
-            self._last = now = max(self._last + 1, now)
+            self._last = now = now if now > self._last else self._last + 1
         return now
 
 
@@ -90,13 +99,51 @@ _clock = Clock()
 _sequence = count(1)  # next() is one step for the interpreter, so threads never share a number
 
 
+class Digits:
+    """Random hex digits, 20 at a time, fetched for hundreds of events at once.
+
+    Asking the system for them gives the interpreter away, and to get it back beside a busy thread costs more
+    than all the rest of a record.
+    """
+
+    AT_ONCE = 256
+    LENGTH = 20
+
+    def __init__(self) -> None:
+        self._process, self._left = 0, list[str]()
+
+    def __call__(self) -> str:
+        while True:
+            if self._process != os.getpid():  # a fork has its parent's
+                self._process, self._left = os.getpid(), self._fresh()
+            try:
+                return self._left.pop()  # one step for the interpreter, so threads never share them
+            except IndexError:
+                self._left = self._fresh()
+
+    def _fresh(self) -> list[str]:
+        digits = os.urandom(self.AT_ONCE * self.LENGTH // 2).hex()
+        return [digits[start : start + self.LENGTH] for start in range(0, len(digits), self.LENGTH)]
+
+
+_digits = Digits()
+
+
 def new_event_id() -> str:
     """Return 32 hex digits: 12 of the milliseconds since 1970, then 20 random ones."""
-    return _event_id(_clock())
+    return f"{_clock() // 1000:012x}{_digits()}"
 
 
-def _event_id(microseconds: int) -> str:
-    return f"{microseconds // 1000:012x}{os.urandom(10).hex()}"
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def _moment() -> tuple[str, str, int]:
+    """Return what tells an access from all others: ``event_id``, ``accessed_at`` and ``sequence``."""
+    now = _clock()
+    seconds, microseconds = divmod(now, 1_000_000)
+    return f"{now // 1000:012x}{_digits()}", f"{_second(seconds)}.{microseconds:06d}", next(_sequence)
 
 
 def access_record(
@@ -130,15 +177,36 @@ def access_record(
         ``file_id`` and ``version_id`` of a file set and the path within it, if the item was
         read as a part of one.
     """
-    now = _clock()
-    record: dict[str, object] = {
-        "event_id": _event_id(now),
-        "accessed_at": (_EPOCH + timedelta(microseconds=now)).isoformat(timespec="microseconds"),
-        "sequence": next(_sequence),
-        "outcome": "ok" if error is None else type(error).__name__[:64],
-        "known_by": consumer.known_by,
-        "url": _text(redact_url(url), 2048),
-    }
+    event_id, accessed_at, sequence = _moment()
+    record: dict[str, object] = {"event_id": event_id, "accessed_at": accessed_at, "sequence": sequence}
+    record |= _facts(consumer, url, function, item, (source_kind, revision, sha256, size, from_cache, source_hash))
+    if error is not None:
+        record["outcome"] = type(error).__name__[:64]
+        _add(record, ("message", _message(error), 512))
+    if part_of is not None:
+        record["set_file_id"], record["set_version_id"] = part_of[:2]
+        _add(record, ("set_path", part_of[2], 1024))
+    return record
+
+
+def access_payload(consumer: Consumer, url: str, function: str, item: Item, handed: Handed) -> bytes:
+    """Return the record of a read that went well as JSON, the sooner if somebody read the same bytes before."""
+    event_id, accessed_at, sequence = _moment()
+    moment = f'{{"event_id":"{event_id}","accessed_at":"{accessed_at}","sequence":{sequence},'
+    return moment.encode() + _encoded_facts(consumer, url, function, item, handed)
+
+
+# A notebook reads the same few files again and again, and whatever there is of that comes from a cache.
+@lru_cache(maxsize=256)
+def _encoded_facts(consumer: Consumer, url: str, function: str, item: Item, handed: Handed) -> bytes:
+    """Return the rest of a record: all but the brace that it begins with."""
+    return orjson.dumps(_facts(consumer, url, function, item, handed))[1:]
+
+
+def _facts(consumer: Consumer, url: str, function: str, item: Item | None, handed: Handed) -> dict[str, object]:
+    """Return what is the same each time that somebody reads the same bytes by the same link."""
+    source_kind, revision, sha256, size, from_cache, source_hash = handed
+    record: dict[str, object] = {"outcome": "ok", "known_by": consumer.known_by, "url": _text(redact_url(url), 2048)}
     _add_login(record, "account", consumer.login)
     _add(
         record,
@@ -158,11 +226,6 @@ def access_record(
         record["access_size"] = size
     if from_cache:
         record["from_cache"] = True
-    if error is not None:
-        _add(record, ("message", _message(error), 512))
-    if part_of is not None:
-        record["set_file_id"], record["set_version_id"] = part_of[:2]
-        _add(record, ("set_path", part_of[2], 1024))
     return record
 
 

@@ -87,13 +87,16 @@ class Outbox:
         self._reset()
         _all.add(self)
 
-    def append(self, *records: Mapping[str, object]) -> None:
-        """Note down accesses. Never raises: what cannot be noted is warned about, logged and counted."""
+    def append(self, *records: Mapping[str, object] | bytes) -> None:
+        """Note down accesses, each a record or its JSON.
+
+        Never raises: what cannot be noted is warned about, logged and counted.
+        """
         if self._pid != os.getpid():  # a fork that told nobody, as C libraries do
             self._reset()
         for position, record in enumerate(records):
             try:
-                self._note(_encode(record))
+                self._note(record if isinstance(record, bytes) else _encode(record))
             except Exception as error:
                 self._miss(len(records) - position, error)
                 break

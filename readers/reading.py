@@ -15,9 +15,10 @@ from pathlib import Path
 
 from data_platform.errors import CacheError, UnknownSource, at_caller
 from data_platform.settings import Settings, settings
+from readers import freshness
 from readers.autolog import current_function
 from readers.cache import Cache
-from readers.event import Consumer, access_record, consumer
+from readers.event import Consumer, Handed, access_payload, access_record, consumer
 from readers.fetch import Held, fetch, local_cache, overflow
 from readers.fileset import HeldSet, fetch_set
 from readers.outbox import outbox
@@ -30,7 +31,9 @@ _AT_ONCE = 1000  # records of a file set's members that are handed on together
 _log = logging.getLogger(__name__)
 
 
-def read(url: str | os.PathLike[str], *, kind: str | None = None, function: str = "read") -> Path:
+def read(
+    url: str | os.PathLike[str], *, kind: str | None = None, function: str = "read", on_stale: str | None = None
+) -> Path:
     """Return a read-only local path with the bytes behind a link, and note down who read them.
 
     Parameters
@@ -41,21 +44,30 @@ def read(url: str | os.PathLike[str], *, kind: str | None = None, function: str 
         The source to use; None picks it by the link.
     function
         What the user called, for the record; a function under `autolog` counts instead.
+    on_stale
+        Whether bytes that are known to be out of date (`readers.freshness`) are an ``error``; anything else
+        gives a warning. By default as the settings say.
 
     Raises
     ------
     DataPlatformError
         Why it cannot be read. The traceback ends in the caller's line.
+    StaleData
+        If the bytes are out of date and that is to be an error.
     """
     with at_caller:
         if not (link := os.fsdecode(url)):
             raise UnknownSource("There is no link to read. Give a path or a URL.")
         reading = _Reading(link, function, settings())  # wrong settings: where would they be noted?
+        reading.on_stale = on_stale
         try:
-            return reading.run(kind)
+            path = reading.run(kind)
         except Exception as error:
             reading.note(error)
             raise
+        if reading.stale is not None:
+            freshness.warn(*reading.stale)
+        return path
 
 
 @lru_cache(maxsize=8)
@@ -73,6 +85,8 @@ class _Reading:
         self.source: Source | None = None
         self.item: Item | None = None
         self.consumer: Consumer | None = None
+        self.on_stale: str | None = None
+        self.stale: tuple[freshness.Met, freshness.Stale] | None = None
 
     def run(self, kind: str | None) -> Path:
         self.source = source = source_for(self.link, self.settings, kind)
@@ -90,16 +104,26 @@ class _Reading:
     def _into(self, cache: Cache, source: Source, item: Item) -> Path:
         """Bring the item into `cache`, note down that it was read, and return its path there."""
         held = fetch_set(source, item, cache) if item.is_folder else fetch(source, item, cache)
+        if freshness.known(self.settings):
+            self._guard(held)
         self.note(held)
         assert held.path is not None  # as asked for
         return held.path
+
+    def _guard(self, held: Held | HeldSet) -> None:
+        """Remember why the bytes are out of date if they are, or raise that if it is to be an error."""
+        members = {held.item.name: held} if isinstance(held, Held) else held.members
+        read = (freshness.Met(m.item.source_system, m.item.item_id, name, m.sha256) for name, m in members.items())
+        self.stale = freshness.look(self.settings, read, pinned=self.function == freshness.OLDER)
+        if self.stale is not None and freshness.how(self.on_stale, self.settings) == "error":
+            raise freshness.refuse(*self.stale)
 
     def note(self, outcome: Held | HeldSet | Exception) -> None:
         """Hand the record of a read to the outbox; whatever goes wrong with that, the read goes on."""
         try:
             who, name = self.consumer or self._consumer(), current_function() or self.function
             if isinstance(outcome, Held):
-                outbox().append(self._record(who, name, outcome))
+                outbox().append(access_payload(who, self.link, name, outcome.item, self._handed(outcome)))
             elif isinstance(outcome, HeldSet):
                 records = self._records_of_set(who, name, outcome)
                 while batch := list(islice(records, _AT_ONCE)):
@@ -111,6 +135,9 @@ class _Reading:
                 )
         except Exception:
             _log.warning("An access could not be noted down. Run `data-platform doctor`.", exc_info=True)
+
+    def _handed(self, held: Held) -> Handed:
+        return self._kind(), held.revision, held.sha256, held.size, held.from_cache, held.source_hash
 
     def _record(self, who: Consumer, name: str, held: Held, part_of: tuple[str, str, str] | None = None) -> Record:
         return access_record(

@@ -99,7 +99,7 @@ class MappedSegment:
 
     def append(self, payload: bytes) -> bool:
         start, words, length = self._settled(), self._words, len(payload)
-        stop = start + framed_size(length)
+        stop = start + ((PREFIX + length + ALIGN - 1) & -ALIGN)  # `framed_size`, without a call
         if stop > self._size:
             return False
         if stop < self._size:

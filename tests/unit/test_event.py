@@ -21,7 +21,7 @@ import pytest
 from data_platform.errors import SourceNotFound
 from data_platform.settings import load
 from readers import event
-from readers.event import Consumer, access_record, consumer, machine_login, new_event_id
+from readers.event import Consumer, access_payload, access_record, consumer, machine_login, new_event_id
 from readers.source import Item, Login
 from schemas.identity import account_id, file_id, version_id
 from schemas.sharing import Access
@@ -244,3 +244,31 @@ def test_a_fork_in_the_middle_of_a_reading_does_not_stop_the_child() -> None:
             new_event_id()
             os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_payload_is_the_json_of_the_record_each_time_anew() -> None:
+    found = item("/data/caf\\xe9\n.csv")
+    handed = ("file", "r1", SHA256, 7, True, "crc:1")
+    facts = {"source_kind": "file", "revision": "r1", "sha256": SHA256, "size": 7, "from_cache": True}
+    record = access_record(AMY, url="/data/x", function="f", item=found, source_hash="crc:1", **facts)  # type: ignore[arg-type]
+    payloads = [json.loads(access_payload(AMY, "/data/x", "f", found, handed)) for _ in range(2)]
+    of_its_own = ("event_id", "accessed_at", "sequence")
+    for payload in payloads:
+        assert {**record, **{key: payload[key] for key in of_its_own}} == payload
+    assert all(len({told[key] for told in (record, *payloads)}) == 3 for key in of_its_own)
+    assert len(payloads[0]["accessed_at"]) == len(str(record["accessed_at"])) == 26
+
+
+def test_no_two_events_share_their_digits_across_refills_threads_and_forks() -> None:
+    seen = [new_event_id()[12:] for _ in range(3 * event.Digits.AT_ONCE)]
+    with ThreadPoolExecutor(4) as pool:
+        seen += pool.map(lambda _: new_event_id()[12:], range(3 * event.Digits.AT_ONCE))
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        os.write(writing, "".join(new_event_id()[12:] for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    text = os.read(reading, 4096).decode()
+    seen += [text[start : start + 20] for start in range(0, len(text), 20)]
+    seen += [new_event_id()[12:] for _ in range(200)]
+    assert len(set(seen)) == len(seen) == 6 * event.Digits.AT_ONCE + 300

@@ -243,6 +243,7 @@ def test_a_record_that_cannot_be_made_does_not_break_the_read(
         raise RuntimeError
 
     monkeypatch.setattr(reading, "access_record", broken)
+    monkeypatch.setattr(reading, "access_payload", broken)
     with caplog.at_level(logging.WARNING):
         assert read(write(shared / "a.csv")).read_bytes() == b"1,2\n"
         with pytest.raises(SourceNotFound):
