@@ -28,6 +28,8 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   └── DirectoryRefused (ValueError)      what it says is not believed or understood P
     ├── CacheError (OSError)                   the local cache cannot take the bytes
     ├── VersionUnavailable (LookupError)       these exact bytes cannot be had any more P
+    ├── StaleData (ValueError)                 these bytes are out of date, by their owner or a newer version P
+    ├── RecallRefused (ValueError)             a recall is not accepted                P
     ├── RestoreError (OSError)                 restored bytes cannot be put where they should go
     │   └── TargetExists (FileExistsError)     there is another file already       P
     ├── AutologError (TypeError)               a decorator cannot log this
@@ -164,6 +166,25 @@ class CacheError(DataPlatformError, OSError):
 
 class VersionUnavailable(Permanent, DataPlatformError, LookupError):
     """The exact bytes asked for cannot be had any more."""
+
+
+class StaleData(Permanent, DataPlatformError, ValueError):
+    """Bytes that were read are out of date, and ``on_stale="error"`` says that this is an error.
+
+    `kind` says why: ``recalled``, ``superseded`` or ``copy``. `right` is the SHA-256 of the bytes to use
+    instead, or empty.
+    """
+
+    kind = ""
+    right = ""
+
+
+class StaleDataWarning(UserWarning):
+    """Bytes that were read are out of date: recalled, not the newest version, or a copy that stayed behind."""
+
+
+class RecallRefused(Permanent, DataPlatformError, ValueError):
+    """A recall, its end or an acknowledgement is not accepted."""
 
 
 class RestoreError(DataPlatformError, OSError):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
-from data_platform.errors import DatabaseUnavailable, OutboxError
+from data_platform.errors import DatabaseUnavailable, DataPlatformError, OutboxError
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_in_force
 from readers.backlog import Backlog, Noted
@@ -73,8 +74,20 @@ def deliver_next(settings: Settings, backlog: Backlog) -> Step:
 def _deliver(settings: Settings, backlog: Backlog, events: list[Noted]) -> int:
     # Only now: a process that has nothing to deliver starts no database and loads no driver.
     from readers.delivery import deliver
+    from readers.watching import watch
     from schemas.binding import bind
 
     binding = bind(settings)
     binding.ensure()
-    return deliver(binding, events, backlog.set_aside)
+    delivered = deliver(binding, events, backlog.set_aside)
+    watch(settings, events)
+    return delivered
+
+
+def look(settings: Settings) -> None:
+    """Find out which of what was read is out of date, for the next reads; where that fails they are not told."""
+    from readers.watching import look as look_at
+    from schemas.binding import bind
+
+    with contextlib.suppress(DataPlatformError):
+        look_at(settings, bind(settings))

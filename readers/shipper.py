@@ -18,6 +18,8 @@ delivered by the next read of the same user anywhere, or by ``data-platform flus
 Before it ends it lets go of its lock and looks once more, so an access that was appended
 while it made up its mind is never left behind. Killed at any point it loses and doubles
 nothing: see `readers.backlog` and `readers.delivery`.
+
+Between deliveries it finds out which bytes that were read are out of date (`readers.watching`).
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from data_platform.redact import RedactingFilter
 from data_platform.settings import Settings, load
 from data_platform.settings import settings as settings_in_force
 from readers.backlog import Backlog, prepare
-from readers.flush import Step, deliver_next, flush
+from readers.flush import Step, deliver_next, flush, look
 from readers.launch import start_shipper
 
 __all__ = ["Limits", "Shipper", "ensure_shipper", "flush", "main"]
@@ -82,6 +84,7 @@ class Shipper:
         self._lock = lock
         self._limits = limits
         self._backlog = Backlog(settings.outbox_folder)
+        self._lookout = _Lookout(settings)
 
     def run(self) -> None:
         """Deliver until there is no reason left to stay."""
@@ -115,7 +118,9 @@ class Shipper:
                 continue
             delay = self._limits.poll
             clocks.note_work(step)
+            self._lookout.tend(step)
             if clocks.idle(self._limits):
+                self._lookout.finish()
                 return True
             if step.taken < self._settings.outbox.batch_events:
                 self._pause(delay)
@@ -133,6 +138,36 @@ class Shipper:
             return os.path.samestat(os.fstat(self._lock), os.stat(self._backlog.folder / "shipper.lock"))
         except FileNotFoundError:
             return False
+
+
+class _Lookout:
+    """When to find out what is out of date: soon after deliveries, and now and then while nothing is read."""
+
+    SOON, SELDOM = 5.0, 60.0  # seconds from one look to the next
+    SHARE = 20.0  # times as long as it took
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._news = False
+        self._soonest, self._due = 0.0, float("inf")  # whoever has delivered nothing has no connection to ask by
+
+    def tend(self, step: Step) -> None:
+        """Look if it is due; a batch that is full is followed by the next one first."""
+        self._news = self._news or bool(step.taken)
+        full, now = step.taken >= self._settings.outbox.batch_events, time.monotonic()
+        if not full and now >= (self._soonest if self._news else self._due):
+            self._look(now)
+
+    def finish(self) -> None:
+        """Look once more if something was delivered since."""
+        if self._news:
+            self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        look(self._settings)
+        least = self.SHARE * (time.monotonic() - now)
+        self._news = False
+        self._soonest, self._due = now + max(self.SOON, least), now + max(self.SELDOM, least)
 
 
 class _Clocks:

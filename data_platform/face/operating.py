@@ -20,9 +20,13 @@ def flush() -> int:
     DatabaseUnavailable
         If the database does not answer; nothing is lost, the accesses keep waiting.
     """
-    from readers.shipper import flush as deliver_all
+    from readers.flush import flush as deliver_all
+    from readers.flush import look
 
-    return deliver_all(settings())
+    delivered = deliver_all(settings())
+    if delivered:
+        look(settings())
+    return delivered
 
 
 def worker(*, once: bool = False, processes: int = 1) -> int:

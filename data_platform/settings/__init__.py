@@ -51,6 +51,7 @@ from data_platform.settings.sections import (
     OutboxSettings,
     QuestionSettings,
     S3Settings,
+    ReadingSettings,
     StoreSettings,
 )
 
@@ -76,6 +77,7 @@ __all__ = [
     "S3Settings",
     "Settings",
     "StoreSettings",
+    "ReadingSettings",
     "config_file",
     "isolated_environment",
     "load",
@@ -117,6 +119,7 @@ class Settings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     file: FileSettings = FileSettings()
     http: HttpSettings = HttpSettings()
+    reading: ReadingSettings = ReadingSettings()
     s3: S3Settings = S3Settings()
     microsoft365: Microsoft365Settings = Microsoft365Settings()
     directory: DirectorySettings = DirectorySettings()

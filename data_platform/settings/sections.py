@@ -53,6 +53,16 @@ class StoreSettings(_Section):
     )
 
 
+class ReadingSettings(_Section):
+    """What reading does beside handing over bytes."""
+
+    on_stale: Literal["warn", "latest", "error"] = Field(
+        "warn",
+        description="when bytes are known to be recalled, not the newest version, or a copy that stayed behind: "
+        "a warning, the right or newest version instead where there is one, or an error",
+    )
+
+
 class CacheSettings(_Section):
     """The local, content-addressed cache of bytes that were read."""
 

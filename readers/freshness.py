@@ -1,0 +1,183 @@
+"""The freshness guard: whether bytes that were just read are known to be out of date.
+
+It looks into one small local file, ``freshness/stale.json`` in HOME, at most once a second, and asks nobody: what the
+file says was found out in the background after an earlier delivery (`readers.watching`). So the answer may be as old
+as that, and for bytes that this user has never read before there is none.
+
+Bytes are stale if
+
+recalled
+    their owner said that they are wrong: these bytes, whichever file they were read from;
+superseded
+    an older version was read, as by ``version=`` or ``as_of=``, and a newer one of that file is known;
+copy
+    another file that the reader knows had the same bytes and has others now, while this one stayed behind.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Literal, NamedTuple, get_args
+
+from data_platform.errors import SettingsError, StaleData, StaleDataWarning
+from data_platform.settings import Settings
+from schemas.identity import file_id
+
+OnStale = Literal["warn", "latest", "error"]
+Kind = Literal["recalled", "superseded", "copy"]
+FIRST: tuple[Kind, ...] = get_args(Kind)
+"""What is told first, if there is more than one reason."""
+
+OLDER = "read_version"
+"""Noted as the function that read an older version."""
+
+LOOK_SECONDS = 1.0
+"""How often a process looks whether the file has changed."""
+
+MOST_BYTES = 4 * 1024 * 1024
+_OURS = frozenset({"readers", "data_platform"})
+_log = logging.getLogger(__name__)
+
+
+class Stale(NamedTuple):
+    """Why bytes are out of date.
+
+    Attributes
+    ----------
+    file_id
+        The file of which it holds; empty for whichever the bytes were read from.
+    reason
+        A sentence without the name of the file.
+    right
+        SHA-256 of the bytes to use instead, or empty.
+    """
+
+    kind: Kind
+    file_id: str
+    reason: str
+    right: str = ""
+
+
+Known = Mapping[str, tuple[Stale, ...]]
+"""SHA-256 of bytes -> why these are out of date."""
+
+
+class Met(NamedTuple):
+    """Bytes that were read: of which item, and by which name."""
+
+    source_system: str
+    item_id: str
+    name: str
+    sha256: str
+
+
+def how(on_stale: str | None, settings: Settings) -> OnStale:
+    """Return what to do about stale bytes, by the setting unless `on_stale` is given.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such way.
+    """
+    wanted = on_stale if on_stale is not None else settings.reading.on_stale
+    for known in get_args(OnStale):
+        if wanted == known:
+            return known  # type: ignore[no-any-return]
+    raise SettingsError(f"on_stale is {wanted!r}. Give one of {', '.join(get_args(OnStale))}.")
+
+
+def file_of(home: Path) -> Path:
+    """Return where is written which bytes are out of date."""
+    return home / "freshness" / "stale.json"
+
+
+_kept: tuple[Settings | None, float, int, Known] = (None, 0.0, 0, {})
+
+
+def known(settings: Settings) -> Known:
+    """Return which bytes are known to be out of date; nothing if that cannot be told."""
+    global _kept
+    kept, now = _kept, monotonic()
+    if kept[0] is settings and now < kept[1]:
+        return kept[3]
+    path = file_of(settings.home)
+    try:
+        changed = os.stat(path).st_mtime_ns
+    except OSError:
+        changed = 0
+    same = kept[0] is settings and kept[2] == changed
+    _kept = settings, now + LOOK_SECONDS, changed, kept[3] if same else load(path) if changed else {}
+    return _kept[3]
+
+
+def load(path: Path) -> Known:
+    """Return what the file says; an odd or damaged one says nothing."""
+    try:
+        with path.open("rb") as file:
+            said = json.loads(file.read(MOST_BYTES))
+        return {
+            str(sha256): tuple(_stale(*each) for each in found if each[0] in FIRST) for sha256, found in said.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError):
+        _log.debug("%s cannot be read.", path, exc_info=True)
+        return {}
+
+
+def _stale(kind: Kind, file: str, reason: str, right: str) -> Stale:
+    return Stale(kind, str(file), shown(str(reason), 500), str(right))
+
+
+def look(settings: Settings, read: Iterable[Met], *, pinned: bool) -> tuple[Met, Stale] | None:
+    """Return the first of what was read that is out of date, and why; None if nothing is known against it.
+
+    Parameters
+    ----------
+    pinned
+        An older version was asked for. Otherwise the source has just said that it is the present one.
+    """
+    stale = known(settings)
+    if not stale:
+        return None
+    return next((told for met in read if (told := _look(stale, met, pinned)) is not None), None)
+
+
+def _look(stale: Known, met: Met, pinned: bool) -> tuple[Met, Stale] | None:
+    found = [each for each in stale.get(met.sha256, ()) if pinned or each.kind != "superseded"]
+    if not found:
+        return None
+    here = file_id(met.source_system, met.item_id)
+    of_file = [each for each in found if each.file_id in ("", here)]
+    return (met, min(of_file, key=lambda each: FIRST.index(each.kind))) if of_file else None
+
+
+def told(met: Met, stale: Stale) -> str:
+    """Return one line for whoever reads."""
+    return f"{shown(met.name, 100)}: {stale.reason}"
+
+
+def refuse(met: Met, stale: Stale) -> StaleData:
+    """Return the error for bytes that are out of date."""
+    error = StaleData(told(met, stale))
+    error.kind, error.right = stale.kind, stale.right
+    return error
+
+
+def warn(met: Met, stale: Stale) -> None:
+    """Warn in one line, which points to the line of the user that reads."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(told(met, stale), StaleDataWarning, stacklevel=level)
+
+
+def shown(text: str, longest: int) -> str:
+    """Return text of others as one line that steers no terminal."""
+    line = " ".join("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
