@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Lock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import RLock
 from typing import Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
@@ -23,13 +24,19 @@ class Catalogue:
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
-        self._lock = Lock()
+        self._lock = RLock()
         self.figures = Counting(headline_beside(binding))
 
     def ask(self, query: Callable[Concatenate[Binding, P], T], *args: P.args, **values: P.kwargs) -> T:
         """Return ``query(binding, *args, **values)``."""
+        with self.alone() as binding:
+            return query(binding, *args, **values)
+
+    @contextmanager
+    def alone(self) -> Iterator[Binding]:
+        """Yield the binding while no other session asks anything; this one may go on asking."""
         with self._lock:
-            return query(self._binding, *args, **values)
+            yield self._binding
 
 
 @st.cache_resource(show_spinner="Opening the catalogue …")

@@ -15,7 +15,7 @@ from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
 from populate.sharing import history
-from schemas import asking, conversation, directory, following, output, survey
+from schemas import asking, conversation, directory, entered, following, output, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
@@ -27,6 +27,7 @@ SCHEMAS: Schemas = (
     ("asking", asking.schema),
     ("survey", survey.schema),
     ("conversation", conversation.schema),
+    ("entered", entered.schema),
     ("ingest", ingest.schema),
     ("erased", erased.schema),
     ("backup", backup.schema),

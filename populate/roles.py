@@ -7,6 +7,7 @@ worker       reads all; adds results, accesses and what directories say; keeps t
 dashboard    reads all, and writes nothing
 steward      reads all; keeps people, departments and accounts; has backups tried again
 answers      adds what people tell: answers, asks, choices; sees and changes nothing
+entries      reads all; adds what people enter at the dashboard; has what failed tried again
 ============ ===========================================================================
 
 They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
@@ -28,12 +29,12 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
-from schemas import asking, catalogue, conversation, declared, directory, output, people, sharing, survey
+from schemas import asking, catalogue, conversation, declared, directory, entered, output, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
 
-ROLES = ("reader", "worker", "dashboard", "steward", "answers")
+ROLES = ("reader", "worker", "dashboard", "steward", "answers", "entries")
 
 INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access, output.Output)
 PEOPLE = (
@@ -68,6 +69,15 @@ TOLD = (
     conversation.Answer,
     *(asking.Ask, asking.AskOutcome, asking.PersonAskChoice),
     *(survey.HoursSaved, survey.ReportSubscription, survey.ReportSubscriptionEnded),
+)
+# What people enter at the dashboard besides, by forms too, and what has failed jobs tried again there. Whose a login
+# is cannot be entered: who may add that could be anybody.
+ENTERED = (
+    *TOLD,
+    entered.Entry,
+    *(people.Department, people.Membership, people.Departure, conversation.MailAddress),
+    SiloParameter,
+    *(BackupBatch, BackupMember),
 )
 # What a steward decides for all who have not.
 DECIDED = (asking.CompanyAskChoice, asking.PersonAskChoice)
@@ -139,7 +149,7 @@ def _grants(binding: Binding) -> list[Grant]:
             verbs = writers[role].get((schema, table), set()) | _looks(role, binding.backend, table)
             if role == "worker" and table.startswith("~~"):
                 verbs |= {"INSERT", "UPDATE", "DELETE"}
-            elif role == "steward" and table.startswith("~~"):
+            elif role in ("steward", "entries") and table.startswith("~~"):
                 verbs.add("UPDATE")  # to have what failed tried again
             elif role == "worker" and (columns := changed.get((schema, table))):
                 verbs.add(f"UPDATE ({', '.join(map(binding.connection.adapter.quote_identifier, columns))})")
@@ -182,11 +192,12 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
             **_each(ERASED, "UPDATE", "DELETE"),
         },
         "answers": _each(TOLD, "INSERT"),
+        "entries": _each(ENTERED, "INSERT"),
     }
 
 
 def _results() -> list[Any]:
-    told = (asking.schema, conversation.schema, survey.schema)
+    told = (asking.schema, conversation.schema, entered.schema, survey.schema)
     others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from data_platform.errors import DatabaseUnavailable
@@ -33,6 +34,7 @@ class Connection(dj.Connection):
         self._pid = os.getpid()
         self._ended = False
         self._in_transaction = False
+        self._acting: Callable[[], Target] | None = None
         config = _private_config(adapter.backend)
         try:
             super().__init__("", "", "", 0, use_tls=False, backend=adapter.backend, config_override=config)
@@ -49,7 +51,7 @@ class Connection(dj.Connection):
         """
         self._assert_usable()
         self.adapter = self._mended
-        found = self._locate()
+        found = (self._acting or self._locate)()
         self.conn_info.update(host=found.host, port=found.port, user=found.user, passwd="", ssl=None)
         try:
             self._conn = self._mended.open(found)
@@ -101,6 +103,31 @@ class Connection(dj.Connection):
         Raises what the driver raises if there is none.
         """
         return self._mended.open(self._locate())
+
+    @contextmanager
+    def acting(self, login: Callable[[], Target]) -> Iterator[None]:
+        """Have all statements of the block go through a session of another login, which ends with the block.
+
+        Tables are bound to this object, so theirs go there too; `another` still connects as before.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            If that login gets no session.
+        """
+        self._assert_usable()
+        own, number, told = self._conn, self.connection_id, dict(self.conn_info)
+        self._acting = login
+        try:
+            self.connect()
+            yield
+        finally:
+            self._acting, self._in_transaction = None, False
+            if self._conn is not own:
+                with suppress(self._mended.errors):
+                    self._conn.close()
+            self._conn, self.connection_id = own, number
+            self.conn_info.update(told)
 
     def ensure(self) -> None:
         """Connect anew if the connection was lost. Raises `DatabaseUnavailable` if that fails."""

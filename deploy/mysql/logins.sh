@@ -21,7 +21,7 @@ statements() {
     # shellcheck disable=SC2016 # those are MySQL's quotes
     printf 'GRANT ALL ON `%s\\_%%`.* TO %s WITH GRANT OPTION;\n' "$escaped" "${prefix}_owner"
     printf 'GRANT CREATE ROLE ON *.* TO %s;\n' "${prefix}_owner"
-    for role in reader worker dashboard steward answers; do
+    for role in reader worker dashboard steward answers entries; do
         secret=$(password "$role") || return 1
         printf 'CREATE ROLE IF NOT EXISTS %s;\n' "${prefix}_$role"
         printf "CREATE USER %s IDENTIFIED BY '%s' REQUIRE SSL;\n" "$role" "$secret"

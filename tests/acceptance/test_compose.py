@@ -25,7 +25,7 @@ from servers.processes import S3Server
 pytestmark = pytest.mark.timeout(3000)  # on a very busy machine
 SECRETS_SCRIPT = PROJECT / "deploy" / "make-secrets.sh"
 CONTENT = b"well,signal\nA1,0.1\n"
-LOGINS = ("reader", "worker", "dashboard", "steward", "answers")
+LOGINS = ("reader", "worker", "dashboard", "steward", "answers", "entries")
 
 
 @pytest.fixture(scope="module")

@@ -35,4 +35,6 @@ def test_deploying_prints_the_grants_and_may_be_repeated(mysql: MySQLServer, hom
         assert "dashboard: UPDATE" not in text
         assert "dashboard: DELETE" not in text
         grants = json.loads(deploy(site, "--json"))["grants"]
-        assert {grant["role"] for grant in grants} == {"reader", "worker", "dashboard", "steward", "answers"}
+        assert {grant["role"] for grant in grants} == {
+            *("reader", "worker", "dashboard", "steward", "answers", "entries")
+        }
