@@ -14,8 +14,9 @@ from populate.backup import erased, verification
 from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
+from populate.notes import tables as telling
 from populate.sharing import history
-from schemas import asking, conversation, directory, entered, following, output, survey
+from schemas import asking, conversation, directory, entered, following, notes, output, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
@@ -40,6 +41,8 @@ SCHEMAS: Schemas = (
     ("adoption", adoption.schema),
     ("duplicates", duplicates.schema),
     ("questions", questions.schema),
+    ("notes", notes.schema),
+    ("telling", telling.schema),
 )
 
 

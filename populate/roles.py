@@ -29,7 +29,7 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
-from schemas import asking, catalogue, conversation, declared, directory, entered, output, people, sharing, survey
+from schemas import asking, catalogue, conversation, declared, directory, entered, notes, output, people, sharing, survey
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
@@ -69,6 +69,7 @@ TOLD = (
     conversation.Answer,
     *(asking.Ask, asking.AskOutcome, asking.PersonAskChoice),
     *(survey.HoursSaved, survey.ReportSubscription, survey.ReportSubscriptionEnded),
+    *notes.TOLD,
 )
 # What people enter at the dashboard besides, by forms too, and what has failed jobs tried again there. Whose a login
 # is cannot be entered: who may add that could be anybody.
@@ -197,7 +198,7 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
 
 
 def _results() -> list[Any]:
-    told = (asking.schema, conversation.schema, entered.schema, survey.schema)
+    told = (asking.schema, conversation.schema, entered.schema, survey.schema, notes.schema)
     others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]

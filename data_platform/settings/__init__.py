@@ -54,6 +54,7 @@ from data_platform.settings.sections import (
     ReadingSettings,
     StoreSettings,
 )
+from data_platform.settings.subscriptions import SubscriptionSettings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -77,6 +78,7 @@ __all__ = [
     "S3Settings",
     "Settings",
     "StoreSettings",
+    "SubscriptionSettings",
     "ReadingSettings",
     "config_file",
     "isolated_environment",
@@ -127,6 +129,7 @@ class Settings(BaseSettings):
     monitor: MonitorSettings = MonitorSettings()
     mail: MailSettings = MailSettings()
     questions: QuestionSettings = QuestionSettings()
+    subscriptions: SubscriptionSettings = SubscriptionSettings()
 
     @field_validator("home", mode="after")
     @classmethod

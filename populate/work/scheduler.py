@@ -24,6 +24,7 @@ from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.backup.proving import plan_due
 from populate.mailing import mail_due
+from populate.notes.telling import tell_due
 from populate.pipeline import bind_all
 from populate.sharing.notices import has_notices
 from populate.snapshot import take_daily
@@ -44,6 +45,7 @@ PLAN_SECONDS = 600.0  # between two looks for contents to be read back
 ERRAND_SECONDS = 5.0  # between two looks at processes that look at what others know
 PEOPLE_SECONDS = 3600.0  # between two looks whether a day has passed since the directory of people was read
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
+TELL_SECONDS = 60.0  # between two looks for new versions of files that somebody follows
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
 IDLE_SECONDS = 60  # after which a server takes a scheduler for gone that says nothing
@@ -76,6 +78,7 @@ class Keeper:
             *([_Chore("planning verification", self._plan, PLAN_SECONDS)] if self._proves and snapshots else []),
             *(_Chore("looking at what others know", errand.tend, ERRAND_SECONDS) for errand in self._errands),
             *([_Chore("sending mail", lambda: mail_due(binding), MAIL_SECONDS)] if mail else []),
+            *([_Chore("telling of new versions", lambda: tell_due(binding), TELL_SECONDS)] if snapshots else []),
             *(_Chore(f"filling {queue.name}", queue.refresh, 0.0) for queue in self._queues),
         ]
 

@@ -66,8 +66,11 @@ CORE = {"people", "catalogue", "sharing", "conversation"}
 TOLD = {
     *("answer", "ask", "ask_outcome", "person_ask_choice"),
     *("hours_saved", "report_subscription", "report_subscription_ended"),
+    *("file_tag", "file_tag_ended", "note", "note_ended", "saved_search", "saved_search_ended"),
+    *("collection", "collection_title", "collection_file", "collection_file_ended", "collection_ended"),
+    *("subscription", "subscription_known", "subscription_ended"),
 }
-WRITTEN = {"releases", "asking", "entered", "survey"}
+WRITTEN = {"releases", "asking", "entered", "survey", "notes"}
 ENTERED = {
     *(TOLD | {"entry", "department", "membership", "departure", "mail_address"}),
     *("#silo_parameter", "backup_batch", "backup_member"),
