@@ -29,7 +29,19 @@ from populate.pipeline import SCHEMAS
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
-from schemas import asking, catalogue, conversation, declared, directory, entered, notes, output, people, sharing, survey
+from schemas import (
+    asking,
+    catalogue,
+    conversation,
+    declared,
+    directory,
+    entered,
+    notes,
+    output,
+    people,
+    sharing,
+    survey,
+)
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
