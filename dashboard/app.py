@@ -1,4 +1,4 @@
-"""The router: which pages there are. Started by ``data-platform dashboard``."""
+"""The router: which pages there are, and for whom. Started by ``data-platform dashboard``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,33 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard import navigation, shell
+from dashboard.catalogue import catalogue
+from dashboard.identity import viewer
+from dashboard.parts import failed
+from data_platform.errors import DataPlatformError
+
+HERE = Path(__file__).parent
 # A picture of our own: Streamlit would load a named icon from another host.
-st.set_page_config(page_title="Data platform", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide")
-FILES = st.Page("pages/files.py", title="Files", icon=":material/folder_open:")
-QUESTION = st.Page("pages/answer.py", title="Question", icon=":material/help:")
-# By a parameter, not by a path: files in pages/ Streamlit opens by their path, past this router.
-st.navigation([QUESTION if "token" in st.query_params else FILES]).run()
+st.set_page_config(page_title="Data platform", page_icon=str(HERE / "icon.png"), layout="wide")
+
+
+def route() -> None:
+    """Run the page that the address asks for, as far as whoever looks may see it."""
+    # Who has the link of a mail needs no sign-in. By a parameter, not by a path: files in pages/ Streamlit opens by
+    # their path, past this router, before it has run for the first time.
+    if "token" in st.query_params:
+        st.navigation([st.Page("pages/answer.py", title="Question", icon=":material/help:")], position="hidden").run()
+        return
+    try:
+        found = viewer()
+    except DataPlatformError as error:
+        catalogue.clear()  # connect anew at the next attempt
+        failed("The catalogue cannot be shown.", error)
+        st.stop()
+    page = st.navigation(navigation.pages(found.roles), expanded=True)
+    shell.show(found)
+    page.run()
+
+
+route()

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
 from data_platform.errors import MissingExtra, SettingsError
+from data_platform.oidc import address_of, sign_in_file
+from data_platform.settings import Settings, settings
 
 ADDRESS = "127.0.0.1"
 
@@ -28,6 +31,7 @@ OPTIONS: dict[str, object] = {
     "server.enableStaticServing": False,
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
+    "client.showSidebarNavigation": False,  # of the folder `pages`, before the router has told its own
     "client.disableDataExport": True,  # its CSV would carry file names that spreadsheets take for formulas
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
@@ -35,7 +39,11 @@ OPTIONS: dict[str, object] = {
     "logger.hideWelcomeMessage": True,
     "logger.level": "warning",
     "theme.light.primaryColor": "#0f766e",
+    "theme.light.linkColor": "#0f766e",
+    "theme.light.secondaryBackgroundColor": "#f4f6f6",
+    "theme.light.sidebar.backgroundColor": "#f4f6f6",
     "theme.dark.primaryColor": "#2dd4bf",
+    "theme.dark.linkColor": "#5eead4",
     "theme.baseRadius": "medium",
     "theme.showWidgetBorder": True,
 }
@@ -64,7 +72,7 @@ def serve(
     names
         Names of hosts, besides loopback's, that browsers may reach it under.
     without_sign_in
-        Listen beyond loopback although the dashboard asks nobody who they are.
+        Listen beyond loopback although the dashboard asks nobody who they are, for want of ``dashboard.oidc_url``.
     answers_only
         Serve the page that answers a question and nothing else: it shows nothing without the
         signed link of a mail, so it may listen anywhere.
@@ -78,16 +86,29 @@ def serve(
     """
     if find_spec("streamlit") is None:
         raise MissingExtra("The dashboard needs Streamlit. Install it with `pip install 'data-platform[platform]'`.")
-    if not (_is_loopback(address) or without_sign_in or answers_only):
+    configured = settings()
+    if not (_is_loopback(address) or configured.dashboard.signs_in or without_sign_in or answers_only):
         raise SettingsError(
-            f"The dashboard shows all to everybody who reaches {address}: it asks nobody to sign in. Serve it on "
-            f"{ADDRESS}, or see to it that only those get there who may see all, and add --without-sign-in. For people "
-            "who answer questions only, --answers-only serves that page alone."
+            f"The dashboard shows all to everybody who reaches {address}: it asks nobody to sign in. Let people sign "
+            f"in (dashboard.oidc_url), or serve it on {ADDRESS}, or see to it that only those get there who may see "
+            "all, and add --without-sign-in. For people who answer questions only, --answers-only serves that page "
+            "alone."
         )
     if port:
         refuse_taken(port, address)
-    options = {**OPTIONS, "server.address": address, "server.allowedHosts": [ADDRESS, "localhost", *names]}
-    _run({**options, "server.port": port} if port else options, ANSWERS_ONLY if answers_only else WHOLE)
+    hosts = [ADDRESS, "localhost", *names, *_own_name(configured)]
+    options = {**OPTIONS, "server.address": address, "server.allowedHosts": hosts}
+    if port:
+        options["server.port"] = port
+    with sign_in_file(configured) as secrets:
+        # Never those that happen to lie in the current folder.
+        options["secrets.files"] = [str(secrets)] if secrets else []
+        _run(options, ANSWERS_ONLY if answers_only else WHOLE)
+
+
+def _own_name(configured: Settings) -> list[str]:
+    """Return the host that people are sent back to when they have signed in."""
+    return [urlsplit(address_of(configured)).hostname or ADDRESS] if configured.dashboard.signs_in else []
 
 
 def _is_loopback(address: str) -> bool:

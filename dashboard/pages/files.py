@@ -10,9 +10,10 @@ import streamlit as st
 
 from dashboard.catalogue import Catalogue, catalogue
 from dashboard.display import backup_state, human_bytes
+from dashboard.identity import require
+from dashboard.parts import failed
 from dashboard.queries import files as queries
 from data_platform.errors import DataPlatformError
-from data_platform.redact import redact_text
 
 PAGE = 50
 ROWS = 12  # of a page, before it scrolls
@@ -23,16 +24,16 @@ ANYWHERE = "Search all of the path and the owner's name, which takes the longer 
 
 def show() -> None:
     """The page from top to bottom; what the database cannot answer becomes one sentence."""
-    st.title("Files")
+    st.title("All files")
     st.caption("Whose they are, who reads them, in which versions, and whether these are backed up.")
     try:
+        require("steward")
         known = catalogue()
         _headline(known)
         _list(known)
     except DataPlatformError as error:
         catalogue.clear()  # connect anew at the next attempt
-        st.error("The catalogue cannot be shown.", icon=":material/error:")
-        st.text(redact_text(str(error)))
+        failed("The catalogue cannot be shown.", error)
 
 
 def _headline(known: Catalogue) -> None:

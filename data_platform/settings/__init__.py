@@ -36,6 +36,7 @@ from pydantic_settings import (
 )
 
 from data_platform.errors import SettingsError
+from data_platform.settings.dashboard import DashboardSettings
 from data_platform.settings.sections import (
     GIB,
     MIB,
@@ -51,10 +52,8 @@ from data_platform.settings.sections import (
     OutboxSettings,
     QuestionSettings,
     S3Settings,
-    ReadingSettings,
     StoreSettings,
 )
-from data_platform.settings.subscriptions import SubscriptionSettings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -65,6 +64,7 @@ __all__ = [
     "PREFIX",
     "SYSTEM_CONFIG",
     "CacheSettings",
+    "DashboardSettings",
     "DatabaseSettings",
     "DirectorySettings",
     "FileSettings",
@@ -78,8 +78,6 @@ __all__ = [
     "S3Settings",
     "Settings",
     "StoreSettings",
-    "SubscriptionSettings",
-    "ReadingSettings",
     "config_file",
     "isolated_environment",
     "load",
@@ -121,7 +119,6 @@ class Settings(BaseSettings):
     outbox: OutboxSettings = OutboxSettings()
     file: FileSettings = FileSettings()
     http: HttpSettings = HttpSettings()
-    reading: ReadingSettings = ReadingSettings()
     s3: S3Settings = S3Settings()
     microsoft365: Microsoft365Settings = Microsoft365Settings()
     directory: DirectorySettings = DirectorySettings()
@@ -129,7 +126,7 @@ class Settings(BaseSettings):
     monitor: MonitorSettings = MonitorSettings()
     mail: MailSettings = MailSettings()
     questions: QuestionSettings = QuestionSettings()
-    subscriptions: SubscriptionSettings = SubscriptionSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("home", mode="after")
     @classmethod

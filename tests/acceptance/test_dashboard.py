@@ -289,7 +289,7 @@ def select_first_row(page: Page) -> None:
 @pytest.mark.browser
 @on_one_database
 def test_a_row_opens_its_details_in_a_browser(page: Page) -> None:
-    page.get_by_role("heading", name="Files", exact=True).wait_for()
+    page.get_by_role("heading", name="All files", exact=True).wait_for()
     page.get_by_text("2 files, page 1 of 1").wait_for()
     select_first_row(page)
     assert "file=" in page.url

@@ -1,0 +1,78 @@
+"""Which pages there are, in which section, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import streamlit as st
+from streamlit.errors import StreamlitAPIException
+
+from dashboard.display import plain
+
+
+class Entry(NamedTuple):
+    """A page.
+
+    Attributes
+    ----------
+    path
+        Of its address and, with ``.py``, of its file in ``pages``.
+    role
+        Who finds it in the menu. The page itself refuses others by `dashboard.identity.require`.
+    listed
+        False: it is opened from other pages only.
+    """
+
+    section: str
+    path: str
+    title: str
+    icon: str
+    role: str = "scientist"
+    listed: bool = True
+
+
+DISCOVER, MINE, MANAGE, GOVERN, OPERATE, ENTER = "Discover", "My data", "Manage", "Govern", "Operate", "Enter"
+ENTRIES = (Entry(GOVERN, "files", "All files", "folder_open", "steward"),)
+HOME = "files"
+
+
+def pages(roles: Collection[str]) -> dict[str, list[Any]]:
+    """Return the pages for somebody with these roles, by section."""
+    found: dict[str, list[Any]] = {}
+    for entry in ENTRIES:
+        if entry.role in roles:
+            found.setdefault(entry.section, []).append(_page(entry))
+    return found
+
+
+def _page(entry: Entry) -> Any:
+    return st.Page(
+        f"pages/{entry.path}.py",
+        title=entry.title,
+        icon=f":material/{entry.icon}:",
+        url_path=entry.path,
+        default=entry.path == HOME,
+        visibility="visible" if entry.listed else "hidden",
+    )
+
+
+def link(label: str, path: str, icon: str = "", **address: str) -> None:
+    """Show a link to a page of ours; `label` is data, `address` goes after the question mark of the URL.
+
+    A page that was opened past the router knows no other: there the label is text.
+    """
+    try:
+        st.page_link(
+            f"pages/{path}.py",
+            label=plain(label),
+            icon=f":material/{icon}:" if icon else None,
+            query_params=address or None,
+        )
+    except StreamlitAPIException:
+        st.text(label)
+
+
+def go(path: str, **address: str) -> None:
+    """Open another page of ours."""
+    st.switch_page(f"pages/{path}.py", query_params=address or None)
