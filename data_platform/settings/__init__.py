@@ -51,9 +51,11 @@ from data_platform.settings.sections import (
     MonitorSettings,
     OutboxSettings,
     QuestionSettings,
+    ReadingSettings,
     S3Settings,
     StoreSettings,
 )
+from data_platform.settings.subscriptions import SubscriptionSettings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -75,9 +77,11 @@ __all__ = [
     "MonitorSettings",
     "OutboxSettings",
     "QuestionSettings",
+    "ReadingSettings",
     "S3Settings",
     "Settings",
     "StoreSettings",
+    "SubscriptionSettings",
     "config_file",
     "isolated_environment",
     "load",
@@ -115,6 +119,7 @@ class Settings(BaseSettings):
     on_behalf_of: str = Field("", max_length=255, description="person a service account works for")
     database: DatabaseSettings = DatabaseSettings()
     store: StoreSettings = StoreSettings()
+    reading: ReadingSettings = ReadingSettings()
     cache: CacheSettings = CacheSettings()
     outbox: OutboxSettings = OutboxSettings()
     file: FileSettings = FileSettings()
@@ -126,6 +131,7 @@ class Settings(BaseSettings):
     monitor: MonitorSettings = MonitorSettings()
     mail: MailSettings = MailSettings()
     questions: QuestionSettings = QuestionSettings()
+    subscriptions: SubscriptionSettings = SubscriptionSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("home", mode="after")
