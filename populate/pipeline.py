@@ -14,6 +14,7 @@ from populate.backup import erased, verification
 from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
+from populate.profile import tables as profile
 from populate.notes import tables as telling
 from populate.sharing import history
 from schemas import asking, conversation, directory, entered, following, notes, output, survey
@@ -40,6 +41,7 @@ SCHEMAS: Schemas = (
     ("silo", silo.schema),
     ("adoption", adoption.schema),
     ("duplicates", duplicates.schema),
+    ("profile", profile.schema),
     ("questions", questions.schema),
     ("notes", notes.schema),
     ("telling", telling.schema),

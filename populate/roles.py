@@ -26,6 +26,7 @@ from populate.backup.tables import Placement
 from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
+from populate.profile import tables as profile
 from populate.releases import RELEASES
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
@@ -74,8 +75,9 @@ MENDED: Mapping[Any, tuple[str, ...]] = {
 REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
 # What `check` of a steward finds.
 FOUND = (VerificationBatch, Verification, Damage, DamageMended)
-# What is erased loses its place, and what travelled with it gets another.
+# What is erased loses its place, and what travelled with it gets another; what was told of it is deleted.
 ERASED = (Placement,)
+REPEATED = (profile.ContentProfile, profile.SheetProfile, profile.ColumnProfile)
 # What people tell.
 TOLD = (
     conversation.Answer,
@@ -203,6 +205,7 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
             **_each(_kept(), "INSERT", "UPDATE", "DELETE"),
             **_each((*REQUESTED, *DECIDED, *FOUND, Erasure), "INSERT"),
             **_each(ERASED, "UPDATE", "DELETE"),
+            **_each(REPEATED, "DELETE"),
         },
         "answers": _each(TOLD, "INSERT"),
         "entries": _each(ENTERED, "INSERT"),

@@ -19,6 +19,7 @@ from populate.backup.erased import Erasure
 from populate.backup.restore import Content, content_of_prefix
 from populate.backup.tables import ContentStore, Placement
 from populate.backup.verification import move, record
+from populate.profile.tables import forget as forget_profile
 from populate.store import Place, Store, object_name_of
 from populate.store.base import PACKS
 from populate.store.pack import divided, keep
@@ -88,6 +89,7 @@ def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reaso
     removed = _out_of(store, content)
     cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
     cached = forget(cache, content.sha256, content.size)
+    forget_profile(content.sha256)
     rest = (ContentStore & where(Placement, sha256=content.sha256)).to_arrays("store_name", order_by="store_name")
     return Erased(content.sha256, tuple(removed), cached, tuple(rest.tolist()))
 

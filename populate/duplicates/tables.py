@@ -59,8 +59,8 @@ class Canonical(dj.Computed):
     """Of an instance, whose worker sets them; None stands for those of the process."""
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what `_placed_of` does for the versions of the batch."""
-        return _placed_of(BackupMember() & key, key)
+        """Return what `placed_of` does for the versions of the batch."""
+        return placed_of(BackupMember() & key, CanonicalMethod() & key)
 
     def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
         """Find forms, as `_forms_of` does."""
@@ -85,8 +85,8 @@ class CanonicalAdopted(dj.Computed):
     """Of an instance, whose worker sets them; None stands for those of the process."""
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what `_placed_of` does for the versions of the batch's files."""
-        return _placed_of(AdoptMember() & key, key)
+        """Return what `placed_of` does for the versions of the batch's files."""
+        return placed_of(AdoptMember() & key, CanonicalMethod() & key)
 
     def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
         """Find forms, as `_forms_of` does."""
@@ -207,11 +207,11 @@ class DuplicateSet(dj.Computed):
         self.Alike.insert(({**key, **row} for row in rows.alike), chunk_size=5000)
 
 
-def _placed_of(members: Any, key: dict[str, Any]) -> tuple[Any, ...]:
+def placed_of(members: Any, method: Any) -> tuple[Any, ...]:
     """Return arrays: contents of `members` that are in a store, their sizes and places; then the method's limits."""
     columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
     placed = members * Version * Blob * Placement * ContentStore
-    limits = (CanonicalMethod() & key).fetch1("most_bytes", "most_memory", "most_seconds")
+    limits = method.fetch1("most_bytes", "most_memory", "most_seconds")
     return (*placed.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
 
 

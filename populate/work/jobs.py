@@ -26,6 +26,7 @@ from populate.backup.tables import Backup
 from populate.backup.verification import Verify
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
+from populate.profile.tables import Profile, ProfileAdopted
 from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.watch.observing import Observer, watch
@@ -298,15 +299,15 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Is told of each job that this process makes.
     """
     backup, adopt, history = Backup(), Adopt(), History()
-    forms, verify = (Canonical(), CanonicalAdopted()), Verify()
-    for table in (backup, adopt, history, *forms, verify):
+    contents, verify = (Canonical(), CanonicalAdopted(), Profile(), ProfileAdopted()), Verify()
+    for table in (backup, adopt, history, *contents, verify):
         table.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
         Queue(backup, Urgency.FRESH, calls=2, observer=observer),  # each may take minutes
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
         Queue(history, Urgency.BACK_FILL, observer=observer),
-        *(Queue(table, Urgency.INSIGHT, observer=observer) for table in forms),
+        *(Queue(table, Urgency.INSIGHT, observer=observer) for table in contents),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
         Queue(verify, Urgency.PROOF, observer=observer),
     )

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Generic, Self, TypeVar
 
 from data_platform.errors import DataPlatformError
 from populate.duplicates.forms.form import BYTES, DIGITS, KINDS, NONE, READY, SKETCH, Form
@@ -45,14 +46,17 @@ class Limits:
     cpu_seconds: int
 
 
-class Forms:
-    """Finds forms in child processes, each for a few contents; a context manager that ends the last one.
+T = TypeVar("T")
+
+
+class Limited(ABC, Generic[T]):
+    """Makes something of contents in child processes, each for a few; a context manager that ends the last one.
 
     A content that takes its child over can lie about itself and about those that the same child
     is given after it: never more than `SHARED`, and none once a reply is late, improper or more
     than was asked for. Contents are handed over in a file that never has a name, so that nothing
-    is left of them even if this process is killed. What has no form in a child that others were
-    given to is looked at once more in a new one, so that it is never their fault.
+    is left of them even if this process is killed. What nothing could be made of in a child that
+    others were given to is looked at once more in a new one, so that it is never their fault.
 
     Parameters
     ----------
@@ -61,6 +65,11 @@ class Forms:
     folder
         Where there is room for one content.
     """
+
+    task: ClassVar[str] = ""
+    """Module with the function `answer` (see `child.Answer`) that a child runs; empty = forms."""
+    longest: ClassVar[int] = LONGEST_REPLY
+    """Bytes of a reply, at most."""
 
     def __init__(self, limits: Limits, folder: Path) -> None:
         self._limits = limits
@@ -78,10 +87,20 @@ class Forms:
             self._content.close()
             self._content = None
 
-    def form_of(self, sha256: str, size: int, content: Iterable[bytes]) -> Form:
-        """Return the form of a content of `size` bytes with the hash `sha256`, or why it has none."""
-        if size > self._limits.file_bytes:
-            return Form(BYTES, sha256, why=f"larger than {self._limits.file_bytes} bytes: not opened")
+    @abstractmethod
+    def _checked(self, line: bytes) -> T | None:
+        """Return what a reply says, or None if it is none that a child would make."""
+
+    @abstractmethod
+    def _failed(self, why: str) -> T:
+        """Return what stands for a content of which nothing could be made."""
+
+    @abstractmethod
+    def _is_failure(self, found: T) -> bool:
+        """Tell whether nothing could be made of a content."""
+
+    def _made(self, question: Mapping[str, object], content: Iterable[bytes]) -> T:
+        """Return what a child answers about a content."""
         if self._served >= SHARED or (self._child is not None and not _quiet(self._child)):
             self._end()
         if self._content is None:
@@ -91,23 +110,27 @@ class Forms:
         self._content.writelines(content)
         self._content.flush()
         shared = self._served > 0
-        found = self._ask(self._content.fileno(), size, sha256)
-        if found.kind == NONE and shared:
+        found = self._ask(self._content.fileno(), question)
+        if self._is_failure(found) and shared:
             self._end()
-            found = self._ask(self._content.fileno(), size, sha256)
+            found = self._ask(self._content.fileno(), question)
         return found
 
-    def _ask(self, content: int, size: int, sha256: str) -> Form:
-        found: Form | None = None
+    def _ask(self, content: int, question: Mapping[str, object]) -> T:
+        line: bytes | None = None
+        found: T | None = None
         try:
             child = self._child = self._child or self._ready(content)
             self._served += 1
             with suppress(BrokenPipeError):  # somebody ended it: there is no reply then
-                _tell(child, json.dumps({"size": size, "sha256": sha256}).encode() + b"\n")
-            found = _checked(self._reply(child, SLOWER * self._limits.cpu_seconds))
+                _tell(child, json.dumps(question).encode() + b"\n")
+            line = self._reply(child, SLOWER * self._limits.cpu_seconds)
+            found = None if line is None else self._checked(line)
         finally:
-            why = self._end() if found is None or found.why == IMPROPER else ""
-        return found or Form(NONE, "", why=why)
+            why = self._end() if found is None else ""
+        if found is None:
+            return self._failed(why if line is None else IMPROPER)
+        return found
 
     def _ready(self, content: int) -> subprocess.Popen[bytes]:
         child = self._start(content)
@@ -133,7 +156,7 @@ class Forms:
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             while not said.endswith(b"\n"):
-                if len(said) > LONGEST_REPLY or not selector.select(max(0.0, deadline - time.monotonic())):
+                if len(said) > self.longest or not selector.select(max(0.0, deadline - time.monotonic())):
                     return None
                 piece = os.read(child.stdout.fileno(), LONGEST_REPLY)
                 if not piece:
@@ -145,8 +168,9 @@ class Forms:
 
     def _start(self, content: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-c", _CODE, str(_ROOT)]
+        task = [self.task] if self.task else []
         return subprocess.Popen(
-            [*command, str(content), str(self._limits.memory_bytes), str(self._limits.cpu_seconds)],
+            [*command, str(content), str(self._limits.memory_bytes), str(self._limits.cpu_seconds), *task],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -155,6 +179,26 @@ class Forms:
             env=ENVIRONMENT,
             start_new_session=True,
         )
+
+
+class Forms(Limited[Form]):
+    """Finds forms."""
+
+    def form_of(self, sha256: str, size: int, content: Iterable[bytes]) -> Form:
+        """Return the form of a content of `size` bytes with the hash `sha256`, or why it has none."""
+        if size > self._limits.file_bytes:
+            return Form(BYTES, sha256, why=f"larger than {self._limits.file_bytes} bytes: not opened")
+        return self._made({"size": size, "sha256": sha256}, content)
+
+    def _checked(self, line: bytes) -> Form | None:
+        found = _checked(line)
+        return None if found.why == IMPROPER else found
+
+    def _failed(self, why: str) -> Form:
+        return Form(NONE, "", why=why)
+
+    def _is_failure(self, found: Form) -> bool:
+        return found.kind == NONE
 
 
 def _ended(child: subprocess.Popen[bytes]) -> str:
@@ -186,10 +230,8 @@ def _quiet(child: subprocess.Popen[bytes]) -> bool:
         return not selector.select(0)
 
 
-def _checked(line: bytes | None) -> Form | None:
-    """Return the form in a reply if it is one, as what was parsed may have said it; None if there was none."""
-    if line is None:
-        return None
+def _checked(line: bytes) -> Form:
+    """Return the form in a reply if it is one, as what was parsed may have said it."""
     try:
         said: Any = json.loads(line)
         found = Form(**said)

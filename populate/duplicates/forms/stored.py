@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from data_platform.errors import BlobDamaged, BlobMissing
 from data_platform.settings import Settings
@@ -14,6 +14,7 @@ from populate.duplicates.forms.limited import WHY, Forms, Limits
 from populate.store import Place, Store, open_store
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Placed(NamedTuple):
@@ -50,11 +51,20 @@ def forms_of(
     store = open_store(settings)
     settings.home.mkdir(parents=True, exist_ok=True)
     with Forms(Limits(*limits), settings.home) as forms:
-        found = ((sha256, _form(forms, store, sha256, contents[sha256])) for sha256 in sorted(contents))
+        found = ((sha256, made_of(forms.form_of, store, sha256, contents[sha256])) for sha256 in sorted(contents))
         return [_row(sha256, form) for sha256, form in found if form is not None]
 
 
-def _form(forms: Forms, store: Store, sha256: str, places: Sequence[Placed]) -> Form | None:
+def made_of(
+    make: Callable[[str, int, Iterable[bytes]], T], store: Store, sha256: str, places: Sequence[Placed]
+) -> T | None:
+    """Return what `make` makes of a content's hash, size and bytes; None if the store does not give them as they were.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
     here = next((one for one in places if one.store_name == store.name), None)
     if here is None:
         _log.warning(
@@ -63,14 +73,14 @@ def _form(forms: Forms, store: Store, sha256: str, places: Sequence[Placed]) -> 
         return None
     content = _Checked(store.read(here.place))
     try:
-        form = forms.form_of(sha256, here.size, content)
+        made = make(sha256, here.size, content)
     except (BlobMissing, BlobDamaged) as error:
         _log.warning("Nothing is said of %s: %s", sha256, error)
         return None
     if content.begun and content.digest.hexdigest() != sha256:
         _log.warning("Nothing is said of %s, for which the store gives other bytes.", sha256)
         return None
-    return form
+    return made
 
 
 class _Checked:

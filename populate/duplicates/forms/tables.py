@@ -55,9 +55,9 @@ def delimited_form(content: str) -> Form:
     NotATable
         If lines do not have the same number of fields, at least two.
     """
-    delimiter = _delimiter(content)
+    delimiter = delimiter_of(content)
     grid, comma, known = [], delimiter == ";", {}
-    for row in _rows(content, delimiter):
+    for row in rows_of(content, delimiter):
         for value in row:
             if value not in known:
                 known[value] = cell(value, comma)
@@ -74,8 +74,8 @@ def workbook_form(sheets: Iterable[Iterable[Sequence[object]]]) -> Form:
         cells += sum(map(len, grid))
         if cells > MAX_CELLS:
             raise NotATable
-        if (trimmed := _trimmed(grid)) and len(trimmed[0]) > 1:
-            forms.append(grid_form(trimmed))
+        if (kept := trimmed(grid)) and len(kept[0]) > 1:
+            forms.append(grid_form(kept))
     if not forms:
         raise NotATable
     if len(forms) == 1:
@@ -99,7 +99,14 @@ def _is_index(values: Sequence[str]) -> bool:
     return len(numbers) == len(values) > 0 and numbers in (set(range(len(values))), set(range(1, len(values) + 1)))
 
 
-def _delimiter(content: str) -> str:
+def delimiter_of(content: str) -> str:
+    """Return what separates the fields of a delimited text.
+
+    Raises
+    ------
+    NotATable
+        If its first lines do not have the same number of fields, at least two.
+    """
     best, most = "", 1
     start = content[:LONGEST_START]
     if len(start) < len(content):
@@ -114,7 +121,14 @@ def _delimiter(content: str) -> str:
     return best
 
 
-def _rows(content: str, delimiter: str) -> Iterator[list[str]]:
+def rows_of(content: str, delimiter: str) -> Iterator[list[str]]:
+    """Yield the rows of a delimited text.
+
+    Raises
+    ------
+    NotATable
+        If they have not the same number of fields, or there are too many of these.
+    """
     width = cells = 0
     for row in csv.reader(io.StringIO(content, newline=""), delimiter=delimiter):
         if not row:
@@ -126,7 +140,7 @@ def _rows(content: str, delimiter: str) -> Iterator[list[str]]:
         yield row
 
 
-def _trimmed(grid: Grid) -> Grid:
+def trimmed(grid: Grid) -> Grid:
     """Return `grid` without empty rows and without columns that are empty to the end."""
     rows = [row for row in grid if any(row)]
     width = max((place + 1 for row in rows for place, value in enumerate(row) if value), default=0)

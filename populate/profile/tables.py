@@ -1,0 +1,178 @@
+"""Profiles of contents, as computed tables: what search, a file's page and descriptions tell of them.
+
+What computes them is loaded by `make()`, so that workers start quickly. The rows repeat what is in
+contents, so they go when a content is erased: `forget`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
+from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
+from populate.backup.erased import erased
+from populate.backup.tables import Backup  # noqa: F401  (foreign key)
+from populate.duplicates.tables import placed_of
+from populate.ingest import BackupMember
+from populate.lookup import add, lookup
+from schemas.catalogue import Blob  # noqa: F401  (foreign key)
+from schemas.engine import dj
+from schemas.restrict import where
+
+schema = dj.Schema()
+
+METHOD = 1
+"""The method whose profiles this release shows; one that tells other things gets another number."""
+
+Rows = list[dict[str, Any]]
+
+
+@schema
+class ProfileMethod(dj.Lookup):
+    definition = """
+    # How contents are looked into for their profiles
+    profile_method : int16 # rises
+    ---
+    profile_method_name : varchar(255)
+    most_bytes : int64 # bytes; larger contents are not opened
+    most_memory : int64 # bytes that finding a profile may take
+    most_seconds : int16 # of processor time that finding a profile may take
+    """
+    contents = (
+        {
+            "profile_method": METHOD,
+            "profile_method_name": "tables of CSV and the like, spreadsheets, Parquet and JSON",
+            "most_bytes": 1024**3,
+            "most_memory": 2 * 1024**3,
+            "most_seconds": 60,
+        },
+    )
+
+
+@schema
+class Profile(dj.Computed):
+    definition = """
+    # The contents of a backup batch have a profile
+    -> Backup
+    -> ProfileMethod
+    ---
+    profile_count : int32 # contents of the batch that were in the store
+    """
+
+    settings: Settings | None = None
+    """Of an instance, whose worker sets them; None stands for those of the process."""
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return what `placed_of` does for the versions of the batch."""
+        return placed_of(BackupMember() & key, ProfileMethod() & key)
+
+    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
+        """Find profiles, as `_profiles_of` does."""
+        return _profiles_of(self.settings, key, fetched)
+
+    def make_insert(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
+        """Keep the profiles."""
+        _keep(self, key, count, rows)
+
+
+@schema
+class ProfileAdopted(dj.Computed):
+    definition = """
+    # The contents of a batch of files that were taken in unread have a profile
+    -> Adopt
+    -> ProfileMethod
+    ---
+    profile_count : int32 # contents of the batch's files that were in the store
+    """
+
+    settings: Settings | None = None
+    """Of an instance, whose worker sets them; None stands for those of the process."""
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return what `placed_of` does for the versions of the batch's files."""
+        return placed_of(AdoptMember() & key, ProfileMethod() & key)
+
+    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
+        """Find profiles, as `_profiles_of` does."""
+        return _profiles_of(self.settings, key, fetched)
+
+    def make_insert(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
+        """Keep the profiles."""
+        _keep(self, key, count, rows)
+
+
+@schema
+class ContentProfile(dj.Manual):
+    definition = """
+    # What a content is made of
+    -> Blob
+    -> ProfileMethod
+    ---
+    profile_kind : varchar(16) # table | workbook | text | json | document | archive | bytes | none
+    profile_reason : varchar(255) # why there is nothing more to tell; mostly empty
+    """
+
+
+@schema
+class SheetProfile(dj.Manual):
+    definition = """
+    # A table in a content, or the lines of a text
+    -> ContentProfile
+    sheet_no : int16 # from 0
+    ---
+    sheet_name : varchar(255) # of a workbook's sheet, else empty
+    row_count : int64 # without the names of columns; of a text its lines
+    column_count : int32 # 0 = a text
+    rows_looked_at : int64 # rows that the columns were told by
+    first_rows : varchar(8192) # texts of the first cells, a JSON list of lists
+    """
+
+
+@schema
+class ColumnProfile(dj.Manual):
+    definition = """
+    # A column of a table in a content; of the first 200 columns
+    -> SheetProfile
+    column_no : int16 # from 0
+    ---
+    column_name : varchar(255)
+    column_type : varchar(16) # empty | integer | number | truth | date | time | text
+    missing_count : int64 # rows without a value
+    distinct_count : int32 # different values; -1 = more than 1,000
+    least_value : varchar(255) # least value of numbers and times, else empty
+    greatest_value : varchar(255) # greatest value of numbers and times, else empty
+    column_values : varchar(4096) # where they are few: JSON list of value and number, the most frequent first
+    """
+
+
+def forget(sha256: str) -> None:
+    """Delete what profiles tell of a content, for good."""
+    for table in (ColumnProfile, SheetProfile, ContentProfile):
+        where(table, sha256=sha256).delete_quick()
+
+
+def _profiles_of(
+    settings: Settings | None, key: dict[str, Any], fetched: tuple[Any, ...]
+) -> tuple[int, tuple[Rows, Rows, Rows]]:
+    """Return the number of contents, and rows of those that the method has not seen; outside the transaction."""
+    from populate.duplicates.forms.stored import placed
+    from populate.profile.stored import profiles_of
+
+    *columns, limits = fetched
+    contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+    among = {"sha256": contents, "profile_method": [key["profile_method"]]}
+    known = {sha256 for (sha256,) in lookup(ContentProfile, "sha256", **among)}
+    new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
+    return len(contents), profiles_of(settings or settings_of_process(), new, limits)
+
+
+def _keep(table: Any, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
+    gone = erased({row["sha256"] for row in rows[0]})  # since its bytes were looked at
+    method = {"profile_method": key["profile_method"]}
+    for target, some in zip((ContentProfile, SheetProfile, ColumnProfile), rows, strict=True):
+        kept = [method | row for row in some if row["sha256"] not in gone]
+        for start in range(0, len(kept), 1000):
+            add(target, kept[start : start + 1000])
+    # A worker that lost its connection may meet its own row, written by the one that took over.
+    table.insert1({**key, "profile_count": count}, skip_duplicates=True)
