@@ -28,17 +28,25 @@ if TYPE_CHECKING:
     from data_platform.face import asked as asked
     from data_platform.face import check as check
     from data_platform.face import collaborators as collaborators
+    from data_platform.face import collect as collect
+    from data_platform.face import collections as collections
     from data_platform.face import deploy as deploy
     from data_platform.face import duplicates as duplicates
+    from data_platform.face import end_collection as end_collection
     from data_platform.face import erase as erase
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
+    from data_platform.face import follow as follow
+    from data_platform.face import following as following
+    from data_platform.face import forget_search as forget_search
     from data_platform.face import health as health
     from data_platform.face import ledger as ledger
     from data_platform.face import log_output as log_output
     from data_platform.face import login as login
     from data_platform.face import logout as logout
     from data_platform.face import mail_report as mail_report
+    from data_platform.face import note as note
+    from data_platform.face import notes as notes
     from data_platform.face import notices as notices
     from data_platform.face import read as read
     from data_platform.face import read_file as read_file
@@ -52,17 +60,24 @@ if TYPE_CHECKING:
     from data_platform.face import restore as restore
     from data_platform.face import restore_files as restore_files
     from data_platform.face import retry as retry
+    from data_platform.face import save_search as save_search
     from data_platform.face import saved as saved
     from data_platform.face import scheduler as scheduler
+    from data_platform.face import searches as searches
     from data_platform.face import similar_analyses as similar_analyses
     from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
     from data_platform.face import subscribe as subscribe
     from data_platform.face import sync as sync
+    from data_platform.face import tag as tag
+    from data_platform.face import tags as tags
+    from data_platform.face import tell_followers as tell_followers
+    from data_platform.face import webhook_key as webhook_key
     from data_platform.face import whence as whence
     from data_platform.face import whither as whither
     from data_platform.face import who as who
     from data_platform.face import whoami as whoami
+    from data_platform.face import withdraw_note as withdraw_note
     from data_platform.face import worker as worker
     from readers.autolog import autolog as autolog
 
@@ -75,18 +90,26 @@ __all__ = [
     "autolog",
     "check",
     "collaborators",
+    "collect",
+    "collections",
     "deploy",
     "duplicates",
+    "end_collection",
     "erase",
     "errors",
     "findable",
     "flush",
+    "follow",
+    "following",
+    "forget_search",
     "health",
     "ledger",
     "log_output",
     "login",
     "logout",
     "mail_report",
+    "note",
+    "notes",
     "notices",
     "read",
     "read_file",
@@ -100,18 +123,25 @@ __all__ = [
     "restore",
     "restore_files",
     "retry",
+    "save_search",
     "saved",
     "scheduler",
+    "searches",
     "settings",
     "similar_analyses",
     "snapshot",
     "status",
     "subscribe",
     "sync",
+    "tag",
+    "tags",
+    "tell_followers",
+    "webhook_key",
     "whence",
     "whither",
     "who",
     "whoami",
+    "withdraw_note",
     "worker",
 ]
 

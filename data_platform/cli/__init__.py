@@ -15,7 +15,9 @@ from data_platform.cli.catalogue import worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.copies import duplicates
 from data_platform.cli.failure import Sentences
+from data_platform.cli.following import follow, following, save_search, searches, webhook_key
 from data_platform.cli.insight import snapshot
+from data_platform.cli.noting import collect, collections, note, notes, tag, tags
 from data_platform.cli.operate import deploy, doctor
 from data_platform.cli.provenance import whence, whither
 from data_platform.cli.questions import answer, ask, ledger
@@ -53,6 +55,10 @@ main.add_command(rebuild)
 for _verb in (ask, answer, ledger):
     main.add_command(_verb)
 for _verb in (scheduler, health, retry, sync, notices):
+    main.add_command(_verb)
+for _verb in (tag, tags, note, notes, collect, collections):
+    main.add_command(_verb)
+for _verb in (follow, following, webhook_key, save_search, searches):
     main.add_command(_verb)
 for _verb in (login, logout, whoami):
     main.add_command(_verb)

@@ -11,8 +11,11 @@ from populate.lookup import lookup
 from populate.provenance.sight import Name, Sight
 from populate.who.asker import Asker
 from populate.who.link import item_of
+from populate.who.standing import standing_of
 from populate.who.whom import printable
+from readers.event import consumer
 from schemas.catalogue import File, FileOwner
+from schemas.identity import account_id, normal_login
 
 _ID = re.compile("[0-9a-f]{32}")
 _MANY = 1000
@@ -71,6 +74,19 @@ def owns(asker: Asker, file_id: str) -> bool:
         return False
     newest = max(since for since, _ in rows)
     return min(account for since, account in rows if since == newest) in asker.accounts
+
+
+def is_steward(asker: Asker, settings: Settings) -> bool:
+    """Tell whether whoever runs this process may act as a steward: alone on this machine, or by ``dashboard.stewards``.
+
+    On a server it is the database that keeps others from adding rows; this keeps people from doing it unawares.
+    """
+    if settings.database.backend == "embedded":
+        return True
+    login = consumer(settings, None).login
+    groups = standing_of(asker, account_id(login.realm, login.name)).groups
+    mine = {normal_login(name) for name in (login.name, *(f"group:{key}" for key in groups))}
+    return bool(mine & {normal_login(name) for name in settings.dashboard.stewards})
 
 
 def people(asker: Asker, ids: Collection[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from data_platform.errors import RestrictionError
 from populate.lookup import lookup
 from populate.notes.about import assert_known, names, people
-from populate.notes.rows import Row, enter, new_id, one_line, some_lines, standing, writer
+from populate.notes.rows import Row, enter, moment, new_id, one_line, some_lines, standing, writer
 from populate.who.asker import Asker
 from schemas.notes import Collection, CollectionEnded, CollectionFile, CollectionFileEnded, CollectionTitle
 
@@ -77,9 +77,10 @@ def change_collection(
     if name and one_line(name, LONGEST_NAME, "The name of a collection") != found.name:
         _refuse_namesake(asker, one_line(name, LONGEST_NAME, "The name of a collection"))
     said, open_to_all = found.about if about is None else about, found.shared if shared is None else shared
+    at = moment(asker, CollectionTitle, "titled_at", collection_id={found.collection_id})
     row = {
         "collection_id": found.collection_id,
-        "titled_at": asker.now,
+        "titled_at": at,
         **_title(name or found.name, said, open_to_all),
     }
     enter(asker.binding, CollectionTitle, row)
@@ -96,8 +97,9 @@ def put_into(asker: Asker, collection_id: str, file_id: str) -> None:
     found = _own(asker, collection_id)
     assert_known(asker, file_id)
     if file_id not in {kept.file_id for kept in found.files}:
-        row = {"collection_id": found.collection_id, "file_id": file_id, "collected_at": asker.now}
-        enter(asker.binding, CollectionFile, row)
+        key = {"collection_id": found.collection_id, "file_id": file_id}
+        at = moment(asker, CollectionFile, "collected_at", collection_id={found.collection_id}, file_id={file_id})
+        enter(asker.binding, CollectionFile, {**key, "collected_at": at})
 
 
 def take_out(asker: Asker, collection_id: str, file_id: str) -> None:

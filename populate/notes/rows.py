@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from data_platform.errors import DatabaseError, RestrictionError
@@ -68,6 +69,12 @@ def _refused(error: Exception) -> NoReturn:
         f"It was not noted down ({type(error).__name__}). See that the login of this process may add what people tell: "
         "it needs the role `answers` or `entries` (docs/how-to/deploy.md)."
     ) from error
+
+
+def moment(asker: Asker, table: Any, column: str, **among: Collection[str]) -> datetime:
+    """Return when the asker adds a row: now, and after what `table` holds, though a minute were asked twice."""
+    latest = max((row[0] for row in lookup(table, column, **among)), default=datetime.min)
+    return max(asker.now, latest + timedelta(microseconds=1))
 
 
 def writer(asker: Asker) -> str:

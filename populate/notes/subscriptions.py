@@ -8,7 +8,7 @@ from datetime import datetime
 from data_platform.errors import RestrictionError
 from populate.lookup import lookup
 from populate.notes.about import assert_known, names
-from populate.notes.rows import Row, enter, standing, writer
+from populate.notes.rows import Row, enter, moment, standing, writer
 from populate.notes.tables import VersionNotice, VersionNoticeRefused, VersionNoticeSent
 from populate.notes.webhook import hook_link
 from populate.who.asker import Asker
@@ -64,7 +64,8 @@ def follow(asker: Asker, file_id: str, webhook: str = "") -> None:
     if any(row["hook_url"] == url for row in _standing(person, file_id)):
         return
     way = "webhook" if url else "mail"
-    key = {"person_id": person, "file_id": file_id, "notice_way": way, "subscribed_at": asker.now}
+    at = moment(asker, Subscription, "subscribed_at", person_id={person}, file_id={file_id})
+    key = {"person_id": person, "file_id": file_id, "notice_way": way, "subscribed_at": at}
     asker.binding.ensure()
     with asker.binding.transaction():
         enter(asker.binding, Subscription, {**key, "hook_url": url})

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from data_platform.errors import RestrictionError
 from populate.notes.about import assert_known, names, owns, people
-from populate.notes.rows import enter, one_line, standing, writer
+from populate.notes.rows import enter, moment, one_line, standing, writer
 from populate.who.asker import Asker
 from schemas.notes import FileTag, FileTagEnded
 
@@ -54,8 +54,9 @@ def add_tag(asker: Asker, file_id: str, tag: str) -> str:
     assert_known(asker, file_id)
     spelt, person = tag_of(tag), writer(asker)
     if not _standing(file_id, spelt):
-        row = {"file_id": file_id, "tag": spelt, "tagged_at": asker.now, "tagged_by": person}
-        enter(asker.binding, FileTag, row)
+        key = {"file_id": file_id, "tag": spelt}
+        at = moment(asker, FileTag, "tagged_at", file_id={file_id}, tag={spelt})
+        enter(asker.binding, FileTag, {**key, "tagged_at": at, "tagged_by": person})
     return spelt
 
 
@@ -88,10 +89,15 @@ def tagged(asker: Asker, tag: str) -> list[Tagged]:
     return _told(asker, standing(FileTag, FileTagEnded, tag={tag_of(tag)}))
 
 
+def all_tagged(asker: Asker) -> list[Tagged]:
+    """Return all tags of all files that the asker may know."""
+    tags = sorted({str(tag) for tag in FileTag.proj().to_arrays("tag")})
+    return _told(asker, standing(FileTag, FileTagEnded, tag=tags))
+
+
 def all_tags(asker: Asker) -> list[TagCount]:
     """Return all tags of files that the asker may know, the most frequent first."""
-    tags = sorted({str(tag) for tag in FileTag.proj().to_arrays("tag")})
-    counts = Counter(row.tag for row in _told(asker, standing(FileTag, FileTagEnded, tag=tags)))
+    counts = Counter(row.tag for row in all_tagged(asker))
     return [TagCount(*pair) for pair in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
 
 
