@@ -41,6 +41,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── StoreFull (OSError)                no space left
     │   └── StoreUnavailable (ConnectionError) the store does not answer
     ├── SnapshotRefused (ValueError)           of that day no snapshot can be taken    P
+    ├── SearchUnavailable (RuntimeError)       the index of this machine cannot be used
     ├── ReportUnavailable (LookupError)        there is nothing to report, or no place for it
     ├── DemoFailed (RuntimeError)              a script of the demo failed
     ├── MailError                              a mail was not sent
@@ -233,6 +234,10 @@ class SnapshotRefused(Permanent, DataPlatformError, ValueError):
 
 class ReportUnavailable(DataPlatformError, LookupError):
     """A report cannot be made of this month, or not be written there."""
+
+
+class SearchUnavailable(DataPlatformError, RuntimeError):
+    """The search index of this machine is being made, or cannot be written."""
 
 
 class DemoFailed(DataPlatformError, RuntimeError):

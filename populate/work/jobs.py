@@ -27,6 +27,7 @@ from populate.backup.verification import Verify
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.profile.tables import Profile, ProfileAdopted
+from populate.search.tables import Document, DocumentAdopted
 from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.watch.observing import Observer, watch
@@ -308,7 +309,7 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
         Queue(history, Urgency.BACK_FILL, observer=observer),
         *(Queue(table, Urgency.INSIGHT, observer=observer) for table in contents),
-        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in PER_SNAPSHOT),
+        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in (Document, DocumentAdopted, *PER_SNAPSHOT)),
         Queue(verify, Urgency.PROOF, observer=observer),
     )
 

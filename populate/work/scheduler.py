@@ -26,6 +26,8 @@ from populate.backup.proving import plan_due
 from populate.mailing import mail_due
 from populate.notes.telling import tell_due
 from populate.pipeline import bind_all
+from populate.search.describing import look
+from populate.search.following import has_index
 from populate.sharing.notices import has_notices
 from populate.snapshot import take_daily
 from populate.watch.service import monitored
@@ -44,6 +46,8 @@ SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
 PLAN_SECONDS = 600.0  # between two looks for contents to be read back
 ERRAND_SECONDS = 5.0  # between two looks at processes that look at what others know
 PEOPLE_SECONDS = 3600.0  # between two looks whether a day has passed since the directory of people was read
+SEARCH_SECONDS = 20.0  # between two looks for files that are to be found otherwise
+CHECK_SECONDS = 86400.0  # between two comparisons of the search index of this machine with the tables
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
 TELL_SECONDS = 60.0  # between two looks for new versions of files that somebody follows
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
@@ -73,6 +77,7 @@ class Keeper:
         self._errands = errands
         self._chores: list[_Chore] = [
             _Chore("bringing back versions", lambda: retry_due(binding), RETRY_SECONDS),
+            _Chore("describing files for search", lambda: look(binding.connection), SEARCH_SECONDS),
             *(_Chore(f"tidying up {queue.name}", queue.clean, CLEAN_SECONDS) for queue in self._queues),
             *([_Chore("taking snapshots", self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
             *([_Chore("planning verification", self._plan, PLAN_SECONDS)] if self._proves and snapshots else []),
@@ -123,6 +128,8 @@ def _errands(binding: Binding) -> list[Errand]:
         found.append(Errand("populate.sharing", source.sync_seconds, lambda: has_notices(binding)))
     if binding.settings.directory.source:
         found.append(Errand("populate.directory", PEOPLE_SECONDS))
+    if has_index(binding.settings):
+        found.append(Errand("populate.search", CHECK_SECONDS))
     return found
 
 

@@ -1,0 +1,1 @@
+"""Search: what is indexed of a file, the index of this machine, and what it answers to whom."""

@@ -1,0 +1,242 @@
+"""Keeping the index of this machine at what the tables say.
+
+The tables tell of which files what is indexed has changed, and when. An index follows from a position, and looks
+back from there by as much as a row may come late; what it looked at already it knows by its digest. Processes of
+a machine share an index, and one of them at a time writes: the others answer with what is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from data_platform.errors import DataPlatformError, SearchUnavailable
+from data_platform.settings import Settings
+from populate.search.describing import OVERLAP, Tables, all_files, describe
+from populate.search.index import FORMAT, Index
+from populate.search.views import Document
+from schemas.binding import Binding
+from schemas.identity import identity
+from schemas.locks import EXCLUSIVE, locked
+
+BUILD_SECONDS = 600.0
+"""How long another process of this machine is waited for that makes the index."""
+
+_NEVER = datetime(1970, 1, 1)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _State:
+    """How far an index is.
+
+    Attributes
+    ----------
+    after
+        While it is being made: the last file that is in it.
+    at
+        The latest change that it follows, UTC.
+    recent
+        Digests that changes which may be looked at once more brought, by file.
+    """
+
+    complete: bool = False
+    after: str = ""
+    at: datetime = _NEVER
+    recent: dict[str, str] = field(default_factory=dict)
+
+
+class Check(NamedTuple):
+    """What a comparison of the index with the tables found: files there are, and those it was wrong about."""
+
+    files: int
+    wrong: int
+
+
+def index_of(binding: Binding) -> Index:
+    """Return the index of this machine, brought up to what the tables say; made at the first time.
+
+    Raises
+    ------
+    SearchUnavailable
+        If another process makes it, and that takes long; or if its folder cannot be written to.
+    """
+    return _Local(binding).follow()
+
+
+def rebuild(binding: Binding) -> int:
+    """Make the index of this machine anew, and return how many files are in it.
+
+    Raises
+    ------
+    SearchUnavailable
+        If its folder cannot be written to.
+    """
+    return _Local(binding).rebuild()
+
+
+def check(binding: Binding) -> Check:
+    """Compare the index of this machine with the tables, file by file, and put right what differs.
+
+    What is to be indexed anew is noted down, so that the indexes of other machines follow.
+    """
+    return _Local(binding).check()
+
+
+def has_index(settings: Settings) -> bool:
+    """Return whether anybody has searched on this machine."""
+    return _folder(settings).is_dir()
+
+
+def _folder(settings: Settings) -> Path:
+    """Return where the index is kept: another catalogue has another one."""
+    database = settings.database
+    place = (database.backend, str(database.host), str(database.port), str(database.name), database.prefix)
+    return settings.home / "search" / f"{identity('catalogue', *place)[:16]}-{FORMAT}"
+
+
+class _Local:
+    """The index of this machine with its state and its lock."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._folder = _folder(binding.settings)
+        self._state = self._folder / "state.json"
+
+    def follow(self) -> Index:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._read().complete:
+                with self._alone(BUILD_SECONDS):
+                    if not self._read().complete:
+                        self._build()
+            elif self._changes(self._read()):
+                with suppress(TimeoutError), locked(self._folder / "lock", EXCLUSIVE, 0.0):
+                    self._catch_up()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self._open()
+
+    def rebuild(self) -> int:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._alone(BUILD_SECONDS):
+                self._forget()
+                return self._build()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def check(self) -> Check:
+        index = self.follow()
+        with self._alone(BUILD_SECONDS):
+            tables, files, views, wrong = Tables(self._binding.connection), 0, 0, 0
+            for some in all_files(tables):
+                documents = tables.documents(some)
+                held = index.digests(documents)
+                differ = [
+                    one for key, one in documents.items() if held.get(key, "") != (one.digest if one.views else "")
+                ]
+                if differ:
+                    describe(self._binding.connection, {one.file_id for one in differ})
+                    index.put(differ)
+                files, wrong = files + len(documents), wrong + len(differ)
+                views += sum(len(one.views) for one in documents.values())
+            if index.searcher().num_docs != views:  # something is in it that is in no table
+                self._forget()
+                wrong += abs(self._build() - files) + 1
+        return Check(files, wrong)
+
+    def _open(self) -> Index:
+        """Open the index; one that cannot be read is given up, for all that is in it is in the tables."""
+        try:
+            return Index(self._folder / "index")
+        except ValueError as error:
+            _log.warning("The index in %s cannot be read and is made anew: %s", self._folder, error)
+            with self._alone(BUILD_SECONDS):
+                self._forget()
+                self._build()
+            return Index(self._folder / "index")
+
+    def _build(self) -> int:
+        tables = Tables(self._binding.connection)
+        state = self._read()
+        if not state.after:
+            (newest,) = tables.ask("newest_change")[0]
+            state.at = newest or _NEVER
+
+        def indexed(last: str) -> None:
+            state.after = last
+            self._write(state)
+
+        Index(self._folder / "index").put(_documents(tables, state.after), indexed)
+        self._write(_State(complete=True, at=state.at))
+        return Index(self._folder / "index").searcher().num_docs
+
+    def _catch_up(self) -> None:
+        state = self._read()
+        changes = self._changes(state)
+        if not changes:
+            return
+        tables = Tables(self._binding.connection)
+        index = self._open()
+        wanted = {file_id for file_id, _, _ in changes}
+        index.put(tables.documents(wanted).values())
+        state.at = max(state.at, *(at for _, _, at in changes))
+        rows = tables.ask("changes", since=state.at - OVERLAP)
+        # Only what was looked at: a row may have come in the meantime.
+        looked = state.recent | {file_id: digest for file_id, digest, _ in changes}
+        state.recent = {file_id: digest for file_id, digest, _ in rows if looked.get(file_id) == digest}
+        self._write(state)
+
+    def _changes(self, state: _State) -> list[tuple[str, str, datetime]]:
+        """Return the latest change of each file that the index has not been told of."""
+        rows = Tables(self._binding.connection).ask("changes", since=state.at - OVERLAP)
+        latest = {file_id: (file_id, digest, at) for file_id, digest, at in rows}
+        return [change for file_id, change in latest.items() if state.recent.get(file_id) != change[1]]
+
+    def _read(self) -> _State:
+        try:
+            found = orjson.loads(self._state.read_bytes())
+            return _State(**{**found, "at": datetime.fromisoformat(found["at"])})
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return _State()
+
+    def _write(self, state: _State) -> None:
+        whole = self._state.with_suffix(".new")
+        whole.write_bytes(orjson.dumps(asdict(state)))
+        whole.replace(self._state)
+
+    def _forget(self) -> None:
+        self._state.unlink(missing_ok=True)
+        shutil.rmtree(self._folder / "index", ignore_errors=True)
+
+    @contextmanager
+    def _alone(self, seconds: float) -> Iterator[None]:
+        try:
+            with locked(self._folder / "lock", EXCLUSIVE, seconds):
+                yield
+        except TimeoutError as error:
+            raise SearchUnavailable(
+                "Another process on this machine is making the search index. Try again in a few minutes."
+            ) from error
+
+    def _unwritable(self, error: OSError) -> Exception:
+        if isinstance(error, DataPlatformError):
+            return error
+        return SearchUnavailable(
+            f"The search index in {self._folder} cannot be written: {error}. See that the disk has space and the "
+            "folder belongs to you, or set DATA_PLATFORM_HOME to another one."
+        )
+
+
+def _documents(tables: Tables, after: str) -> Iterator[Document]:
+    for some in all_files(tables, after):
+        yield from tables.documents(some).values()

@@ -1,0 +1,149 @@
+"""The index of this machine: views of files, in Tantivy.
+
+Nothing here scores by what Tantivy knows of the index as a whole, for that depends on files that the asker may
+not know. Words count what `populate.search.question` says, as numbers whose sum does not depend on their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from populate.search.text import distinct, stem
+from populate.search.views import Document, View
+
+if TYPE_CHECKING:
+    import tantivy
+
+FORMAT = 1
+"""Rises when what is indexed of the same tables becomes another; an index of another format is made anew."""
+
+FACETS = ("kind", "source", "owner", "department", "month")
+HEAP_BYTES = 64 * 1024**2
+COMMIT_EVERY = 20_000
+"""Files, after which what was indexed is kept: each commit costs a tenth of a second."""
+
+_EPOCH = date(2000, 1, 1)
+
+
+class Index:
+    """Views of files that can be searched.
+
+    Parameters
+    ----------
+    folder
+        Where it is kept, made if it is not there; in memory if None.
+
+    Raises
+    ------
+    MissingExtra
+        If Tantivy is not installed (where users are told of errors).
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        import tantivy
+
+        self.schema = _schema()
+        if folder is None:
+            self._index = tantivy.Index(self.schema)
+        else:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._index = tantivy.Index(self.schema, path=str(folder))
+        spaces = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+        self._index.register_tokenizer("spaces", spaces)
+        self._index.config_reader("manual")
+
+    def searcher(self) -> tantivy.Searcher:
+        """Return what is indexed at this moment, whichever process did it."""
+        self._index.reload()
+        return self._index.searcher()
+
+    def put(self, documents: Iterable[Document], done: Callable[[str], None] = lambda file_id: None) -> int:
+        """Index what is said of files in place of what was said before, and return of how many.
+
+        Parameters
+        ----------
+        done
+            Called with the last file after each commit.
+        """
+        writer = self._index.writer(HEAP_BYTES, 1)
+        count = 0
+        for document in documents:
+            count += 1
+            writer.delete_documents_by_term("file_id", document.file_id)
+            for view in document.views:
+                writer.add_document(self._entry(document, view))
+            if count % COMMIT_EVERY == 0:
+                writer.commit()
+                done(document.file_id)
+        writer.commit()
+        writer.wait_merging_threads()
+        return count
+
+    def digests(self, files: Iterable[str]) -> dict[str, str]:
+        """Return the digests of those of the files that have a view in the index."""
+        import tantivy
+
+        searcher, found = self.searcher(), {}
+        for file_id in files:
+            query = tantivy.Query.term_query(self.schema, "file_id", file_id, "basic")
+            for _, address in searcher.search(query, 1, count=False).hits:
+                found[file_id] = str(searcher.doc(address)["digest"][0])
+        return found
+
+    def _entry(self, document: Document, view: View) -> tantivy.Document:
+        import tantivy
+
+        about = view.about
+        entry = tantivy.Document()
+        for term in view.may:
+            entry.add_text("may", term)
+        for term in view.unless:
+            entry.add_text("unless", term)
+        entry.add_text("file_id", document.file_id)
+        entry.add_text("digest", document.digest)
+        plain = distinct(word for text in about["words"].values() for word in text.split())
+        entry.add_text("plain", " ".join(plain))
+        entry.add_text("words", " ".join(map(stem, plain)))
+        entry.add_text("name", " ".join(map(stem, about["words"].get("name", "").split())))
+        values = {**about, "month": about["last_read"][:7]}
+        for facet in FACETS:
+            if values[facet]:
+                entry.add_text(facet, values[facet])
+        entry.add_float("prior", prior(document.file_id, about))
+        entry.add_bytes("view", orjson.dumps(about))
+        return entry
+
+
+def prior(file_id: str, about: Any) -> float:
+    """Return what decides, between files that fit alike, on which are looked at closely if there are very many.
+
+    Many readers and a late last read, and a small part that is each file's own.
+    """
+    own = int(hashlib.sha256(file_id.encode()).hexdigest()[:8], 16) / 2**32
+    readers = math.log1p(sum(about["readers"].values()))
+    days = (date.fromisoformat(about["last_read"]) - _EPOCH).days if about["last_read"] else 0
+    return 0.4 * readers + days / 8000 + own / 8
+
+
+def _schema() -> tantivy.Schema:
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("file_id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("digest", stored=True, tokenizer_name="raw", index_option="basic")
+    for name in ("may", "unless"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in ("words", "name", "plain"):
+        builder.add_text_field(name, tokenizer_name="spaces", index_option="basic")
+    for name in FACETS:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_float_field("prior", fast=True)
+    builder.add_bytes_field("view", stored=True)
+    return builder.build()

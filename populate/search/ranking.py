@@ -1,0 +1,173 @@
+"""How well a view fits a question, why, and what else speaks for it: arithmetic on what was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+from populate.search.question import Word
+from populate.search.text import is_near, plain_words, stem
+from populate.who.whom import day, printable
+
+K1, B = 1.2, 0.6
+"""Parameters of BM25: how soon repetition stops to count, and how much length does."""
+
+PARTS = {"name": 3.0, "label": 1.5, "people": 1.5, "folder": 1.2, "department": 1.0, "source": 0.7}
+"""Where a word can be found, and how often it counts there."""
+
+BEGINS, NEAR = 0.6, 0.5
+"""What the beginning of a word counts beside the word, and a word that looks like it."""
+
+POPULARITY, RECENCY = 0.25, 0.15
+"""How much many readers and a late last read can add, as shares of what the words count."""
+
+DAYS = 180.0
+"""Days after which a last read counts half (times 1/e, to be exact)."""
+
+SMOOTH = 5.0
+"""People that every department is taken to have more, so that a single reader in a small one is no crowd."""
+
+
+class Measure(NamedTuple):
+    """What views are measured by.
+
+    Attributes
+    ----------
+    words
+        That are asked for.
+    sizes
+        Department -> people in it.
+    today
+        UTC.
+    """
+
+    words: Sequence[Word]
+    sizes: Mapping[str, int]
+    today: date
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A view that was found.
+
+    Attributes
+    ----------
+    about
+        As in `populate.search.views.View`.
+    parts
+        What the score is the sum of.
+    met
+        Part of the view -> words in it, as they stand there, in the order in which they are asked for.
+    """
+
+    file_id: str
+    about: Mapping[str, Any]
+    score: float
+    parts: dict[str, float]
+    met: dict[str, list[str]]
+    reasons: tuple[str, ...] = ()
+
+
+def rank(found: Sequence[tuple[str, Mapping[str, Any]]], by: Measure) -> list[Candidate]:
+    """Return views, of which `found` has the ids of files and what is known of each, in order, best first."""
+    texts = [{part: text.split() for part, text in about["words"].items()} for _, about in found]
+    lengths = [sum(map(len, text.values())) for text in texts]
+    mean = sum(lengths) / len(lengths) if lengths else 1.0
+    ranked = [
+        _candidate(file_id, about, text, length / (mean or 1.0), by)
+        for (file_id, about), text, length in zip(found, texts, lengths, strict=True)
+    ]
+    return sorted(ranked, key=lambda one: (-round(one.score, 9), one.about["name"], one.file_id))
+
+
+def _candidate(
+    file_id: str,
+    about: Mapping[str, Any],
+    text: Mapping[str, Sequence[str]],
+    length: float,
+    by: Measure,
+) -> Candidate:
+    parts: dict[str, float] = {}
+    met: dict[str, list[str]] = {}
+    for word in by.words:
+        counts = {part: found for part in PARTS if (found := _occurs(word, text.get(part, ())))[0]}
+        total = sum(PARTS[part] * count for part, (count, _) in counts.items())
+        worth = word.rarity * total * (K1 + 1) / (total + K1 * (1 - B + B * length)) if total else 0.0
+        for part, (count, as_written) in counts.items():
+            parts[part] = parts.get(part, 0.0) + worth * PARTS[part] * count / total
+            met.setdefault(part, []).append(as_written)
+    fit = sum(parts.values()) if by.words else 1.0
+    parts["popularity"] = fit * POPULARITY * popularity(about["readers"], by.sizes)
+    parts["recency"] = fit * RECENCY * recency(about["last_read"], by.today)
+    if not by.words:
+        parts["anything"] = fit
+    return Candidate(file_id, about, sum(parts.values()), {name: worth for name, worth in parts.items() if worth}, met)
+
+
+def _occurs(word: Word, text: Sequence[str]) -> tuple[float, str]:
+    """Return how often a word stands in a text, and what stands there."""
+    if word.distance:
+        near = [other for other in text if is_near(word.plain, other, word.distance)]
+        return NEAR * len(near), near[0] if near else ""
+    whole = [other for other in text if stem(other) == word.stemmed]
+    begun = [one for one in text if one.startswith(word.plain) and stem(one) != word.stemmed] if word.begins else []
+    return len(whole) + BEGINS * len(begun), (whole or begun or [""])[0]
+
+
+def popularity(readers: Mapping[str, int], sizes: Mapping[str, int]) -> float:
+    """Return how much a file is read, from 0 to 1.
+
+    Shares of departments count, not heads: five of six statisticians say as much as fifty of sixty chemists.
+    """
+    shares = sum(count / (max(sizes.get(department, 0), count) + SMOOTH) for department, count in readers.items())
+    return shares / (1 + shares)
+
+
+def recency(last_read: str, today: date) -> float:
+    """Return how lately a file was read, from 0 to 1."""
+    return math.exp(-max(0, (today - date.fromisoformat(last_read)).days) / DAYS) if last_read else 0.0
+
+
+_WHERE = {
+    "name": "its name has {}",
+    "label": "it is described by {}",
+    "folder": "it lies in a folder named {}",
+    "people": "{} owns or reads it",
+    "department": "people in {} own or read it",
+    "source": "it is a file of {}",
+}
+
+
+def reasons(candidate: Candidate, words: Sequence[Word]) -> tuple[str, ...]:
+    """Return why a file is shown, in short sentences."""
+    about, found = candidate.about, []
+    for part, sentence in _WHERE.items():
+        if part in candidate.met:
+            found.append(sentence.format(_what(part, candidate.met[part], about)))
+    found += [f"you wrote {printable(word.plain)}, which nothing is called" for word in words if word.distance]
+    if count := sum(about["readers"].values()):
+        departments = sum(1 for name in about["readers"] if name)
+        of = f" in {departments} departments" if departments > 1 else ""
+        people = "1 person" if count == 1 else f"{count} people"
+        found.append(f"{people}{of} read it, last on {day(date.fromisoformat(about['last_read']))}")
+    if about["limited"]:
+        found.append("you cannot see it; its owner lets it be found")
+    return tuple(found)
+
+
+def _what(part: str, met: Sequence[str], about: Mapping[str, Any]) -> str:
+    if part == "people":
+        return ", ".join(_whole(met, [about["owner"], *about["people"]])) or ", ".join(met)
+    if part == "department":
+        return ", ".join(_whole(met, [about["department"], *about["readers"]])) or ", ".join(met)
+    if part == "label":
+        kinds = [kind for kind, text in about["labels"] if set(met) & set(plain_words(text))]
+        return f"{', '.join(met)} ({', '.join(dict.fromkeys(kinds))})" if kinds else ", ".join(met)
+    return ", ".join(met)
+
+
+def _whole(met: Sequence[str], texts: Sequence[str]) -> list[str]:
+    return [printable(text) for text in dict.fromkeys(texts) if text and set(met) & set(plain_words(text))][:2]

@@ -1,0 +1,319 @@
+"""Search: files that an asker may know, or that they may know to be there, best first, each with the reason.
+
+What the asker may not know is left out by the index, before anything is ranked or counted; what is shown is
+looked up once more in the tables at the moment of asking, so that what was taken away a second ago is not shown,
+even if the index has not been told yet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from data_platform.errors import RestrictionError
+from populate.search.describing import Tables
+from populate.search.following import index_of
+from populate.search.index import FACETS, Index
+from populate.search.question import Questions, Word, required
+from populate.search.ranking import Candidate, Measure, rank, reasons
+from populate.search.statements import statement
+from populate.search.text import is_near, plain_words
+from populate.search.views import terms_of
+from populate.who.asker import FOREVER, Asker
+from populate.who.whom import printable
+
+if TYPE_CHECKING:
+    import tantivy
+
+CLOSE = (200, 1000, 10_000)
+"""How many views are looked at closely: of more that fit, those that the words count most in."""
+
+MOST_VALUES = 65_000
+"""Values of a facet that are counted: more than there are, for otherwise counts would not be exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A file that was found.
+
+    Attributes
+    ----------
+    path
+        Empty if `limited`.
+    owner, department
+        Whom to ask; empty if there is nobody who may be named.
+    kind
+        Extension of the name in lower case; ``folder`` for a folder.
+    last_read
+        Day, UTC; None if it was never read or may not be told.
+    readers
+        People who read it; 0 if that may not be told.
+    reasons
+        Why it is here, in short sentences.
+    parts
+        What the score is the sum of, if the question was to be explained.
+    limited
+        The asker may know that it is there, and not more than its title, kind and whom to ask.
+    """
+
+    file_id: str
+    name: str
+    path: str
+    source_system: str
+    owner: str
+    department: str
+    kind: str
+    last_read: date | None
+    readers: int
+    score: float
+    reasons: tuple[str, ...]
+    parts: dict[str, float]
+    limited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What was found.
+
+    Attributes
+    ----------
+    total
+        Files that fit, on all pages.
+    facets
+        For kind, source, owner, department and month (of the last read): values and how many of the files have
+        each, most first.
+    suggestion
+        The question with words put right that nothing is called; empty if there are none.
+    """
+
+    total: int
+    hits: list[Hit]
+    facets: dict[str, list[tuple[str, int]]]
+    suggestion: str
+
+
+class Request(NamedTuple):
+    """What the index is asked for: see `search`; and how many candidates, who works where, and what day it is."""
+
+    text: str
+    facets: Mapping[str, Collection[str]]
+    wanted: int
+    sizes: Mapping[str, int]
+    today: date
+
+
+@dataclass(slots=True)
+class Found:
+    """What the index says, before it is compared with the tables."""
+
+    total: int = 0
+    candidates: list[Candidate] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    suggestion: str = ""
+
+
+def search(
+    asker: Asker,
+    text: str,
+    *,
+    facets: Mapping[str, Collection[str]] = MappingProxyType({}),
+    limit: int = 20,
+    offset: int = 0,
+    explain: bool = False,
+) -> Results:
+    """Return the files that fit, best first.
+
+    Parameters
+    ----------
+    text
+        Words of names, folders, people, departments, columns, tags; the last may be unfinished, and words that
+        nothing is called are taken for mistyped. Without any, all files come.
+    facets
+        kind, source, owner, department, month: only files with one of the values of each.
+    limit, offset
+        How many hits, after how many.
+    explain
+        Tell what each score is the sum of.
+
+    Raises
+    ------
+    RestrictionError
+        If there is no such facet.
+    DatabaseUnavailable
+        If no connection can be had.
+    """
+    if unknown := sorted(facets.keys() - set(FACETS)):
+        raise RestrictionError(f"There is no facet {unknown[0]!r}. Choose among {', '.join(FACETS)}.")
+    asker.binding.ensure()
+    tables = Tables(asker.binding.connection, asker.now)
+    sizes = {name: int(count) for name, count in tables.ask("departments")}
+    index = index_of(asker.binding)
+    found = find(index, _terms(asker), Request(text, facets, offset + limit, sizes, asker.now.date()))
+    held, gone = _held(asker, found.candidates, offset + limit)
+    shown = held[offset : offset + limit]
+    hits = _named(asker, shown, [_hit(one, explain) for one in shown])
+    return Results(found.total - gone, hits, found.facets, found.suggestion)
+
+
+def complete(asker: Asker, prefix: str, limit: int = 8) -> list[str]:
+    """Return how a question that is being written could go on: words of files that the asker may know, most first."""
+    asker.binding.ensure()
+    return completions(index_of(asker.binding), _terms(asker), prefix, limit)
+
+
+def find(index: Index, terms: Collection[str], request: Request) -> Found:
+    """Return what the index says to an asker with these terms: as many candidates as are wanted, or more."""
+    searcher = index.searcher()
+    ask = Questions(index, searcher, sorted(terms))
+    words = ask.words(request.text)
+    if request.text.strip() and not words:
+        return Found(facets={facet: [] for facet in FACETS})
+    query, total = _fitting(ask, words, request.facets)
+    views = _closely(searcher, query, request.wanted, total)
+    candidates = rank(views, Measure(words, request.sizes, request.today))
+    for one in candidates:
+        one.reasons = reasons(one, words)
+    return Found(total, candidates, words, _facets(searcher, query), _suggestion(request.text, words, candidates))
+
+
+def _fitting(ask: Questions, words: Sequence[Word], facets: Mapping[str, Collection[str]]) -> tuple[tantivy.Query, int]:
+    """Return what finds files with as many of the words as can be asked for, and how many there are."""
+    within = ask.within(facets)
+    if not words:
+        query = ask.shown([ask.anything(), *within])
+        return query, ask.count(query)
+    query = ask.shown([ask.all_of(words, required(words)), *within])
+    if not (total := ask.count(query)) and len(words) > 1:
+        query = ask.shown([ask.all_of(words, 1), *within])
+        total = ask.count(query)
+    return query, total
+
+
+def _closely(
+    searcher: tantivy.Searcher, query: tantivy.Query, wanted: int, total: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the views that are looked at closely, in no order."""
+    most = next((number for number in CLOSE if number >= 2 * wanted), 2 * wanted)
+    hits = searcher.search(query, most, count=False, weight_by_field="prior").hits
+    if total > most and hits[0][0] > hits[-1][0]:
+        # Which of those that count alike are among them depends on where they lie: so none of them is.
+        hits = [hit for hit in hits if hit[0] > hits[-1][0]]
+    entries = [searcher.doc(address) for _, address in hits]
+    return [(str(entry["file_id"][0]), orjson.loads(bytes(entry["view"][0]))) for entry in entries]
+
+
+def _facets(searcher: tantivy.Searcher, query: tantivy.Query) -> dict[str, list[tuple[str, int]]]:
+    ask = {facet: {"terms": {"field": facet, "size": MOST_VALUES, "segment_size": MOST_VALUES}} for facet in FACETS}
+    counted = searcher.aggregate(query, ask)
+    found = {}
+    for facet in FACETS:
+        values = [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
+        found[facet] = sorted(values, key=lambda value: (-value[1], value[0]))
+    return found
+
+
+def _suggestion(text: str, words: Sequence[Word], candidates: Sequence[Candidate]) -> str:
+    """Return the question with what nothing is called put right, as most of the candidates call it."""
+    right: dict[str, str] = {}
+    for word in words:
+        if word.distance:
+            met = Counter(
+                other
+                for one in candidates
+                for other in {w for part in one.about["words"].values() for w in part.split()}
+                if is_near(word.plain, other, word.distance)
+            )
+            if met:
+                right[word.plain] = min(met, key=lambda other: (-met[other], other))
+    return " ".join(right.get(word, word) for word in plain_words(text)) if right else ""
+
+
+def completions(index: Index, terms: Collection[str], prefix: str, limit: int) -> list[str]:
+    """Return what the index says to an asker with these terms, as `complete` does."""
+    begun = plain_words(prefix)
+    written = len(begun[-1]) if begun and not prefix[-1].isspace() else 0
+    if not written or plain_words(prefix[-written:]) != begun[-1:]:
+        return []
+    searcher = index.searcher()
+    ask = Questions(index, searcher, sorted(terms))
+    words = ask.words(f"{prefix[:-written]} ")
+    among = ask.shown([ask.all_of(words, len(words))] if words else [])
+    counts = searcher.terms_with_prefix("plain", begun[-1], among)
+    best = sorted(((word, count) for word, count in counts if count), key=lambda found: (-found[1], found[0]))
+    return [prefix[:-written] + word for word, _ in best[:limit]]
+
+
+def _terms(asker: Asker) -> tuple[str, ...]:
+    return terms_of(asker.accounts, asker.groups, asker.default)
+
+
+def _held(asker: Asker, candidates: Sequence[Candidate], wanted: int) -> tuple[list[Candidate], int]:
+    """Return the first candidates that the asker may be shown now, by the tables, and how many before them not."""
+    held: list[Candidate] = []
+    gone = 0
+    for start in range(0, len(candidates), max(1, wanted)):
+        some = candidates[start : start + wanted]
+        known = _shown(asker, [one.file_id for one in some])
+        for one in some:
+            if len(held) == wanted:
+                return held, gone
+            about = one.about
+            if known.get(one.file_id) == (about["name"], "" if about["limited"] else about["path"], about["limited"]):
+                held.append(one)
+            else:
+                gone += 1
+        if len(held) == wanted:
+            break
+    return held, gone
+
+
+def _shown(asker: Asker, files: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
+    """Return what the asker knows each of the files by: name, path, and whether no more than that it is there."""
+    values = {
+        "files": tuple(files),
+        "mine": asker.accounts,
+        "groups": asker.groups or ("",),
+        "now": asker.now,
+        "forever": FOREVER,
+        "default": asker.default,
+    }
+    rows = asker.binding.connection.query(statement("shown"), values).fetchall()
+    return {file_id: (name, path if known else "", not known) for file_id, name, path, known in rows}
+
+
+def _hit(one: Candidate, explain: bool) -> Hit:
+    about = one.about
+    return Hit(
+        one.file_id,
+        printable(about["name"]),
+        printable(about["path"]),
+        about["source"],
+        printable(about["owner"]),
+        about["department"],
+        about["kind"],
+        date.fromisoformat(about["last_read"]) if about["last_read"] else None,
+        sum(about["readers"].values()),
+        round(one.score, 6),
+        one.reasons,
+        {part: round(worth, 6) for part, worth in one.parts.items()} if explain else {},
+        about["limited"],
+    )
+
+
+def _named(asker: Asker, shown: Sequence[Candidate], hits: Sequence[Hit]) -> list[Hit]:
+    """Take back the names of owners who left, or chose not to be named, since it was described."""
+    named = asker.colleagues({one.about["owner_id"] for one in shown if one.about["owner_id"]})
+    found = []
+    for one, hit in zip(shown, hits, strict=True):
+        if hit.owner and one.about["owner_id"] not in named:
+            told = tuple(reason for reason in hit.reasons if hit.owner not in reason)
+            hit = replace(hit, owner="", department="", reasons=told)  # noqa: PLW2901
+        found.append(hit)
+    return found

@@ -1,0 +1,118 @@
+"""The SQL of what is indexed and shown, for PostgreSQL and MySQL alike.
+
+Notation and fragments are those of `populate.who.statements`, whose rule of who may know what this turns
+round: there the files of an asker, here the askers of a file.
+"""
+
+from __future__ import annotations
+
+from string import Template
+
+from populate.search.tables import DocumentChange
+from populate.who import statements as who
+from schemas.catalogue import FileSet
+from schemas.directory import DirectoryEntry
+from schemas.following import ItemState
+from schemas.sharing import SourceLog, SourceRead
+
+TABLES = (*who.TABLES, DirectoryEntry, DocumentChange, FileSet, ItemState, SourceLog, SourceRead)
+
+# As in ``known`` of `populate.who.statements`, for all who were granted something.
+IN_FORCE = """
+NOT EXISTS (SELECT 1 FROM $PermissionEnded e
+            WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id AND e.granted_since = p.granted_since)
+AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry x
+                WHERE x.file_id = p.file_id AND x.grantee_id = p.grantee_id
+                  AND x.granted_since = p.granted_since AND x.expires_at <= %(now)s
+                  AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry y
+                                  WHERE y.file_id = x.file_id AND y.grantee_id = x.grantee_id
+                                    AND y.granted_since = x.granted_since
+                                    AND y.expiry_told_at > x.expiry_told_at))"""
+FRAGMENTS = {**who.FRAGMENTS, "in_force": IN_FORCE}
+
+STATEMENTS = {
+    "files": "SELECT file_id, source_system FROM $File WHERE file_id IN %(files)s",
+    "sets": "SELECT file_id FROM $FileSet WHERE file_id IN %(files)s",
+    # A name on each day on which it was met: of several the first by id is in force, as in ``named``.
+    "names": """
+        SELECT file_id, named_on, file_name, file_path FROM (
+            SELECT file_id, named_on, name_id, file_name, file_path,
+                   LAG(name_id) OVER (PARTITION BY file_id ORDER BY named_on) AS before_it
+            FROM (SELECT file_id, named_on, name_id, file_name, file_path,
+                         ROW_NUMBER() OVER (PARTITION BY file_id, named_on ORDER BY name_id) AS place
+                  FROM $FileName WHERE file_id IN %(files)s) d WHERE place = 1
+        ) n WHERE before_it IS NULL OR before_it <> name_id
+        ORDER BY file_id, named_on
+    """,
+    "reads": """
+        SELECT file_id, account_id, account_realm, account_login, on_behalf_of, MAX(accessed_at)
+        FROM $Access WHERE file_id IN %(files)s AND outcome = 'ok'
+        GROUP BY file_id, account_id, account_realm, account_login, on_behalf_of
+    """,
+    "edges": """
+        SELECT file_id, consumer_id, MAX(shared_on) FROM $ShareEdge
+        WHERE file_id IN %(files)s AND channel = 'read' GROUP BY file_id, consumer_id
+    """,
+    "grants": """
+        SELECT DISTINCT p.file_id, p.grantee_id, p.grantee_kind FROM $Permission p
+        WHERE p.file_id IN %(files)s AND p.grantee_kind IN ('account', 'group') AND $in_force
+    """,
+    "owners": """
+        WITH scope AS (SELECT file_id FROM $File WHERE file_id IN %(files)s), $chosen, $owned
+        SELECT o.file_id, o.account_id, a.person_id, COALESCE(c.ask_choice, 'default')
+        FROM owned o JOIN $Account a ON a.account_id = o.account_id
+        LEFT JOIN chosen c ON c.person_id = a.person_id
+    """,
+    "persons": """
+        WITH $worked
+        SELECT a.account_id, a.person_id, p.person_kind, COALESCE(w.department, '')
+        FROM $Account a JOIN $Person p ON p.person_id = a.person_id LEFT JOIN worked w ON w.person_id = a.person_id
+        WHERE a.account_id IN %(accounts)s
+    """,
+    "nameable": """
+        WITH $chosen, $worked, $nameable
+        SELECT person_id, full_name, department FROM nameable WHERE person_id IN %(people)s
+    """,
+    "described": """
+        SELECT file_id, described_at, document_sha256 FROM $DocumentChange WHERE file_id IN %(files)s
+    """,
+    "changes": """
+        SELECT file_id, document_sha256, described_at FROM $DocumentChange
+        WHERE described_at > %(since)s ORDER BY described_at
+    """,
+    "newest_change": "SELECT MAX(described_at) FROM $DocumentChange",
+    "next_files": "SELECT file_id FROM $File WHERE file_id > %(after)s ORDER BY file_id LIMIT %(many)s",
+    "departments": "WITH $worked SELECT department, COUNT(*) FROM worked GROUP BY department",
+    # What the asker knows each of the files by, at this moment.
+    "shown": """
+        WITH scope AS (SELECT file_id FROM $File WHERE file_id IN %(files)s), $sight, $named
+        SELECT file_id, file_name, file_path, known FROM named WHERE place = 1
+    """,
+    # Files about which something has changed, other than that they were read or taken in.
+    "touched": """
+        SELECT item_key FROM $ItemState WHERE state_since > %(since)s
+        UNION SELECT file_id FROM $Permission WHERE granted_since > %(since)s
+        UNION SELECT file_id FROM $PermissionEnded WHERE ended_at > %(since)s
+        UNION SELECT file_id FROM $PermissionExpiry
+              WHERE expiry_told_at > %(since)s OR (expires_at > %(since)s AND expires_at <= %(now)s)
+        UNION SELECT r.file_id FROM $SourceRead r JOIN $SourceLog l ON l.source_log_id = r.source_log_id
+              WHERE l.log_taken_at > %(since)s
+    """,
+    "changed_people": """
+        SELECT person_id FROM $PersonAskChoice WHERE chosen_at > %(since)s AND chosen_at <= %(now)s
+        UNION SELECT a.person_id FROM $DirectoryEntry d JOIN $Account a ON a.account_id = d.account_id
+              WHERE d.entry_since > %(since)s
+        UNION SELECT person_id FROM $Membership WHERE member_since > %(day)s AND member_since <= %(today)s
+        UNION SELECT person_id FROM $Departure WHERE departed_on > %(day)s AND departed_on <= %(today)s
+    """,
+    "of_people": "WITH $of_people SELECT file_id FROM scope",
+}
+
+
+def statement(name: str) -> str:
+    """Return a statement with the names of the bound tables."""
+    text = STATEMENTS[name]
+    words = FRAGMENTS if "scope AS" in text or "$of_people" in text else {**FRAGMENTS, "and_within": ""}
+    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
+        text = expanded
+    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})

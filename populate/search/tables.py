@@ -1,0 +1,82 @@
+"""Which files are described for search, and when what is indexed of one changed.
+
+The description itself is not kept: it is computed from the tables, and each machine that searches keeps
+an index of them (`populate.search.following`). What computes them is loaded by `make()`, so that workers
+start quickly.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
+from populate.ingest import Ingest  # noqa: F401  (foreign key)
+from populate.lookup import lookup
+from schemas.catalogue import File  # noqa: F401  (foreign key)
+from schemas.engine import dj
+from schemas.sharing import Access
+
+schema = dj.Schema()
+
+
+@schema
+class Document(dj.Computed):
+    definition = """
+    # What is indexed of the files of a delivery has been described
+    -> Ingest
+    ---
+    document_count : int32 # files whose description was another one before
+    """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Describe the files as the tables know them now: a later delivery describes its own files again."""
+        from populate.search.describing import describe
+
+        files = {row[0] for row in lookup(Access, "file_id", batch_id=(key["batch_id"],)) if row[0]}
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        self.insert1({**key, "document_count": describe(self.connection, files)}, skip_duplicates=True)
+
+
+@schema
+class DocumentAdopted(dj.Computed):
+    definition = """
+    # What is indexed of a batch of files that were taken in unread has been described
+    -> Adopt
+    ---
+    document_count : int32 # files whose description was another one before
+    """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Describe the files as the tables know them now."""
+        from populate.search.describing import describe
+
+        files = set((AdoptMember() & key).to_arrays("file_id").tolist())
+        self.insert1({**key, "document_count": describe(self.connection, files)}, skip_duplicates=True)
+
+
+@schema
+class DocumentChange(dj.Manual):
+    definition = """
+    # What is indexed of a file is another than before; the latest counts
+    -> File
+    described_at : datetime(6) # UTC, by the clock of the worker
+    ---
+    document_sha256 : char(64) # of what is indexed, hex
+    index (described_at)
+    """
+
+
+@schema
+class DocumentLook(dj.Manual):
+    definition = """
+    # How far was looked for files of which something has changed otherwise; the latest counts
+    looked_at : datetime(6) # UTC
+    ---
+    look_count : int32 # files whose description was another one before
+    """
+
+
+def now() -> datetime:
+    """Return the time of the machine, UTC without zone."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,214 @@
+"""What is indexed of a file: one view for each way in which somebody may know it.
+
+Whoever only read a file knows it by the name it had then, an owner and whoever has a grant by its name now,
+and everybody by its title if its owner lets it be found. Each view says to whom it is shown, in terms of
+accounts and groups, so that the index can leave out what an asker may not know before it counts or ranks
+anything. Of several views that fit an asker the newest holds: the others are not shown to whom it is.
+The rule itself is that of `populate.who.statements`; a test compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+from populate.search.text import distinct, plain_words
+from populate.who.asker import FOREVER
+
+OPEN, DEFAULT = "open", "default"
+"""Terms that everybody has, and that everybody has while the company's choice is to let files be found."""
+
+MOST_PEOPLE = 50
+MOST_LABELS = 400
+MOST_LABEL = 2000
+LONGEST_KIND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a file was called from a day on."""
+
+    since: date
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the tables say about a file.
+
+    Attributes
+    ----------
+    names
+        Oldest first, each different from the one before.
+    audience
+        Term of an account or group -> last day on which it could see what the file is called.
+    choice
+        ``open`` if the owner lets it be found, ``default`` if the owner has not chosen, else empty.
+    owner, department
+        Name of the owner and where they work; empty if they may not be named.
+    readers
+        Department -> people in it who read the file; empty for those who are in none.
+    people
+        Names of readers who may be named, those who read last first.
+    labels
+        What else is known of it, by kind: column, tag, note ...
+    """
+
+    file_id: str
+    source_system: str
+    names: tuple[Name, ...]
+    audience: Mapping[str, date] = field(default_factory=dict)
+    choice: str = ""
+    owner_id: str = ""
+    owner: str = ""
+    department: str = ""
+    readers: Mapping[str, int] = field(default_factory=dict)
+    people: tuple[str, ...] = ()
+    last_read: date | None = None
+    is_set: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A file as some may know it.
+
+    Attributes
+    ----------
+    may, unless
+        It is shown to whoever has one of the former terms and none of the latter.
+    about
+        What is shown and searched; see `_known` and `_limited`.
+    """
+
+    may: tuple[str, ...]
+    unless: tuple[str, ...]
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """All views of a file; the digest tells whether anything has changed."""
+
+    file_id: str
+    digest: str
+    views: tuple[View, ...]
+
+
+def document(facts: Facts) -> Document:
+    """Return what is indexed of a file; without views if nobody may know it."""
+    found = tuple(_views(facts)) if facts.names else ()
+    text = json.dumps([[view.may, view.unless, view.about] for view in found], sort_keys=True)
+    return Document(facts.file_id, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), found)
+
+
+def account_term(account_id: str) -> str:
+    """Return the term of an account in the audience of a view."""
+    return f"a{account_id}"
+
+
+def group_term(group_id: str) -> str:
+    """Return the term of a group in the audience of a view."""
+    return f"g{group_id}"
+
+
+def when_found(term: str) -> str:
+    """Return the term that holds only while the company's choice is to let files be found."""
+    return f"+{term}"
+
+
+def terms_of(accounts: Iterable[str], groups: Iterable[str], default: str) -> tuple[str, ...]:
+    """Return all terms of an asker with these logins, in these groups, at a company with that choice."""
+    own = [account_term(account) for account in accounts] + [group_term(group) for group in groups]
+    more = [DEFAULT, *map(when_found, own)] if default == "open" else []
+    return (*own, OPEN, *more)
+
+
+def _views(facts: Facts) -> Iterable[View]:
+    by_name = _by_name(facts)
+    newest = len(facts.names) - 1
+    if facts.choice == OPEN:  # everybody may know the title, so whoever knows the file knows what it is called now
+        by_name = {newest: sorted(facts.audience)} if facts.audience else {}
+    elif facts.choice == DEFAULT:
+        now = by_name.get(newest, [])
+        by_name[newest] = [*now, *sorted(when_found(term) for term in facts.audience.keys() - set(now))]
+    passed: list[str] = []
+    for place in sorted(by_name, reverse=True):
+        if by_name[place]:
+            yield View(tuple(by_name[place]), tuple(sorted(passed)), _known(facts, facts.names[place]))
+            passed += by_name[place]
+    if facts.choice:
+        yield View((facts.choice,), tuple(sorted(facts.audience)), _limited(facts, facts.names[newest]))
+
+
+def _by_name(facts: Facts) -> dict[int, list[str]]:
+    """Return, for each name by its place, who knows the file by that."""
+    found: dict[int, list[str]] = {}
+    for term, until in sorted(facts.audience.items()):
+        places = [place for place, name in enumerate(facts.names) if until == FOREVER or name.since <= until]
+        if places:
+            found.setdefault(places[-1], []).append(term)
+    return found
+
+
+def _known(facts: Facts, name: Name) -> dict[str, Any]:
+    labels = [[kind, text[:MOST_LABEL]] for kind, text in facts.labels[:MOST_LABELS]]
+    people = list(facts.people[:MOST_PEOPLE])
+    kind = kind_of(name.name, facts.is_set)
+    texts = {
+        "name": name.name,
+        "folder": str(PurePosixPath(name.path).parent),
+        "people": " ".join(distinct([facts.owner, *people])),
+        "department": " ".join(distinct([facts.department, *sorted(facts.readers)])),
+        "source": f"{facts.source_system} {kind}",
+        "label": " ".join(text for _, text in labels),
+    }
+    return {
+        "limited": False,
+        "name": name.name,
+        "path": name.path,
+        "source": facts.source_system,
+        "kind": kind,
+        "owner_id": facts.owner_id,
+        "owner": facts.owner,
+        "department": facts.department,
+        "readers": dict(facts.readers),
+        "last_read": facts.last_read.isoformat() if facts.last_read else "",
+        "people": people,
+        "labels": labels,
+        "words": {part: " ".join(plain_words(text)) for part, text in texts.items() if text},
+    }
+
+
+def _limited(facts: Facts, name: Name) -> dict[str, Any]:
+    """Return title, kind and whom to ask: not where it is, nor who reads it."""
+    kind = kind_of(name.name, facts.is_set)
+    return {
+        "limited": True,
+        "name": name.name,
+        "path": "",
+        "source": "",
+        "kind": kind,
+        "owner_id": facts.owner_id,
+        "owner": facts.owner,
+        "department": facts.department,
+        "readers": {},
+        "last_read": "",
+        "people": [],
+        "labels": [],
+        "words": {"name": " ".join(plain_words(name.name)), "source": kind},
+    }
+
+
+def kind_of(name: str, is_set: bool = False) -> str:
+    """Return the extension of a name in lower case; ``folder`` for a folder, empty if there is none."""
+    if is_set:
+        return "folder"
+    suffix = PurePosixPath(name).suffix.lstrip(".").lower()
+    return suffix if len(suffix) <= LONGEST_KIND and suffix.isalnum() else ""
