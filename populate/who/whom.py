@@ -74,7 +74,7 @@ def about_text(asker: Asker, text: str, limit: int) -> list[Suggestion]:
     items = gather(asker, [known[key[1]] for key in _best(fits, "file")])
     _add_files(asker, cases, items, {key[1]: fit for key, fit in fits.items() if key[0] == "file"})
     _add_words(cases, {key: fits[key] for kind in ("script", "person") for key in _best(fits, kind)})
-    return _ranked(asker, {p: (c.score, False, _reason(c, "named like this")) for p, c in cases.items()}, limit)
+    return ranked(asker, {p: (c.score, False, _reason(c, "named like this")) for p, c in cases.items()}, limit)
 
 
 def about_item(asker: Asker, item: Item, limit: int) -> list[Suggestion]:
@@ -85,7 +85,7 @@ def about_item(asker: Asker, item: Item, limit: int) -> list[Suggestion]:
         person: (weight(item, person, rare[person]), person == item.owner, _reason_of_item(item, person))
         for person in item.people
     }
-    return _ranked(asker, found, limit)
+    return ranked(asker, found, limit)
 
 
 Key = tuple[str, ...]
@@ -174,7 +174,7 @@ def _reason_of_item(item: Item, person: str) -> str:
     return "; ".join(parts)
 
 
-def _ranked(asker: Asker, found: Mapping[str, tuple[float, bool, str]], limit: int) -> list[Suggestion]:
+def ranked(asker: Asker, found: Mapping[str, tuple[float, bool, str]], limit: int) -> list[Suggestion]:
     """Return the best of those who may be named, the asker left out; an owner first."""
     colleagues = asker.colleagues(found.keys() - {asker.person_id, *asker.accounts})
     factors = willingness(asker, colleagues)

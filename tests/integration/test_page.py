@@ -1,0 +1,112 @@
+"""The page of a file: everything for who may know it, its title for who may find it, nothing for others."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
+
+from populate.page.page import file_page
+from populate.who.asker import choose
+from schemas.binding import Binding
+from schemas.catalogue import FileGone, Version
+from schemas.following import PermissionDetail, PermissionExpiry, SourceVersion
+from schemas.restrict import where
+from schemas.sharing import Permission
+
+PLATE = "/lab/plate.csv"
+
+
+@pytest.fixture
+def company(binding: Binding) -> Binding:
+    """Amy's plate changes once: Bob and Colin read the first version, Dora the second, and Colin keeps a copy."""
+    for login, department in (("amy", "Assays"), ("bob", "Biology"), ("colin", "Chemistry"), ("dora", "Biology")):
+        hire(login, department)
+    hire("eve", "Sales")
+    deliver(binding, [("bob", PLATE, "amy", 0), ("bob", PLATE, "amy", 1)], batch="1", script="fit.py")
+    deliver(binding, [("colin", PLATE, "amy", 2)], batch="2", script="fit.py")
+    deliver(binding, [("dora", PLATE, "amy", 9), ("amy", PLATE, "amy", 10)], batch="3", script="plot.py", data="y")
+    # The copy has the bytes of the first version.
+    deliver(binding, [("colin", "/home/plate copy.csv", "colin", 3)], batch="4", data="")
+    first = first_version(binding)
+    binding.connection.query(
+        f"UPDATE {Version().full_table_name} SET sha256 = %s WHERE file_id = %s",
+        (first, path_id("/home/plate copy.csv")),
+    )
+    return binding
+
+
+def first_version(binding: Binding) -> str:
+    rows = where(Version, file_id=path_id(PLATE)).to_dicts()
+    page = file_page(asking(binding, "bob"), path_id(PLATE))
+    assert page is not None
+    assert len(rows) == 2
+    return page.versions[0].sha256
+
+
+def grant(login: str, path: str, **details: object) -> None:
+    key = {"file_id": path_id(path), "grantee_id": person(login), "granted_since": MONDAY}
+    Permission.insert1(key | {"grantee": login, "grantee_kind": "account", "permission_level": "read"})
+    if details:
+        empty = {"source_permission": "p", "link_type": "", "is_inherited": False, "is_invitation": False}
+        PermissionDetail.insert1(key | empty | {"link_scope": details["link_scope"]})
+        PermissionExpiry.insert1(key | {"expiry_told_at": MONDAY, "expires_at": details["expires_at"]})
+
+
+def test_the_owner_is_told_all_of_it(company: Binding) -> None:
+    grant("eve", PLATE, link_scope="users", expires_at=NOW + timedelta(days=9))
+    grant("colin", PLATE, link_scope="users", expires_at=NOW - timedelta(days=9))
+    grant("amy", "/home/plate copy.csv")
+    old = {"file_id": path_id(PLATE), "version_label": "1.0", "source_version_size": 5}
+    SourceVersion.insert1(old | {"version_modified_at": MONDAY, "version_author": "amy"})
+    page = file_page(asking(company, "amy"), path_id(PLATE))
+    assert page is not None
+    assert (page.name, page.kind, page.limited, page.owned, page.gone_on) == ("plate.csv", "csv", False, True, None)
+    assert page.owner is not None
+    assert page.owner.name == "Amy"
+    new, first = page.versions
+    assert (new.newest, new.readers, new.reads, new.size) == (True, ("Dora", "you"), 2, 100)
+    assert (first.newest, first.readers, first.reads) == (False, ("Bob", "Colin"), 3)
+    assert (first.first_read, first.last_read) == (MONDAY, MONDAY + timedelta(days=2))
+    assert [(copy.name, copy.owner, copy.sha256) for copy in page.copies] == [("plate copy.csv", "Colin", first.sha256)]
+    assert [(row.grantee, row.scope, row.until) for row in page.grants] == [("eve", "users", NOW + timedelta(days=9))]
+    assert page.receipts is not None
+    assert page.receipts.sentence() == "3 readers, 2 departments, 2 analyses"
+    assert [(row.name, row.reads) for row in page.receipts.people] == [("Dora", 1), ("Colin", 1), ("Bob", 2)]
+    assert {one.name for one in page.whom_to_ask} == {"Bob", "Colin", "Dora"}
+    FileGone.insert1({"file_id": path_id(PLATE), "gone_on": date(2026, 5, 30)})
+    gone = file_page(asking(company, "amy"), path_id(PLATE))
+    assert gone is not None
+    assert gone.gone_on == date(2026, 5, 30)
+
+
+def test_who_may_know_less_is_told_less(company: Binding) -> None:
+    bobs = file_page(asking(company, "bob"), path_id(PLATE))
+    assert bobs is not None
+    # He read it and cannot open it any more, as far as is known: what came later is not told, nor what others hold.
+    assert [version.readers for version in bobs.versions] == [("Colin", "you")]
+    assert bobs.versions[0].newest
+    assert (bobs.copies, bobs.receipts, bobs.grants, bobs.owned) == ((), None, (), False)
+    opened = file_page(asking(company, "bob"), path_id(PLATE), shown=True)
+    assert opened is not None
+    assert len(opened.versions) == 2
+
+    # For Eve it does not exist, until its owner lets it be found: then by its title, and whom to ask.
+    eve = asking(company, "eve")
+    assert file_page(eve, path_id(PLATE)) is file_page(eve, "f" * 32) is None
+    choose(asking(company, "amy", datetime(2026, 1, 1)), "open")
+    found = file_page(eve, path_id(PLATE))
+    assert found is not None
+    assert (found.limited, found.name, found.kind) == (True, "plate.csv", "csv")
+    assert [one.name for one in found.whom_to_ask] == ["Amy"]
+    assert (found.path, found.source_system, found.versions, found.copies, found.owner) == ("", "", (), (), None)
+
+    # A reader who chose not to be named is not, and still counts for the owner.
+    choose(asking(company, "dora", datetime(2026, 1, 1)), "closed")
+    amys = file_page(asking(company, "amy"), path_id(PLATE))
+    assert amys is not None
+    assert amys.versions[0].readers == ("you",)
+    assert amys.receipts is not None
+    assert (amys.receipts.readers, [row.name for row in amys.receipts.people]) == (3, ["Colin", "Bob"])
+    assert REALM not in repr(amys.versions)
