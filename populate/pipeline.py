@@ -15,10 +15,12 @@ from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
 from populate.profile import tables as profile
+from populate.profile import tables as profile
+from populate.recall import tables as recalled
 from populate.notes import tables as telling
 from populate.search import tables as search
 from populate.sharing import history
-from schemas import asking, conversation, directory, entered, following, notes, output, survey
+from schemas import asking, conversation, directory, entered, following, notes, output, recall, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
@@ -47,6 +49,8 @@ SCHEMAS: Schemas = (
     ("questions", questions.schema),
     ("notes", notes.schema),
     ("telling", telling.schema),
+    ("recall", recall.schema),
+    ("recalled", recalled.schema),
 )
 
 

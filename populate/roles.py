@@ -1,7 +1,8 @@
 """The roles that a company gives its logins, each with the least privileges that work.
 
 ============ ===========================================================================
-reader       adds to the inbox of accesses, and sees and changes nothing, not even its own
+reader       adds to the inbox of accesses, and changes nothing; sees marks of recalls, which tell nothing
+             to whoever has not met the bytes, and nothing else, not even its own
 worker       reads all; adds results, accesses and what directories say; keeps the queues;
              changes whose an account is and what people are called; deletes nothing
 dashboard    reads all, and writes nothing
@@ -42,6 +43,7 @@ from schemas import (
     people,
     sharing,
     survey,
+    recall,
 )
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
@@ -87,6 +89,7 @@ TOLD = (
 )
 # What people enter at the dashboard besides, by forms too, and what has failed jobs tried again there. Whose a login
 # is cannot be entered: who may add that could be anybody.
+    *recall.TOLD,
 ENTERED = (
     *TOLD,
     entered.Entry,
@@ -198,7 +201,7 @@ def _looks(role: str, backend: str, table: str) -> set[str]:
 
 def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
     return {
-        "reader": _each(INBOX, "INSERT"),
+        "reader": _each(INBOX, "INSERT") | _each(recall.SHOWN, "SELECT"),
         "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
         "dashboard": {},
         "steward": {
@@ -213,7 +216,8 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
 
 
 def _results() -> list[Any]:
-    told = (asking.schema, conversation.schema, entered.schema, survey.schema, notes.schema)
+    told = (asking.schema, conversation.schema, entered.schema, survey.schema, notes.schema, recall.schema)
+    told = (*told, removal.schema)
     others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]

@@ -111,9 +111,12 @@ class _Newest(NamedTuple):
     path: str
 
 
-def mark_of(sha256: str) -> str:
-    """Return under which identity it is written that bytes are recalled; only who knows their hash finds it."""
-    return identity("recalled", sha256)
+def mark_of(sha256: str, file_id: str = "") -> str:
+    """Return under which identity it is written that bytes are recalled; only who knows their hash finds it.
+
+    Without a file they are so wherever they are.
+    """
+    return identity("recalled", sha256, file_id)
 
 
 def masked(right: str, sha256: str, recall_id: str) -> str:
@@ -207,15 +210,15 @@ _Answer = Callable[[_Asking, Sequence[Watched]], Iterator[_Told]]
 
 def _recalled(ask: _Asking, watched: Sequence[Watched]) -> Iterator[_Told]:
     """Yield which bytes their owner recalled; the reason only where this login may look at it."""
-    contents = {mark_of(each.sha256): each.sha256 for each in watched}
-    marks = ask(_MARKS, marks=tuple(sorted(contents)))
+    meant = {mark_of(each.sha256, file): (each.sha256, file) for each in watched for file in ("", each.file_id)}
+    marks = ask(_MARKS, marks=tuple(sorted(meant)))
     reasons: dict[str, str] = {}
     with contextlib.suppress(dj.errors.DataJointError, *DRIVER_ERRORS):
         reasons = dict(ask(_REASONS, recalls=tuple(sorted({mark[1] for mark in marks}))))
     for mark, recall, at, mask in marks:
-        sha256 = contents[mark]
+        sha256, file = meant[mark]
         right = masked(mask, sha256, recall)
-        yield sha256, Stale("recalled", "", _recall_text(recall, at, reasons.get(recall, ""), right), right)
+        yield sha256, Stale("recalled", file, _recall_text(recall, at, reasons.get(recall, ""), right), right)
 
 
 def _recall_text(recall: str, at: datetime, reason: str, right: str) -> str:

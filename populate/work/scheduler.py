@@ -26,6 +26,7 @@ from populate.backup.proving import plan_due
 from populate.mailing import mail_due
 from populate.notes.telling import tell_due
 from populate.pipeline import bind_all
+from populate.recall.telling import tell_of_recalls
 from populate.search.describing import look
 from populate.search.following import has_index
 from populate.sharing.notices import has_notices
@@ -49,7 +50,7 @@ PEOPLE_SECONDS = 3600.0  # between two looks whether a day has passed since the 
 SEARCH_SECONDS = 20.0  # between two looks for files that are to be found otherwise
 CHECK_SECONDS = 86400.0  # between two comparisons of the search index of this machine with the tables
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
-TELL_SECONDS = 60.0  # between two looks for new versions of files that somebody follows
+TELL_SECONDS = 60.0  # between two looks for recalls, and for new versions of files that somebody follows
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
 SHARE = 5.0  # a queue is left alone for so many times as long as it took to fill it
 IDLE_SECONDS = 60  # after which a server takes a scheduler for gone that says nothing
@@ -84,6 +85,7 @@ class Keeper:
             *(_Chore("looking at what others know", errand.tend, ERRAND_SECONDS) for errand in self._errands),
             *([_Chore("sending mail", lambda: mail_due(binding), MAIL_SECONDS)] if mail else []),
             *([_Chore("telling of new versions", lambda: tell_due(binding), TELL_SECONDS)] if snapshots else []),
+            _Chore("telling of recalls", lambda: tell_of_recalls(binding, by_mail=mail), TELL_SECONDS),
             *(_Chore(f"filling {queue.name}", queue.refresh, 0.0) for queue in self._queues),
         ]
 

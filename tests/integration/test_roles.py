@@ -69,8 +69,9 @@ TOLD = {
     *("file_tag", "file_tag_ended", "note", "note_ended", "saved_search", "saved_search_ended"),
     *("collection", "collection_title", "collection_file", "collection_file_ended", "collection_ended"),
     *("subscription", "subscription_known", "subscription_ended"),
+    *("recall", "recall_mark", "recall_ended", "recall_acknowledged"),
 }
-WRITTEN = {"releases", "asking", "entered", "survey", "notes"}
+WRITTEN = {"releases", "asking", "entered", "survey", "notes", "recall", "removal"}
 ENTERED = {
     *(TOLD | {"entry", "department", "membership", "departure", "mail_address"}),
     *("#silo_parameter", "backup_batch", "backup_member"),
@@ -121,6 +122,8 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     name, data = table.lstrip("_"), table[0] not in "#~"
     if role == "reader":
         return {"INSERT"} if schema in ("sharing", "output") and table in INBOX else set()
+        if schema == "recall" and table in {"recall_mark", "recall_ended"}:
+            return {"SELECT"}
     if role == "answers":
         return {"INSERT"} if schema in {"conversation", *WRITTEN} and table in TOLD else set()
     verbs = {"SELECT"}
