@@ -32,6 +32,7 @@ from data_platform.settings import Settings, settings
 from populate.backup.tables import Placement
 from populate.pipeline import bind_all
 from populate.store import Place, Store, open_store
+from readers import freshness
 from readers.cache import Cache
 from readers.cache_sets import set_path
 from readers.event import access_record, consumer
@@ -51,7 +52,14 @@ _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()  # a database connection is not thread-safe
 
 
-def read(url: str | os.PathLike[str], *, kind: str | None, version: str | None, as_of: datetime | str | None) -> Path:
+def read(
+    url: str | os.PathLike[str],
+    *,
+    kind: str | None,
+    version: str | None,
+    as_of: datetime | str | None,
+    on_stale: freshness.OnStale = "warn",
+) -> Path:
     """Return a read-only path with the bytes of an older version.
 
     See `data_platform.face.read` for the arguments, of which exactly one of `version` and `as_of`
@@ -61,7 +69,11 @@ def read(url: str | os.PathLike[str], *, kind: str | None, version: str | None, 
     here = settings()
     link = os.fsdecode(url)
     with _one_at_a_time:
-        return Reading(link, source_for(link, here, kind), here).run(wanted)
+        reading = Reading(link, source_for(link, here, kind), here)
+        path = reading.run(wanted, on_stale)
+    if reading.stale is not None:
+        freshness.warn(*reading.stale)
+    return path
 
 
 class Wanted(NamedTuple):
@@ -119,8 +131,9 @@ class Reading:
         self.account = account_id(self.consumer.login.realm, self.consumer.login.name)
         self.cache = Cache(here.cache_folder, here.cache.max_bytes, here.cache.keep_seconds)
         self.item: Item | None = None
+        self.stale: tuple[freshness.Met, freshness.Stale] | None = None
 
-    def run(self, wanted: Wanted) -> Path:
+    def run(self, wanted: Wanted, on_stale: freshness.OnStale = "warn") -> Path:
         """Find the version, see that it may be had, fetch it, and note down how it went."""
         found: Past | None = None
         try:
@@ -129,11 +142,19 @@ class Reading:
             bind_all(self.settings).ensure()
             found = self._find(wanted, refusal)
             path = self._fetch(found, trusted=refusal is not None)
+            self._guard(found, refused=refusal is not None)
+            if self.stale is not None and on_stale == "error":
+                raise freshness.refuse(*self.stale)
         except DataPlatformError as error:
             self._note(found, error)
             raise
         self._note(found, None)
         return path
+
+    def _guard(self, past: Past, *, refused: bool) -> None:
+        """Remember why the bytes are out of date if they are; what came later is not for whom the source refuses."""
+        met = freshness.Met(past.item.source_system, past.item.item_id, past.item.name, past.sha256)
+        self.stale = freshness.look(self.settings, [met], pinned=not refused)
 
     def _refusal(self) -> SourceError | None:
         """Open the item with the user's own credentials; return why the source does not let them."""
