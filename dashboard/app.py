@@ -13,16 +13,16 @@ from dashboard.parts import failed
 from data_platform.errors import DataPlatformError
 
 HERE = Path(__file__).parent
-# A picture of our own: Streamlit would load a named icon from another host.
-st.set_page_config(page_title="Data platform", page_icon=str(HERE / "icon.png"), layout="wide")
 
 
 def route() -> None:
     """Run the page that the address asks for, as far as whoever looks may see it."""
-    # Who has the link of a mail needs no sign-in. By a parameter, not by a path: files in pages/ Streamlit opens by
-    # their path, past this router, before it has run for the first time.
+    # A picture of our own: Streamlit would load a named icon from another host.
+    st.set_page_config(page_title="Data platform", page_icon=str(HERE / "icon.png"), layout="wide")
+    st.html(HERE / "style.html")
+    # Who has the link of a mail needs no sign-in.
     if "token" in st.query_params:
-        st.navigation([st.Page("pages/answer.py", title="Question", icon=":material/help:")], position="hidden").run()
+        st.navigation([st.Page(navigation.file_of("answer"), title="Question")], position="hidden").run()
         return
     try:
         found = viewer()
@@ -33,6 +33,3 @@ def route() -> None:
     page = st.navigation(navigation.pages(found.roles), expanded=True)
     shell.show(found)
     page.run()
-
-
-route()

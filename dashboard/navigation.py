@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -33,8 +34,17 @@ class Entry(NamedTuple):
 
 
 DISCOVER, MINE, MANAGE, GOVERN, OPERATE, ENTER = "Discover", "My data", "Manage", "Govern", "Operate", "Enter"
-ENTRIES = (Entry(GOVERN, "files", "All files", "folder_open", "steward"),)
+ENTRIES = (
+    Entry(DISCOVER, "person", "People", "group"),
+    Entry(GOVERN, "files", "All files", "folder_open", "steward"),
+)
+PAGES = Path(__file__).parent / "pages"
 HOME = "files"
+
+
+def file_of(path: str) -> Path:
+    """Return the file of a page."""
+    return PAGES / f"{path}.py"
 
 
 def pages(roles: Collection[str]) -> dict[str, list[Any]]:
@@ -48,7 +58,7 @@ def pages(roles: Collection[str]) -> dict[str, list[Any]]:
 
 def _page(entry: Entry) -> Any:
     return st.Page(
-        f"pages/{entry.path}.py",
+        file_of(entry.path),
         title=entry.title,
         icon=f":material/{entry.icon}:",
         url_path=entry.path,
@@ -64,7 +74,7 @@ def link(label: str, path: str, icon: str = "", **address: str) -> None:
     """
     try:
         st.page_link(
-            f"pages/{path}.py",
+            file_of(path),
             label=plain(label),
             icon=f":material/{icon}:" if icon else None,
             query_params=address or None,
@@ -75,4 +85,4 @@ def link(label: str, path: str, icon: str = "", **address: str) -> None:
 
 def go(path: str, **address: str) -> None:
     """Open another page of ours."""
-    st.switch_page(f"pages/{path}.py", query_params=address or None)
+    st.switch_page(file_of(path), query_params=address or None)

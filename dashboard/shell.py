@@ -17,9 +17,8 @@ ROLES = {"steward": "data steward", "manager": "manager", "engineer": "engineer"
 
 
 def show(viewer: Viewer) -> None:
-    """Show it, and the style of all pages."""
+    """Show it."""
     st.logo(str(HERE / "logo.svg"), icon_image=str(HERE / "icon.png"), size="large")
-    st.html(HERE / "style.html")
     with st.sidebar:
         if settings().dashboard.signs_in:
             _signed_in(viewer)

@@ -31,7 +31,6 @@ OPTIONS: dict[str, object] = {
     "server.enableStaticServing": False,
     "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
-    "client.showSidebarNavigation": False,  # of the folder `pages`, before the router has told its own
     "client.disableDataExport": True,  # its CSV would carry file names that spreadsheets take for formulas
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
@@ -49,9 +48,8 @@ OPTIONS: dict[str, object] = {
 }
 
 
-# What is run. Streamlit also opens files in a folder `pages` beside it by their path, past any router:
-# there is none beside the second, so that nothing else can be reached.
-WHOLE, ANSWERS_ONLY = "app.py", "pages/answer.py"
+WHOLE, ANSWERS_ONLY = "served/app.py", "pages/answer.py"
+"""What is run. There is no folder `pages` beside either, whose files Streamlit would open by their path."""
 
 
 def serve(

@@ -239,6 +239,53 @@ STATEMENTS = {
         WITH $of_people, $sight, $used
         SELECT person_id, COUNT(DISTINCT file_id) FROM used WHERE person_id IN %(people)s GROUP BY person_id
     """,
+    "produces": """
+        WITH $of_people, $sight, $used, $named
+        SELECT n.file_id, n.file_name, n.file_path, COALESCE(k.people, 1) - 1 AS others
+        FROM named n
+        JOIN owned o ON o.file_id = n.file_id
+        JOIN $Account a ON a.account_id = o.account_id
+        LEFT JOIN crowd k ON k.file_id = n.file_id
+        WHERE n.place = 1 AND n.known = 1 AND a.person_id IN %(people)s
+        ORDER BY COALESCE(k.people, 1) DESC, n.file_name, n.file_id
+        LIMIT %(most)s
+    """,
+    "uses": """
+        WITH $of_people, $sight, $named
+        SELECT n.file_id, n.file_name, n.file_path, CAST(MAX(x.accessed_at) AS DATE) AS last_on
+        FROM named n
+        JOIN $Access x ON x.file_id = n.file_id
+        JOIN $Account a ON a.account_id = x.account_id
+        WHERE n.place = 1 AND n.known = 1 AND x.outcome = 'ok' AND a.person_id IN %(people)s
+          AND NOT EXISTS (SELECT 1 FROM owned o JOIN $Account b ON b.account_id = o.account_id
+                          WHERE o.file_id = n.file_id AND b.person_id = a.person_id)
+        GROUP BY n.file_id, n.file_name, n.file_path
+        ORDER BY last_on DESC, n.file_name, n.file_id
+        LIMIT %(most)s
+    """,
+    "scripts_of": """
+        WITH $chosen, $worked, $nameable, $runs
+        SELECT r.entry_point, r.repository, CAST(MAX(r.started_at) AS DATE) AS last_on
+        FROM runs r JOIN nameable n ON n.person_id = r.person_id
+        WHERE r.person_id IN %(people)s AND r.entry_point <> ''
+        GROUP BY r.entry_point, r.repository
+        ORDER BY last_on DESC, r.entry_point, r.repository
+        LIMIT %(most)s
+    """,
+    "colleagues": """
+        WITH $chosen, $worked, $nameable
+        SELECT person_id, full_name, department, title FROM nameable
+        WHERE person_kind IN ('person', 'guest') AND ($match)
+        ORDER BY LOWER(full_name), person_id
+        LIMIT %(most)s
+    """,
+    "department": """
+        WITH $chosen, $worked, $nameable
+        SELECT person_id, full_name, department, title FROM nameable
+        WHERE person_kind IN ('person', 'guest') AND department = %(department)s
+        ORDER BY LOWER(full_name), person_id
+        LIMIT %(most)s
+    """,
     "exchanged": """
         WITH $of_people, $sight
         SELECT producer, consumer, COUNT(DISTINCT file_id) AS files FROM (

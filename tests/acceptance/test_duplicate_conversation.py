@@ -36,7 +36,7 @@ from schemas.people import Account, Department, Membership, Person
 
 pytestmark = pytest.mark.timeout(900)  # several commands, each a new process
 on_one_database = pytest.mark.parametrize("backend", ["postgresql"])  # the tables are tested on each
-APP = Path(dashboard.__file__).with_name("app.py")
+APP = Path(dashboard.__file__).parent / "served" / "app.py"
 CHROMIUM = "/usr/bin/chromium"
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240
