@@ -22,6 +22,7 @@ from data_platform.version import __version__
 if TYPE_CHECKING:
     from data_platform import errors as errors
     from data_platform import settings as settings
+    from data_platform.face import acknowledge as acknowledge
     from data_platform.face import adopt as adopt
     from data_platform.face import answer as answer
     from data_platform.face import ask as ask
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from data_platform.face import deploy as deploy
     from data_platform.face import duplicates as duplicates
     from data_platform.face import end_collection as end_collection
+    from data_platform.face import end_recall as end_recall
     from data_platform.face import erase as erase
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from data_platform.face import log_output as log_output
     from data_platform.face import login as login
     from data_platform.face import logout as logout
+    from data_platform.face import mail_recalls as mail_recalls
     from data_platform.face import mail_report as mail_report
     from data_platform.face import note as note
     from data_platform.face import notes as notes
@@ -56,6 +59,8 @@ if TYPE_CHECKING:
     from data_platform.face import read_sharepoint as read_sharepoint
     from data_platform.face import read_teams as read_teams
     from data_platform.face import rebuild as rebuild
+    from data_platform.face import recall as recall
+    from data_platform.face import recalls as recalls
     from data_platform.face import report as report
     from data_platform.face import restore as restore
     from data_platform.face import restore_files as restore_files
@@ -83,6 +88,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "acknowledge",
     "adopt",
     "answer",
     "ask",
@@ -95,6 +101,7 @@ __all__ = [
     "deploy",
     "duplicates",
     "end_collection",
+    "end_recall",
     "erase",
     "errors",
     "findable",
@@ -107,6 +114,7 @@ __all__ = [
     "log_output",
     "login",
     "logout",
+    "mail_recalls",
     "mail_report",
     "note",
     "notes",
@@ -119,6 +127,8 @@ __all__ = [
     "read_sharepoint",
     "read_teams",
     "rebuild",
+    "recall",
+    "recalls",
     "report",
     "restore",
     "restore_files",

@@ -22,6 +22,7 @@ from data_platform.cli.operate import deploy, doctor
 from data_platform.cli.provenance import whence, whither
 from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
+from data_platform.cli.recalling import acknowledge, recall, recalls
 from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
 from data_platform.cli.signing_in import login, logout, whoami
@@ -61,4 +62,6 @@ for _verb in (tag, tags, note, notes, collect, collections):
 for _verb in (follow, following, webhook_key, save_search, searches):
     main.add_command(_verb)
 for _verb in (login, logout, whoami):
+    main.add_command(_verb)
+for _verb in (recall, recalls, acknowledge):
     main.add_command(_verb)

@@ -57,10 +57,12 @@ from data_platform.face.reading import (
     read_sharepoint,
     read_teams,
 )
+from data_platform.face.recalling import acknowledge, end_recall, mail_recalls, recall, recalls
 from data_platform.face.signing_in import login, logout, whoami
 from data_platform.face.syncing import notices, sync
 
 __all__ = [
+    "acknowledge",
     "adopt",
     "answer",
     "ask",
@@ -72,6 +74,7 @@ __all__ = [
     "deploy",
     "duplicates",
     "end_collection",
+    "end_recall",
     "erase",
     "findable",
     "flush",
@@ -83,6 +86,7 @@ __all__ = [
     "log_output",
     "login",
     "logout",
+    "mail_recalls",
     "mail_report",
     "note",
     "notes",
@@ -95,6 +99,8 @@ __all__ = [
     "read_sharepoint",
     "read_teams",
     "rebuild",
+    "recall",
+    "recalls",
     "report",
     "restore",
     "restore_files",

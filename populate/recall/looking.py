@@ -13,14 +13,6 @@ from populate.recall.reach import CONCERNS
 from populate.recall.statements import ask
 from populate.who.asker import Asker
 
-MET = {
-    "read": "you read these bytes",
-    "holds": "you have a copy",
-    "wrote": "a run of yours made this of them",
-    "result": "you read this, which was made of them",
-}
-"""What each concern means to whom it concerns."""
-
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
