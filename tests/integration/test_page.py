@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from deliveries import hand_in, read_file
 from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
 
+from data_platform.errors import BlobDamaged, VersionUnavailable
+from data_platform.settings import load
+from populate.backup.erasing import erase
+from populate.backup.tables import Backup, Placement
+from populate.ingest import Ingest
+from populate.page.difference import difference
 from populate.page.page import file_page
+from populate.page.reply import OpaqueDifference, TableDifference
+from populate.store import open_store
 from populate.who.asker import choose
 from schemas.binding import Binding
 from schemas.catalogue import FileGone, Version
@@ -110,3 +120,49 @@ def test_who_may_know_less_is_told_less(company: Binding) -> None:
     assert amys.receipts is not None
     assert (amys.receipts.readers, [row.name for row in amys.receipts.people]) == (3, ["Colin", "Bob"])
     assert REALM not in repr(amys.versions)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # what differs between servers is above
+def test_versions_are_compared_by_their_bytes_in_the_store(binding: Binding, tmp_path: Path) -> None:
+    path = tmp_path / "plate.csv"
+    texts = ("well,n\nA1,1\nA2,2\n", "well,n\nA1,1\nA2,3\nA3,9\n")
+    for day, (reader, text) in enumerate(zip(("amy", "bob"), texts, strict=True)):
+        path.write_text(text)
+        hand_in(binding, [read_file(path, reader), read_file(path, "dora", day=day)], f"{day}")
+        for table in (Ingest, Backup):
+            table.populate()
+    dora, bob = asking(binding, "dora"), asking(binding, "bob")
+    (file_id,) = set(Version.to_arrays("file_id").tolist())
+    page = file_page(dora, file_id)
+    assert page is not None
+    new, old = page.versions
+    found = difference(dora, file_id, old.version_id, new.version_id)
+    assert isinstance(found, TableDifference)
+    (sheet,) = found.sheets
+    assert (sheet.key, sheet.rows_added, sheet.rows_removed, sheet.rows_changed) == (("well",), 1, 0, 1)
+    assert sheet.changed[0].cells == (("n", "2", "3"),)
+    same = difference(dora, file_id, new.version_id, new.version_id)
+    assert isinstance(same, OpaqueDifference)
+    assert same.same
+
+    # Bob read the second version only: that there is a first one, and what was in it, is not told.
+    refusals = set()
+    for version in (old.version_id, "f" * 32):
+        with pytest.raises(VersionUnavailable) as refused:
+            difference(bob, file_id, version, new.version_id)
+        refusals.add(str(refused.value))
+    assert len(refusals) == 1
+    assert isinstance(difference(bob, file_id, old.version_id, new.version_id, shown=True), TableDifference)
+
+    (row,) = where(Placement, sha256=old.sha256).to_dicts()
+    kept = Path(load().store_url) / row["object_name"]
+    kept.chmod(0o600)
+    kept.write_bytes(kept.read_bytes().replace(b"A2", b"B2"))
+    with pytest.raises(BlobDamaged):
+        difference(dora, file_id, old.version_id, new.version_id)
+    erase(binding, open_store(load()), load(), new.sha256, "consent withdrawn")
+    with pytest.raises(VersionUnavailable, match="not any more"):
+        difference(dora, file_id, old.version_id, new.version_id)
+    after = file_page(dora, file_id)
+    assert after is not None
+    assert (after.versions[0].erased, after.versions[0].backed_up) == (True, False)

@@ -14,6 +14,7 @@ from populate.backup.erasing import erase
 from populate.backup.tables import Backup
 from populate.duplicates.forms.limited import Limits
 from populate.ingest import Ingest
+from populate.page.reply import Difference, Differences
 from populate.profile.reply import ContentSaid, Profiles
 from populate.profile.tables import ColumnProfile, ContentProfile, Profile, SheetProfile
 from populate.profile.view import profile_of
@@ -50,6 +51,19 @@ def test_a_hostile_file_costs_its_own_profile_only(tmp_path: Path) -> None:
         assert found["many rows"].sheets[0].rows == 30_000_000
         assert said(profiles, TABLE).sheets[0].rows == 3
         assert said(profiles, b"x" * (64 * MIB + 1)).why == f"larger than {64 * MIB} bytes: not opened"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hostile_version_costs_its_own_difference_only(tmp_path: Path) -> None:
+    def ask(differences: Differences, *contents: bytes) -> Difference:
+        hashes = [hashlib.sha256(content).hexdigest() for content in contents]
+        return differences.between(hashes, [len(content) for content in contents], contents)
+
+    with Differences(Limits(64 * MIB, 512 * MIB, 60), tmp_path) as differences:
+        for name in ("a workbook of zeros", "many rows", "cut zip", "deep JSON", "odd Parquet"):
+            found = ask(differences, HOSTILE[name][0](), TABLE)
+            assert found.kind == "opaque" or name == "deep JSON"
+        assert ask(differences, TABLE, TABLE + b"B3,1\n").kind == "table"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -71,7 +71,7 @@ def made_of(
             "%s is kept in %s and not in %s, so nothing is said of it.", sha256, places[0].store_name, store.name
         )
         return None
-    content = _Checked(store.read(here.place))
+    content = Checked(store.read(here.place))
     try:
         made = make(sha256, here.size, content)
     except (BlobMissing, BlobDamaged) as error:
@@ -83,7 +83,7 @@ def made_of(
     return made
 
 
-class _Checked:
+class Checked:
     """Hashes pieces on their way; not `begun` if nobody wanted them."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
