@@ -140,8 +140,29 @@ def collation(connection: dj.Connection) -> str:
 
 
 def activate(connection: dj.Connection, name: str, schema: dj.Schema) -> None:
-    """Bind a schema's tables to the database, which holds all of them."""
-    schema.activate(name, connection=connection, create_schema=False, create_tables=False)
+    """Bind a schema's tables to the database, which holds all of them: `missing` has said so.
+
+    DataJoint would ask for each table whether it is there, some two hundred times for a process
+    that wants to read one row; and its only use for the answer is to complete Lookup tables.
+    """
+    bound = list(tables(schema))
+    for table in bound:
+        table.is_declared = issubclass(table, dj.Lookup) and _lacks_contents(connection, name, table)
+    try:
+        schema.activate(name, connection=connection, create_schema=False, create_tables=False)
+    finally:
+        for table in bound:
+            del table.is_declared  # the property is seen again
+
+
+def _lacks_contents(connection: dj.Connection, name: str, table: Any) -> bool:
+    """Tell whether a Lookup table, if this login can see it, has fewer rows than this release defines."""
+    contents = len(list(getattr(table, "contents", ())))
+    if not contents or not connection.query(connection.adapter.get_table_info_sql(name, table.table_name)).rowcount:
+        return False
+    place = connection.adapter.make_full_table_name(name, table.table_name)
+    (rows,) = connection.query(f"SELECT COUNT(*) FROM {place}").fetchone()  # noqa: S608
+    return int(rows) < contents
 
 
 def release(schema: dj.Schema) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas import catalogue, people, sharing
-from schemas.binding import CORE, Binding
+from schemas.binding import CORE, Binding, bind, unbind
 from schemas.declared import attributes, tables
 from schemas.engine import dj
 
@@ -58,6 +58,15 @@ def test_the_design_names_the_tables(binding: Binding) -> None:
 
 def test_lookups_are_filled(binding: Binding) -> None:
     assert set(people.PersonKind.to_arrays("person_kind")) == {"unknown", "person", "guest", "service"}
+
+
+def test_who_binds_completes_a_lookup_that_an_older_release_has_filled(binding: Binding) -> None:
+    (people.PersonKind() & "person_kind = 'guest'").delete_quick()
+    unbind()
+    bind()
+    assert set(people.PersonKind.to_arrays("person_kind")) == {"unknown", "person", "guest", "service"}
+    assert people.Person().is_declared
+    assert "is_declared" not in vars(people.Person)
     assert set(sharing.Channel.to_arrays("channel")) == {"read", "grant", "event"}
 
 
