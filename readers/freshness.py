@@ -179,5 +179,5 @@ def warn(met: Met, stale: Stale) -> None:
 
 def shown(text: str, longest: int) -> str:
     """Return text of others as one line that steers no terminal."""
-    line = " ".join("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text).split())
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"

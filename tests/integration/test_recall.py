@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator
 from datetime import timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,21 @@ from click.testing import CliRunner
 from servers.mail import MailServer, mail_server
 from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
 
+from data_platform import read
 from data_platform.cli import main
-from data_platform.errors import RecallRefused
-from data_platform.settings import Settings, load
+from data_platform.errors import RecallRefused, StaleData, StaleDataWarning
+from data_platform.settings import Settings, load, settings
 from populate.ingest import Ingest
 from populate.recall.looking import recalls_of
 from populate.recall.making import acknowledge, end, recall
 from populate.recall.telling import raise_notices, tell_due
 from populate.work.scheduler import Keeper
+from readers.flush import flush as deliver_all
+from readers.flush import look
 from schemas.binding import Binding
-from schemas.catalogue import Version
 from schemas.conversation import MailAddress
 from schemas.identity import identity, version_id
 from schemas.output import Output
-from schemas.restrict import where
 
 PLATE, COPY, TABLE = "/amy/plate.csv", "/colin/plate.csv", "/bob/table.csv"
 
@@ -43,11 +44,10 @@ def version(data: str) -> str:
 
 def wrote(login: str, run: str, path: str, data: str, day: int) -> None:
     """Let a run tell of a result."""
-    batch = (Ingest & f"batch_id = '{identity('batch', run)}'").fetch1("batch_id")
     Output.insert1(
         {
             "event_id": identity("output", run, path),
-            "batch_id": batch,
+            "batch_id": identity("batch", run),
             "execution_id": identity("run", run),
             "written_at": MONDAY + timedelta(days=day, hours=1),
             "account_realm": REALM,
@@ -133,16 +133,133 @@ def test_who_may_not_recall_is_refused_and_what_is_not_known_does_not_exist(lab:
         end(asking(lab, "bob"), made)
 
 
-def test_the_owner_of_a_copy_speaks_for_the_copy_only(lab: Binding) -> None:
-    recall(asking(lab, "colin"), path_id(COPY), version("plate"), "mine is wrong")
+def test_the_owner_of_a_copy_speaks_for_it_only_and_what_is_taken_back_concerns_nobody_new(lab: Binding) -> None:
+    copy = recall(asking(lab, "colin"), path_id(COPY), version("plate"), "mine is wrong")
     assert raise_notices(lab, NOW) == 0
     assert recalls_of(asking(lab, "bob")) == []
-
-
-def test_a_recall_that_is_taken_back_concerns_nobody_new(lab: Binding) -> None:
-    made = recall_plate(lab)
-    assert end(asking(lab, "amy"), made) == made
+    assert end(asking(lab, "colin"), copy[:10]) == copy
     with pytest.raises(RecallRefused, match="already"):
-        end(asking(lab, "amy"), made)
+        end(asking(lab, "colin"), copy)
+    made = recall_plate(lab)
+    end(asking(lab, "amy"), made)
     assert raise_notices(lab, NOW) == 0
     assert recalls_of(asking(lab, "amy"))[0].ended_at == NOW
+
+
+def test_each_is_sent_a_recall_once_by_mail_and_hears_only_what_they_may_know(
+    lab: Binding, post: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recall_plate(lab)
+    automatic = mailing(post)
+    done = tell_due(lab, automatic, NOW)
+    assert (done.noticed, done.sent, done.refused, done.unknown, done.stopped) == (3, 3, 0, 0, "")
+    told = dict(post.received)
+    assert sorted(told) == [f"{login}@example.org" for login in ("bob", "colin", "dora")]
+    texts = {to.partition("@")[0]: plain(mail) for to, mail in told.items()}
+    assert all(f"data-platform acknowledge {made}" in text for text in texts.values())
+    assert "Amy has recalled a version of /amy/plate.csv" in texts["bob"]
+    assert content("mended") in texts["bob"]
+    for login, met in (("colin", "plate.csv"), ("dora", "table.csv")):
+        subject = str(told[f"{login}@example.org"]["Subject"])
+        assert met in subject
+        assert "Amy" not in texts[login] + subject
+        assert "/amy" not in texts[login]
+        assert content("mended") not in texts[login]
+    monkeypatch.setattr(lab, "settings", automatic)
+    Keeper(lab, snapshots=True).tend()
+    assert len(post.received) == 3
+
+
+def plain(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def mailing(post: MailServer) -> Settings:
+    mail = {"host": post.host, "port": post.port, "security": "none", "automatic": True}
+    return load(mail={**mail, "sender": "catalogue@example.org", "domains": ("example.org",)})
+
+
+@pytest.fixture
+def post() -> Iterator[MailServer]:
+    with mail_server() as running:
+        yield running
+
+
+class Desk:
+    """Files of Amy's, and what she does with them by the functions and commands that users have."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        monkeypatch.setenv("DATA_PLATFORM_ACCOUNT", "amy")
+        monkeypatch.setenv("DATA_PLATFORM_REALM", REALM)
+        monkeypatch.setenv("DATA_PLATFORM_OUTBOX__SHIP", "false")
+        monkeypatch.setenv("DATA_PLATFORM_FILE__OWNERS", json.dumps({str(folder): "amy"}))
+        monkeypatch.setattr("readers.freshness.LOOK_SECONDS", 0.0)
+        settings.cache_clear()
+
+    def write(self, name: str, word: str) -> tuple[Path, str]:
+        """Write and read a file; return its path and the SHA-256 of what is in it."""
+        path, data = self.folder / name, f"{word}\n".encode() * 40
+        path.write_bytes(data)
+        assert read(path).read_bytes() == data
+        return path, hashlib.sha256(data).hexdigest()
+
+    def deliver(self) -> None:
+        """Deliver what was read, and have it catalogued before it is found out what is out of date."""
+        deliver_all()
+        Ingest.populate()
+        look(settings())
+
+    def command(self, *arguments: str) -> str:
+        done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+
+def test_a_read_of_stale_bytes_is_told_by_a_file_and_no_database(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amy = Desk(tmp_path, monkeypatch)
+    plate, first = amy.write("plate.csv", "first")
+    copy, _ = amy.write("copy.csv", "first")
+    _, second = amy.write("plate.csv", "second")
+    amy.deliver()
+    assert read(plate).read_bytes()[:6] == b"second"  # nothing is wrong with it, and warnings are errors here
+    with pytest.warns(
+        StaleDataWarning, match=r"^copy.csv: \S*plate.csv had the same bytes and has others now"
+    ) as noted:
+        read(copy)
+    assert noted[0].filename == __file__
+
+    with pytest.warns(StaleDataWarning, match="^plate.csv: a newer version than this one is known"):
+        assert read(plate, version=f"sha256:{first}").read_bytes()[:5] == b"first"
+    assert read(plate, version=f"sha256:{first}", on_stale="latest").read_bytes()[:6] == b"second"
+    with pytest.raises(StaleData, match="a newer version"):
+        read(plate, version=f"sha256:{first}", on_stale="error")
+
+    said = amy.command("recall", str(plate), "--reason", "wrong calibration", "--right", f"sha256:{first[:12]}")
+    assert said.startswith("Recalled (")
+    amy.deliver()
+    monkeypatch.setattr(binding.connection, "query", unwanted)
+    with pytest.warns(StaleDataWarning, match="recalled these bytes on .*: wrong calibration.*sha256:" + first):
+        read(plate)
+    with pytest.raises(StaleData) as refused:
+        read(plate, on_stale="error")
+    assert (refused.value.kind, refused.value.right) == ("recalled", first)
+    monkeypatch.undo()
+    Desk(tmp_path, monkeypatch)
+    with pytest.warns(StaleDataWarning):  # of the older version there is a newer one
+        assert read(plate, on_stale="latest").read_bytes()[:5] == b"first"
+
+    (shown,) = json.loads(amy.command("recalls", "--json"))
+    assert (shown["mine"], shown["sha256"], shown["right"]) == (True, second, first)
+    assert "0 of 0 people have taken note" in amy.command("recalls")
+    amy.command("recall", shown["recall_id"][:12], "--end")
+    amy.deliver()
+    assert read(plate).read_bytes()[:6] == b"second"
+
+
+def unwanted(*_: Any, **__: Any) -> None:
+    raise AssertionError("a database is asked on the caller's path")
