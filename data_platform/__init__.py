@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from data_platform.face import collect as collect
     from data_platform.face import collections as collections
     from data_platform.face import deploy as deploy
+    from data_platform.face import diff as diff
     from data_platform.face import duplicates as duplicates
     from data_platform.face import end_collection as end_collection
     from data_platform.face import end_recall as end_recall
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from data_platform.face import saved as saved
     from data_platform.face import scheduler as scheduler
     from data_platform.face import searches as searches
+    from data_platform.face import show as show
     from data_platform.face import similar_analyses as similar_analyses
     from data_platform.face import snapshot as snapshot
     from data_platform.face import status as status
@@ -99,6 +101,7 @@ __all__ = [
     "collect",
     "collections",
     "deploy",
+    "diff",
     "duplicates",
     "end_collection",
     "end_recall",
@@ -138,6 +141,7 @@ __all__ = [
     "scheduler",
     "searches",
     "settings",
+    "show",
     "similar_analyses",
     "snapshot",
     "status",

@@ -19,6 +19,7 @@ from data_platform.cli.following import follow, following, save_search, searches
 from data_platform.cli.insight import snapshot
 from data_platform.cli.noting import collect, collections, note, notes, tag, tags
 from data_platform.cli.operate import deploy, doctor
+from data_platform.cli.page import diff, show
 from data_platform.cli.provenance import whence, whither
 from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
@@ -48,6 +49,8 @@ for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doc
 for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscribe):
     main.add_command(_verb)
 main.add_command(duplicates)
+for _verb in (show, diff):
+    main.add_command(_verb)
 for _verb in (whence, whither):
     main.add_command(_verb)
 main.add_command(restore_files)

@@ -36,6 +36,7 @@ from data_platform.face.operating import (
     status,
     worker,
 )
+from data_platform.face.page import diff, show
 from data_platform.face.people import (
     asked,
     collaborators,
@@ -72,6 +73,7 @@ __all__ = [
     "collect",
     "collections",
     "deploy",
+    "diff",
     "duplicates",
     "end_collection",
     "end_recall",
@@ -109,6 +111,7 @@ __all__ = [
     "saved",
     "scheduler",
     "searches",
+    "show",
     "similar_analyses",
     "snapshot",
     "status",

@@ -72,10 +72,10 @@ def versions_of(
     return tuple(_row(row, of_version[row[0]], made[row[0]], names, row is order[0]) for row in order)
 
 
-def _age(reads: Iterable[Read], made: datetime | None, version_id: str) -> tuple[datetime, str]:
+def _age(reads: Iterable[Read], made: datetime | None, version_id: str) -> tuple[datetime, datetime, str]:
     """Return what versions are ordered by: when each was first met as the present one, else when it was made."""
     met = min((read.first for read in reads if read.current), default=None)
-    return met or made or datetime.min, version_id
+    return met or made or datetime.min, made or datetime.min, version_id
 
 
 def _names(asker: Asker, people: Collection[str]) -> dict[str, str]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from deliveries import hand_in, read_file
 from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
 
+from data_platform.cli import main
 from data_platform.errors import BlobDamaged, VersionUnavailable
-from data_platform.settings import load
+from data_platform.settings import load, settings
 from populate.backup.erasing import erase
 from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
 from populate.page.difference import difference
 from populate.page.page import file_page
 from populate.page.reply import OpaqueDifference, TableDifference
+from populate.profile.tables import Profile
 from populate.store import open_store
 from populate.who.asker import choose
 from schemas.binding import Binding
@@ -123,14 +127,16 @@ def test_who_may_know_less_is_told_less(company: Binding) -> None:
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # what differs between servers is above
-def test_versions_are_compared_by_their_bytes_in_the_store(binding: Binding, tmp_path: Path) -> None:
+def test_versions_are_compared_by_their_bytes_in_the_store(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "plate.csv"
     texts = ("well,n\nA1,1\nA2,2\n", "well,n\nA1,1\nA2,3\nA3,9\n")
     for day, (reader, text) in enumerate(zip(("amy", "bob"), texts, strict=True)):
         path.write_text(text)
-        hand_in(binding, [read_file(path, reader), read_file(path, "dora", day=day)], f"{day}")
-        for table in (Ingest, Backup):
-            table.populate()
+        hand_in(binding, [read_file(path, reader, day=day), read_file(path, "dora", day=day)], f"{day}")
+        for computed in (Ingest(), Backup(), Profile()):
+            computed.populate()
     dora, bob = asking(binding, "dora"), asking(binding, "bob")
     (file_id,) = set(Version.to_arrays("file_id").tolist())
     page = file_page(dora, file_id)
@@ -153,6 +159,34 @@ def test_versions_are_compared_by_their_bytes_in_the_store(binding: Binding, tmp
         refusals.add(str(refused.value))
     assert len(refusals) == 1
     assert isinstance(difference(bob, file_id, old.version_id, new.version_id, shown=True), TableDifference)
+
+    # The commands: by path, as the source lets Bob open the file; by name, and by what versions are called.
+    def run(*arguments: str, fails: bool = False) -> str:
+        done = CliRunner().invoke(main, [*arguments])
+        assert done.exit_code == int(fails), done.output
+        return done.output
+
+    monkeypatch.setenv("DATA_PLATFORM_ACCOUNT", "bob")
+    monkeypatch.setenv("DATA_PLATFORM_REALM", REALM)
+    settings.cache_clear()
+    shown = run("show", str(path))
+    assert "plate.csv" in shown
+    assert "table: 3 rows, 2 columns" in shown
+    assert old.sha256[:12] in shown
+    assert old.sha256[:12] not in run("show", "plate.csv")
+    assert {one["sha256"] for one in json.loads(run("show", str(path), "--json"))["versions"]} == {
+        old.sha256,
+        new.sha256,
+    }
+    told = run("diff", str(path))
+    assert "1 rows added, 0 removed, 1 changed, found again by well" in told
+    assert "~ A2: n 2 → 3" in told
+    assert (
+        json.loads(run("diff", str(path), new.sha256[:8], old.sha256[:8], "--json"))["sheets"][0]["rows_removed"] == 1
+    )
+    assert "Only one version" in run("diff", "plate.csv", fails=True)
+    assert "has no version ffffffff" in run("diff", str(path), "ffffffff", fails=True)
+    assert run("show", "nothing.csv", fails=True).replace("nothing", "plate.") == run("show", "plate..csv", fails=True)
 
     (row,) = where(Placement, sha256=old.sha256).to_dicts()
     kept = Path(load().store_url) / row["object_name"]
