@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from data_platform import errors as errors
     from data_platform import settings as settings
     from data_platform.face import acknowledge as acknowledge
+    from data_platform.face import add_rule as add_rule
     from data_platform.face import adopt as adopt
     from data_platform.face import answer as answer
     from data_platform.face import ask as ask
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from data_platform.face import duplicates as duplicates
     from data_platform.face import end_collection as end_collection
     from data_platform.face import end_recall as end_recall
+    from data_platform.face import end_rule as end_rule
     from data_platform.face import erase as erase
     from data_platform.face import findable as findable
     from data_platform.face import flush as flush
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from data_platform.face import following as following
     from data_platform.face import forget_search as forget_search
     from data_platform.face import health as health
+    from data_platform.face import hold as hold
     from data_platform.face import ledger as ledger
     from data_platform.face import log_output as log_output
     from data_platform.face import login as login
@@ -62,9 +65,12 @@ if TYPE_CHECKING:
     from data_platform.face import rebuild as rebuild
     from data_platform.face import recall as recall
     from data_platform.face import recalls as recalls
+    from data_platform.face import release as release
     from data_platform.face import report as report
     from data_platform.face import restore as restore
     from data_platform.face import restore_files as restore_files
+    from data_platform.face import retain as retain
+    from data_platform.face import retention as retention
     from data_platform.face import retry as retry
     from data_platform.face import save_search as save_search
     from data_platform.face import saved as saved
@@ -91,6 +97,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "acknowledge",
+    "add_rule",
     "adopt",
     "answer",
     "ask",
@@ -105,6 +112,7 @@ __all__ = [
     "duplicates",
     "end_collection",
     "end_recall",
+    "end_rule",
     "erase",
     "errors",
     "findable",
@@ -113,6 +121,7 @@ __all__ = [
     "following",
     "forget_search",
     "health",
+    "hold",
     "ledger",
     "log_output",
     "login",
@@ -132,9 +141,12 @@ __all__ = [
     "rebuild",
     "recall",
     "recalls",
+    "release",
     "report",
     "restore",
     "restore_files",
+    "retain",
+    "retention",
     "retry",
     "save_search",
     "saved",

@@ -32,10 +32,10 @@ def tables_page() -> str:
 
 
 def _tables_of(schema: dj.Schema) -> Iterator[type]:
-    module = next(module for module in list(sys.modules.values()) if vars(module).get("schema") is schema)
-    for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, dj.Table) and value.__module__ == module.__name__:
-            yield value
+    for module in [module for module in list(sys.modules.values()) if vars(module).get("schema") is schema]:
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, dj.Table) and value.__module__ == module.__name__:
+                yield value
 
 
 def settings_page() -> str:

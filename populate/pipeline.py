@@ -10,13 +10,14 @@ from data_platform.settings import Settings
 from populate import ingest, releases, silo, snapshot, staff
 from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
-from populate.backup import erased, verification
+from populate.backup import erased, removal, verification
 from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.duplicates import tables as duplicates
 from populate.profile import tables as profile
 from populate.profile import tables as profile
 from populate.recall import tables as recalled
+from populate.retention import tables as retention
 from populate.notes import tables as telling
 from populate.search import tables as search
 from populate.sharing import history
@@ -36,6 +37,7 @@ SCHEMAS: Schemas = (
     ("ingest", ingest.schema),
     ("erased", erased.schema),
     ("backup", backup.schema),
+    ("removal", removal.schema),
     ("history", history.schema),
     ("verification", verification.schema),
     ("adopt", adopt_tables.schema),
@@ -49,6 +51,7 @@ SCHEMAS: Schemas = (
     ("questions", questions.schema),
     ("notes", notes.schema),
     ("telling", telling.schema),
+    ("retention", retention.schema),
     ("recall", recall.schema),
     ("recalled", recalled.schema),
 )

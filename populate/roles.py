@@ -22,13 +22,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from data_platform.errors import DatabaseError
+from populate.backup import removal
 from populate.backup.erased import Erasure
+from populate.backup.stores import ContentStore
 from populate.backup.tables import Placement
 from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.profile import tables as profile
 from populate.releases import RELEASES
+from populate.retention import tables as retention
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
 from schemas import (
@@ -79,6 +82,8 @@ REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
 FOUND = (VerificationBatch, Verification, Damage, DamageMended)
 # What is erased loses its place, and what travelled with it gets another; what was told of it is deleted.
 ERASED = (Placement,)
+# Only a steward says what may go, and has it go.
+REMOVED = (*declared.tables(removal.schema), *declared.tables(retention.schema))
 REPEATED = (profile.ContentProfile, profile.SheetProfile, profile.ColumnProfile)
 # What people tell.
 TOLD = (
@@ -206,8 +211,9 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         "dashboard": {},
         "steward": {
             **_each(_kept(), "INSERT", "UPDATE", "DELETE"),
-            **_each((*REQUESTED, *DECIDED, *FOUND, Erasure), "INSERT"),
+            **_each((*REQUESTED, *DECIDED, *FOUND, *REMOVED, Erasure), "INSERT"),
             **_each(ERASED, "UPDATE", "DELETE"),
+            **_each((ContentStore,), "UPDATE"),  # without which MySQL lets nobody lock its rows
             **_each(REPEATED, "DELETE"),
         },
         "answers": _each(TOLD, "INSERT"),
@@ -218,7 +224,8 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
 def _results() -> list[Any]:
     told = (asking.schema, conversation.schema, entered.schema, survey.schema, notes.schema, recall.schema)
     told = (*told, removal.schema)
-    others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told)}
+    decided = (removal.schema, retention.schema)
+    others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told, *decided)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
     return [table for table in found if not issubclass(table, dj.Lookup)]
 

@@ -59,11 +59,13 @@ from data_platform.face.reading import (
     read_teams,
 )
 from data_platform.face.recalling import acknowledge, end_recall, mail_recalls, recall, recalls
+from data_platform.face.retaining import add_rule, end_rule, hold, release, retain, retention
 from data_platform.face.signing_in import login, logout, whoami
 from data_platform.face.syncing import notices, sync
 
 __all__ = [
     "acknowledge",
+    "add_rule",
     "adopt",
     "answer",
     "ask",
@@ -77,6 +79,7 @@ __all__ = [
     "duplicates",
     "end_collection",
     "end_recall",
+    "end_rule",
     "erase",
     "findable",
     "flush",
@@ -84,6 +87,7 @@ __all__ = [
     "following",
     "forget_search",
     "health",
+    "hold",
     "ledger",
     "log_output",
     "login",
@@ -103,9 +107,12 @@ __all__ = [
     "rebuild",
     "recall",
     "recalls",
+    "release",
     "report",
     "restore",
     "restore_files",
+    "retain",
+    "retention",
     "retry",
     "save_search",
     "saved",

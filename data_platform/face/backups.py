@@ -127,15 +127,18 @@ def erase(sha256: str, *, reason: str) -> Erased:
     VersionUnavailable
         If no content is known by this hash, or several are.
     RestrictionError
-        If there is no reason.
+        If there is no reason, or a legal hold keeps it.
     StoreUnavailable, StoreError
         If the store does not answer, or does not let anything be removed. Nothing is lost by trying again.
     """
     from populate.backup.erasing import erase as erase_content
     from populate.pipeline import bind_all
+    from populate.retention.keeping import assert_not_held
     from populate.store import open_store
 
-    return erase_content(bind_all(settings()), open_store(settings()), settings(), sha256, reason)
+    binding = bind_all(settings())
+    assert_not_held(binding, sha256)
+    return erase_content(binding, open_store(settings()), settings(), sha256, reason)
 
 
 def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] | None = None) -> Rebuilt:

@@ -51,6 +51,9 @@ class StoreSettings(_Section):
     verify_days: int = Field(
         30, ge=0, le=3650, description="every backed-up content is read back once in so many days; 0 = by hand only"
     )
+    quarantine_days: float = Field(
+        14.0, ge=0, le=3650, description="what no rule keeps any more leaves the store after this long, by `retain`"
+    )
 
 
 class ReadingSettings(_Section):

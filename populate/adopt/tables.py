@@ -17,7 +17,8 @@ from populate import facts
 from populate.adopt.contents import Harvest, Intake, Member
 from populate.adopt.reach import LeftToOthers, Origin, Reach
 from populate.backup.erased import erased
-from populate.backup.tables import Placement, ready_store, record_places
+from populate.backup.removal import latest_removal
+from populate.backup.tables import Placement, assert_recorded, ready_store
 from populate.lookup import add, lookup, unknown
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.engine import dj
@@ -197,23 +198,28 @@ class Adopt(dj.Imported):
         settings = self.settings or settings_of_process()
         store = ready_store(settings)
         store_id = identity("store", store.name)
+        since, counted = latest_removal(store_id), set[str]()
 
         def placed(hashes: set[str]) -> set[str]:
             there = {sha256 for (sha256,) in lookup(Placement, "sha256", sha256=hashes, store_id=(store_id,))}
-            return there | erased(hashes)  # of those none is to come back
+            gone = erased(hashes)  # of those none is to come back
+            counted.update(there - gone)
+            return there | gone
 
         try:
-            return store.name, Intake(settings, store, origin, placed).take(members)
+            return store.name, Intake(settings, store, origin, placed).take(members), since, counted
         except (SourceUnavailable, SourceTimeout) as error:
             self._reached.lost(replace(origin, files_per_second=0.0, bytes_per_second=0.0), error)
             raise LeftToOthers(str(error)) from error
 
-    def make_insert(self, key: dict[str, Any], store_name: str, harvest: Harvest) -> None:
+    def make_insert(
+        self, key: dict[str, Any], store_name: str, harvest: Harvest, since: int, counted: set[str]
+    ) -> None:
         """Record contents, versions, places, and which files failed."""
         taken = _accesses(harvest)
         add(Blob, unknown(Blob, facts.blobs(taken), "sha256"))
         add(Version, unknown(Version, facts.versions(taken), "file_id", "version_id"))
-        record_places(store_name, harvest.places)
+        assert_recorded(store_name, harvest.places, since, counted)
         add(AdoptTaken, [{**_batch(key), **_named(version, "file_id", "version_id")} for version in taken])
         add(AdoptFailure, _failures(key, harvest))
         now = datetime.now(UTC).replace(tzinfo=None)

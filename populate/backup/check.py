@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreUnavailable
-from populate.backup.tables import ContentStore, Placement
+from populate.backup.stores import ContentStore
+from populate.backup.tables import Placement
 from populate.store import Place, Store, content_of
 from schemas.binding import Binding
 from schemas.catalogue import Blob

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 from populate.backup.check import Kept, Problem, verified
 from populate.backup.held import FIRST, LAST, held
-from populate.backup.tables import ContentStore
+from populate.backup.stores import ContentStore
 from populate.backup.verification import Verification, VerificationBatch, Verify, look_again, record
 from populate.store import Store
 from schemas.binding import Binding

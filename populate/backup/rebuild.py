@@ -15,13 +15,16 @@ from typing import Any
 from data_platform.errors import BlobDamaged
 from populate.backup.check import Kept, Problem, verified
 from populate.backup.erased import erased
-from populate.backup.tables import Placement, record_store
+from populate.backup.removal import latest_removal
+from populate.backup.stores import record_store
+from populate.backup.tables import Placement, record_places
 from populate.lookup import add, lookup, unknown
 from populate.store import Place, Store, content_of
 from populate.store.base import PACKS
 from populate.store.pack import contents_of_pack
 from schemas.binding import Binding
 from schemas.catalogue import Blob
+from schemas.identity import identity
 
 MANY = 1000
 """Contents that are entered at once."""
@@ -78,11 +81,12 @@ def rebuild(
     """
     binding.ensure()
     store_id = record_store(store.name)
+    since = latest_removal(store_id)
     found = Rebuilt()
     contents = _contents(store, found)
     while batch := list(islice(contents, MANY)):
         binding.ensure()
-        _enter(binding, store, store_id, batch, found, verify_data=verify_data)
+        _enter(binding, store, since, batch, found, verify_data=verify_data)
         if progress is not None:
             progress(found)
     return found
@@ -103,12 +107,10 @@ def _contents(store: Store, found: Rebuilt) -> Iterator[Kept]:
             found.refused.append(f"{name} is no object of a content store. Look who put it there.")
 
 
-def _enter(
-    binding: Binding, store: Store, store_id: str, batch: list[Kept], found: Rebuilt, *, verify_data: bool
-) -> None:
+def _enter(binding: Binding, store: Store, since: int, batch: list[Kept], found: Rebuilt, *, verify_data: bool) -> None:
     gone = erased({kept.sha256 for kept in batch})
     batch = [kept for kept in batch if kept.sha256 not in gone]
-    new = _new(store_id, batch)
+    new = _new(identity("store", store.name), batch)
     sizes = dict(lookup(Blob, "sha256", "blob_size", sha256={kept.sha256 for kept in new}))
     sound = [kept for kept in new if not verify_data and kept.sha256 in sizes]
     for one in verified(store, (kept for kept in new if verify_data or kept.sha256 not in sizes)):
@@ -123,7 +125,9 @@ def _enter(
             found.refused.append(f"{kept.place.object_name} has {kept.size} bytes, {kept.sha256} has another number.")
     sound = [kept for kept in sound if sizes.get(kept.sha256, kept.size) == kept.size]
     add(Blob, [{"sha256": kept.sha256, "blob_size": kept.size} for kept in sound if kept.sha256 not in sizes])
-    add(Placement, [_row(store_id, kept) for kept in sound])
+    lost = record_places(store.name, {kept.sha256: kept.place for kept in sound}, since)
+    found.refused += [f"{sha256} was removed while it was looked at. Rebuild again." for sha256 in sorted(lost)]
+    sound = [kept for kept in sound if kept.sha256 not in lost]
     found.added += len(sound)
     found.contents += len(batch) - len(new) + len(sound)
     found.bytes += sum(kept.size for kept in batch) - sum(kept.size for kept in new) + sum(k.size for k in sound)
@@ -134,13 +138,3 @@ def _new(store_id: str, batch: list[Kept]) -> list[Kept]:
     first = {kept.sha256: kept for kept in reversed(batch)}
     rows: list[dict[str, Any]] = [{"sha256": sha256, "store_id": store_id} for sha256 in sorted(first)]
     return [first[row["sha256"]] for row in unknown(Placement, rows, "sha256", "store_id")]
-
-
-def _row(store_id: str, kept: Kept) -> dict[str, Any]:
-    return {
-        "sha256": kept.sha256,
-        "store_id": store_id,
-        "object_name": kept.place.object_name,
-        "place_offset": kept.place.offset,
-        "place_length": kept.place.length,
-    }

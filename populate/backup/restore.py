@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,7 +21,8 @@ from data_platform.errors import (
     VersionUnavailable,
 )
 from populate.backup.erased import Erasure
-from populate.backup.tables import BackupFailure, ContentStore, Placement
+from populate.backup.stores import ContentStore
+from populate.backup.tables import BackupFailure, Placement
 from populate.store import Place, Store
 from populate.store.base import CHUNK
 from populate.store.folder import link_new
@@ -154,6 +156,11 @@ def _place_of(content: Content, store: Store) -> Place:
         raise VersionUnavailable(
             f"{sha256} was erased on {orders[0]['erased_at']:%Y-%m-%d}: {orders[0]['erase_reason']} Nothing to do."
         )
+    if swept := swept_at(sha256):
+        raise VersionUnavailable(
+            f"{sha256} was removed by the rules of retention on {swept:%Y-%m-%d}. Nothing to do here; its source may "
+            "have it still. `data-platform retention` lists the rules."
+        )
     failures = (BackupFailure & where(Version, sha256=sha256)).to_dicts(order_by="batch_id", limit=1)
     if failures:
         raise BlobMissing(
@@ -161,6 +168,15 @@ def _place_of(content: Content, store: Store) -> Place:
             "`data-platform status` tells whether it is tried again."
         )
     raise BlobMissing(f"{sha256} was read and is not backed up yet. Run `data-platform worker --once`.")
+
+
+def swept_at(sha256: str) -> datetime | None:
+    """Return when a content was swept last (UTC); None if it never was."""
+    from populate.retention.tables import QuarantineEnd  # which stands on what this module is a part of
+
+    rows = where(QuarantineEnd, sha256=sha256, quarantine_outcome="swept")
+    moments = rows.to_arrays("quarantine_ended_at").tolist()
+    return max(moments, default=None)
 
 
 def _copy(store: Store, place: Place, content: Content, file: BinaryIO) -> None:

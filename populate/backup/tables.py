@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
@@ -12,6 +12,8 @@ from data_platform.settings import settings as settings_of_process
 from populate.backup.contents import Failure, Fetcher, Outcome, Wanted
 from populate.backup.elsewhere import out_of_sight
 from populate.backup.erased import erased
+from populate.backup.removal import claimed, latest_removal, pass_gate, within_transaction, without_place
+from populate.backup.stores import ContentStore, record_store, schema
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
 from populate.store import Place, Store, Traits, open_store
@@ -22,7 +24,21 @@ from schemas.engine import dj
 from schemas.identity import identity
 from schemas.restrict import where
 
-schema = dj.Schema()
+__all__ = [
+    "COLUMNS",
+    "Backup",
+    "BackupFailure",
+    "ContentStore",
+    "Placement",
+    "Relied",
+    "StoreProbe",
+    "assert_recorded",
+    "manifests",
+    "ready_store",
+    "record_places",
+    "record_traits",
+    "schema",
+]
 
 # What `Wanted` holds, in its order.
 COLUMNS = (
@@ -37,14 +53,18 @@ COLUMNS = (
 )
 
 
-@schema
-class ContentStore(dj.Manual):
-    definition = """
-    # A place where content is kept
-    store_id : char(32) # identity of its name
-    ---
-    store_name : varchar(255) # as folder:/srv/store or s3:endpoint/bucket/prefix
-    """
+REMOVED = Failure(
+    permanent=False,
+    name=StoreUnavailable.__name__,  # which is tried for as long as it takes
+    message="It was removed from the store while it was counted on. Nothing to do: it is tried again later.",
+)
+
+
+class Relied(NamedTuple):
+    """What a batch counts on: the versions that are to have a place, and the store as it was at that removal."""
+
+    since: int
+    members: list[Wanted]
 
 
 @schema
@@ -117,22 +137,31 @@ class Backup(dj.Imported):
         """
         settings = self.settings or settings_of_process()
         store = ready_store(settings)
-        wanted = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
-        wanted = _without_place(wanted, store)
+        since = latest_removal(identity("store", store.name))
+        members = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
+        hashes = {one.sha256 for one in members}
+        placed = _placed(hashes, store)
+        gone = erased(hashes)
+        wanted = [one for one in members if one.sha256 not in placed | gone]
         fetcher = Fetcher(settings, store, manifests(wanted))
         traits = None if lookup(StoreProbe, "store_id", store_id=(identity("store", store.name),)) else store.traits()
+        relied = Relied(since, [one for one in members if one.sha256 not in gone])
         try:
-            return store.name, fetcher.store_all(wanted), traits
+            return store.name, fetcher.store_all(wanted), traits, relied
         except BaseException:  # told to stop: the next attempt need not fetch again what is there already
-            record_places(store.name, fetcher.outcome.places)
+            record_places(store.name, fetcher.outcome.places, since)
             raise
 
-    def make_insert(self, key: dict[str, Any], store_name: str, outcome: Outcome, traits: Traits | None) -> None:
+    def make_insert(
+        self, key: dict[str, Any], store_name: str, outcome: Outcome, traits: Traits | None, relied: Relied
+    ) -> None:
         """Record where contents are and which versions failed, and what a store enforces that is new."""
-        record_places(store_name, outcome.places)
+        kept = [one for one in relied.members if one not in outcome.failures]
+        lost = record_places(store_name, outcome.places, relied.since, {one.sha256 for one in kept})
+        failures = {**outcome.failures, **{one: REMOVED for one in kept if one.sha256 in lost}}
         if traits is not None:
             record_traits(store_name, traits)
-        BackupFailure.insert(_failures(key, outcome.failures.items()), skip_duplicates=True)
+        BackupFailure.insert(_failures(key, failures.items()), skip_duplicates=True)
         # A worker that lost its connection may meet its own row, written by the one that took over.
         self.insert1({**key, "backed_up_at": datetime.now(UTC).replace(tzinfo=None)}, skip_duplicates=True)
 
@@ -156,14 +185,6 @@ def record_traits(store_name: str, traits: Traits) -> None:
     StoreProbe.insert1({"store_id": store_id, "probed_at": now, **traits._asdict()}, skip_duplicates=True)
 
 
-def record_store(store_name: str) -> str:
-    """Enter a store unless it is known; return its identity."""
-    store_id = identity("store", store_name)
-    if not lookup(ContentStore, "store_id", store_id=(store_id,)):
-        ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
-    return store_id
-
-
 def ready_store(settings: Settings) -> Store:
     """Return the store to write to.
 
@@ -182,27 +203,65 @@ def ready_store(settings: Settings) -> Store:
     return store
 
 
-def record_places(store_name: str, found: Mapping[str, Place]) -> None:
-    """Note down where contents are kept, by SHA-256."""
+def record_places(
+    store_name: str, found: Mapping[str, Place], since: int, counted: Collection[str] = frozenset()
+) -> set[str]:
+    """Note down where contents are kept, unless what they were put into was removed meanwhile.
+
+    Parameters
+    ----------
+    store_name
+        The store.
+    found
+        Places, by SHA-256.
+    since
+        The latest removal in the store (`latest_removal`), asked before anything was looked up or stored.
+    counted
+        SHA-256 of further contents that are counted on because they had a place.
+
+    Returns
+    -------
+    set of str
+        SHA-256 of `found` and `counted` that have no place now: to be stored once more.
+    """
     store_id = record_store(store_name)
-    places = (
-        {
-            "sha256": sha256,
-            "store_id": store_id,
-            "object_name": place.object_name,
-            "place_offset": place.offset,
-            "place_length": place.length,
-        }
-        for sha256, place in sorted(found.items())  # in order, so that workers cannot deadlock
-    )
-    Placement.insert(places, skip_duplicates=True)
+    connection = Placement().connection
+    with within_transaction(connection):
+        pass_gate(connection, store_id)
+        gone = claimed(connection, store_id, since, found)
+        rows = (_row(store_id, *one) for one in sorted(found.items()) if one[0] not in gone)
+        Placement.insert(rows, skip_duplicates=True)  # in order, so that workers cannot deadlock
+        return without_place(connection, Placement, store_id, {*found, *counted})
 
 
-def _without_place(wanted: list[Wanted], store: Store) -> list[Wanted]:
-    hashes = {one.sha256 for one in wanted}
-    placed = lookup(Placement, "sha256", sha256=hashes, store_id=(identity("store", store.name),))
-    hashes -= {sha256 for (sha256,) in placed} | erased(hashes)
-    return [one for one in wanted if one.sha256 in hashes]
+def assert_recorded(store_name: str, found: Mapping[str, Place], since: int, counted: Collection[str]) -> None:
+    """Note down where contents are kept, as `record_places` does, all or none.
+
+    Raises
+    ------
+    StoreUnavailable
+        If something that was counted on was removed meanwhile. Within a transaction that is undone.
+    """
+    if lost := record_places(store_name, found, since, counted):
+        raise StoreUnavailable(
+            f"{len(lost)} contents were removed from {store_name} while they were counted on, as {min(lost)}. "
+            "Nothing to do: they are stored again."
+        )
+
+
+def _row(store_id: str, sha256: str, place: Place) -> dict[str, Any]:
+    return {
+        "sha256": sha256,
+        "store_id": store_id,
+        "object_name": place.object_name,
+        "place_offset": place.offset,
+        "place_length": place.length,
+    }
+
+
+def _placed(hashes: Collection[str], store: Store) -> set[str]:
+    rows = lookup(Placement, "sha256", sha256=hashes, store_id=(identity("store", store.name),))
+    return {sha256 for (sha256,) in rows}
 
 
 def manifests(wanted: list[Wanted]) -> dict[str, bytes]:

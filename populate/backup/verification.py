@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
@@ -21,7 +21,9 @@ from populate.backup.check import Kept, Problem, verified
 from populate.backup.contents import Outcome
 from populate.backup.held import held
 from populate.backup.mending import fetch_again
-from populate.backup.tables import ContentStore, Placement, ready_store
+from populate.backup.removal import claimed, latest_removal, pass_gate
+from populate.backup.stores import ContentStore
+from populate.backup.tables import Placement, ready_store
 from populate.lookup import add, lookup
 from populate.store import Place, open_store
 from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
@@ -82,6 +84,13 @@ class DamageMended(dj.Manual):
     """
 
 
+class Looked(NamedTuple):
+    """How long reading back took, and the latest removal from the store before that."""
+
+    milliseconds: int
+    since: int
+
+
 @schema
 class Verify(dj.Imported):
     definition = """
@@ -130,23 +139,27 @@ class Verify(dj.Imported):
         """
         settings = self._settings()
         store = ready_store(settings)
+        since = latest_removal(store_id)
         began, sound, problems = time.monotonic(), list[Kept](), list[Problem]()
         for one in verified(store, held(self.connection, store_id, first, last)):
             sound.append(one) if isinstance(one, Kept) else problems.append(one)
         took = round(1000 * (time.monotonic() - began))
         mended = fetch_again(settings, store, [problem.sha256 for problem in problems])
-        return took, sound, problems, mended
+        return Looked(took, since), sound, problems, mended
 
     def make_insert(
-        self, key: dict[str, Any], took: int, sound: list[Kept], problems: list[Problem], mended: Outcome
+        self, key: dict[str, Any], looked: Looked, sound: list[Kept], problems: list[Problem], mended: Outcome
     ) -> None:
         """Record what was proven, what was lost and what of it is whole again."""
-        record(key["store_id"], sound, problems, mended.places)
+        pass_gate(self.connection, key["store_id"])
+        gone = claimed(self.connection, key["store_id"], looked.since, mended.places)
+        places = {sha256: place for sha256, place in mended.places.items() if sha256 not in gone}
+        record(key["store_id"], sound, problems, places)
         self.insert1(
             {
                 **key,
                 "verify_ended_at": _now(),
-                "verify_milliseconds": took,
+                "verify_milliseconds": looked.milliseconds,
                 "verify_bytes": sum(kept.size for kept in sound),
                 "verify_contents": len(sound),
             },
@@ -228,6 +241,8 @@ def look_again(store_id: str) -> int:
 
 def _new_damages(store_id: str, problems: Iterable[Problem], now: datetime) -> list[dict[str, Any]]:
     found = {problem.sha256: problem for problem in problems}
+    # What lost its place meanwhile was removed on purpose, by a sweep or because it is erased.
+    placed = {sha256 for (sha256,) in lookup(Placement, "sha256", sha256=found, store_id=(store_id,))}
     known = open_damages(store_id, found)
     return [
         {
@@ -238,7 +253,7 @@ def _new_damages(store_id: str, problems: Iterable[Problem], now: datetime) -> l
             "damage_detail": display_text(problem.detail)[:512],
         }
         for sha256, problem in sorted(found.items())
-        if sha256 not in known
+        if sha256 in placed and sha256 not in known
     ]
 
 

@@ -16,7 +16,8 @@ from data_platform.settings import settings as settings_of_process
 from populate import facts
 from populate.backup.contents import THREADS, Failure
 from populate.backup.erased import erased
-from populate.backup.tables import Placement, ready_store, record_places
+from populate.backup.removal import latest_removal
+from populate.backup.tables import Placement, assert_recorded, ready_store
 from populate.lookup import add, lookup, unknown
 from populate.sharing.tree import MANY, portions
 from populate.store import Place, Store
@@ -80,25 +81,33 @@ class History(dj.Imported):
         settings = self.settings or settings_of_process()
         store = ready_store(settings)
         members = [Earlier(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
+        since, counted = latest_removal(identity("store", store.name)), set[str]()
         outcomes: list[Outcome] = []
         with ThreadPoolExecutor(THREADS, thread_name_prefix="history") as pool:
             for some in portions(members, AT_ONCE):
                 with ExitStack() as stack:
                     read = list(pool.map(lambda member: _read(settings, member), some))
                     spools = [stack.enter_context(one) for one in read if isinstance(one, Spool)]
-                    wanted = _wanted_by(store, {spool.sha256: spool for spool in spools})
+                    wanted = _wanted_by(store, {spool.sha256: spool for spool in spools}, counted)
                     places = dict(zip(wanted, pool.map(lambda spool: spool.store(store), wanted.values()), strict=True))
                     outcomes += [one if isinstance(one, Failure) else one.taken(places) for one in read]
-        return store.name, list(zip(members, outcomes, strict=True))
+        return store.name, list(zip(members, outcomes, strict=True)), since, counted
 
-    def make_insert(self, key: dict[str, Any], store_name: str, outcomes: list[tuple[Earlier, Outcome]]) -> None:
+    def make_insert(
+        self,
+        key: dict[str, Any],
+        store_name: str,
+        outcomes: list[tuple[Earlier, Outcome]],
+        since: int,
+        counted: set[str],
+    ) -> None:
         """Record contents, versions, places, and which versions failed."""
         taken = [(member, outcome) for member, outcome in outcomes if isinstance(outcome, Taken)]
         blobs = [{"sha256": found.sha256, "blob_size": found.size} for _, found in taken]
         add(Blob, unknown(Blob, facts.distinct(blobs, "sha256"), "sha256"))
         rows = facts.distinct((_version(member, found) for member, found in taken), "file_id", "version_id")
         add(Version, unknown(Version, rows, "file_id", "version_id"))
-        record_places(store_name, {found.sha256: found.place for _, found in taken if found.place})
+        assert_recorded(store_name, {found.sha256: found.place for _, found in taken if found.place}, since, counted)
         add(HistoryContent, sorted((_content(*one) for one in taken), key=lambda row: tuple(row.values())))
         failed = [_failure(key, member, one) for member, one in outcomes if isinstance(one, Failure)]
         add(HistoryFailure, sorted(failed, key=lambda row: (row["file_id"], row["version_label"])))
@@ -233,11 +242,15 @@ def _read(settings: Settings, member: Earlier) -> Spool | Failure:
         return Failure.of(error)
 
 
-def _wanted_by(store: Store, spools: Mapping[str, Spool]) -> dict[str, Spool]:
-    """Return those whose bytes the store does not hold, and that were not erased: none of these is to come back."""
+def _wanted_by(store: Store, spools: Mapping[str, Spool], counted: set[str]) -> dict[str, Spool]:
+    """Return those whose bytes the store does not hold, and that were not erased: none of these is to come back.
+
+    What the store holds is added to `counted`.
+    """
     placed = lookup(Placement, "sha256", sha256=spools.keys(), store_id=(identity("store", store.name),))
-    left_out = {sha256 for (sha256,) in placed} | erased(spools.keys())
-    return {sha256: spool for sha256, spool in sorted(spools.items()) if sha256 not in left_out}
+    there, gone = {sha256 for (sha256,) in placed}, erased(spools.keys())
+    counted.update(there - gone)
+    return {sha256: spool for sha256, spool in sorted(spools.items()) if sha256 not in there | gone}
 
 
 def _version(member: Earlier, found: Taken) -> dict[str, Any]:

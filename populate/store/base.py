@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -266,6 +266,10 @@ class Store(ABC):
         StoreUnavailable, StoreError
             If it cannot be removed: the store does not answer, does not allow it, or has it locked.
         """
+
+    def remove_many(self, object_names: Sequence[str]) -> list[str]:
+        """Remove objects for good, as `remove` does each; return those that were there, as far as the store tells."""
+        return [name for name in object_names if self.remove(name)]
 
     @abstractmethod
     def traits(self) -> Traits:

@@ -12,7 +12,8 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from tempfile import TemporaryFile, gettempdir
@@ -40,6 +41,10 @@ ABANDONED_AFTER_DAYS = 7
 SPAN = 64 * 1024 * 1024
 """Bytes that are asked for in one request when reading."""
 
+FEW, MANY = 4, 1000
+"""Objects that are removed one by one, and those that are removed in one request at most."""
+
+THREADS = 8
 FAILURES = (BaseError, BotoCoreError, ClientError, FileNotFoundError, ValueError)
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,62}", re.ASCII)
 _PREFIX = re.compile(r"(?!.*//)(?!.*\.\.)[A-Za-z0-9._/-]*", re.ASCII)
@@ -160,6 +165,32 @@ class BucketStore(Store):
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
         return bool(versions)
+
+    def remove_many(self, object_names: Sequence[str]) -> list[str]:
+        if len(object_names) < FEW or self._is_versioned() or not self._removed_together(object_names):
+            with ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
+                there = list(pool.map(self.remove, object_names))
+            return [name for name, was_there in zip(object_names, there, strict=True) if was_there]
+        return list(object_names)
+
+    def _is_versioned(self) -> bool:
+        try:
+            return "Status" in self.client.get_bucket_versioning(Bucket=self.bucket)
+        except FAILURES:
+            return True  # one that does not tell may be
+
+    def _removed_together(self, object_names: Sequence[str]) -> bool:
+        """Remove objects with a request for many; False if the server knows no such request, or refuses some."""
+        keys = [checked_object_name(name) for name in object_names]
+        keys = [f"{self._prefix}/{key}" if self._prefix else key for key in keys]
+        try:
+            for start in range(0, len(keys), MANY):
+                some: Any = {"Objects": [{"Key": key} for key in keys[start : start + MANY]], "Quiet": True}
+                if self.client.delete_objects(Bucket=self.bucket, Delete=some).get("Errors"):
+                    return False  # one by one tells which and why
+        except FAILURES:
+            return False
+        return True
 
     def traits(self) -> Traits:
         _ = self.enforced  # makes the bucket

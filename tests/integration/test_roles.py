@@ -71,7 +71,7 @@ TOLD = {
     *("subscription", "subscription_known", "subscription_ended"),
     *("recall", "recall_mark", "recall_ended", "recall_acknowledged"),
 }
-WRITTEN = {"releases", "asking", "entered", "survey", "notes", "recall", "removal"}
+WRITTEN = {"releases", "asking", "entered", "survey", "notes", "recall", "removal", "retention"}
 ENTERED = {
     *(TOLD | {"entry", "department", "membership", "departure", "mail_address"}),
     *("#silo_parameter", "backup_batch", "backup_member"),
@@ -83,6 +83,10 @@ REQUESTED = {
     *("snapshot_forms", "snapshot_forms_adopted", "snapshot_staff", "snapshot_stint", "snapshot_login"),
 }
 FOUND = {"verification_batch", "verification", "damage", "damage_mended", "erasure"}
+REMOVED = {
+    *("removal", "removal_claim", "removal_done", "quarantine", "quarantine_end", "stray", "stray_end"),
+    *("retention_rule", "retention_rule_ended", "legal_hold", "legal_hold_ended"),
+}
 REFUSALS = {1044, 1142, 1143, 1227}
 
 
@@ -139,9 +143,11 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         verbs.add("UPDATE")
     if role == "steward" and (schema, table) == ("backup", "placement"):
         return {"SELECT", "UPDATE", "DELETE"}
+    if role == "steward" and (schema, table) == ("backup", "content_store"):
+        return {"SELECT", "UPDATE"}
     if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
         return set(VERBS)
-    if role == "steward" and (name in REQUESTED | DECIDED | FOUND or table == "#silo_parameter"):
+    if role == "steward" and (name in REQUESTED | DECIDED | FOUND | REMOVED or table == "#silo_parameter"):
         verbs.add("INSERT")
     return verbs
 

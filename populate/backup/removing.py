@@ -1,0 +1,200 @@
+"""Rounds of removals: how objects leave a store. Why it is safe stands in `populate.backup.removal`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from data_platform.errors import StoreUnavailable
+from data_platform.settings import Settings
+from populate.backup.erased import erased
+from populate.backup.removal import Removal, RemovalClaim, RemovalDone, object_id, pass_gate
+from populate.backup.stores import record_store
+from populate.backup.tables import Placement
+from populate.lookup import add, lookup
+from populate.store import Store, content_of
+from populate.work.lease import Lease
+from readers.event import consumer
+from schemas.binding import Binding
+from schemas.identity import display_text
+
+AT_ONCE = 200
+"""Objects that are removed between two looks whether this is still the round at work."""
+
+TAKE_OVER = timedelta(hours=1)
+"""After which the claims of a round that was killed are carried out by another one."""
+
+VALID_SECONDS = 1800.0
+"""After which a round removes none of its own claims any more: well before anybody takes them over.
+
+A process that is suspended between looking and removing is told by no lock; only that such a pause of half an
+hour, and to the instruction, is nothing that happens.
+"""
+
+PATIENCE_SECONDS = 30.0
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a machine sleeps
+_OPEN = (
+    "SELECT c.removal, c.object_name, c.claimed_at FROM {claim} AS c LEFT JOIN {done} AS d"
+    " ON d.store_id = c.store_id AND d.removal = c.removal AND d.object_id = c.object_id"
+    " WHERE c.store_id = %s AND d.store_id IS NULL ORDER BY c.removal, c.object_name"
+)
+
+
+class Round:
+    """The round of removals that is at work in a store; `removing` makes it.
+
+    Attributes
+    ----------
+    store_id
+        Identity of the store.
+    number
+        Of the round.
+    """
+
+    def __init__(self, binding: Binding, store: Store, by: str, lease: Lease) -> None:
+        self.store = store
+        self.store_id = record_store(store.name)
+        self._binding = binding
+        self._lease = lease
+        self._but_for: dict[str, Collection[str]] = {}
+        self._claimed_at: dict[str, float] = {}
+        self.number = self._begin(by)
+
+    def _begin(self, by: str) -> int:
+        with self._alone():
+            number = max((n for (n,) in lookup(Removal, "removal", store_id=(self.store_id,))), default=0) + 1
+            Removal.insert1(
+                {"store_id": self.store_id, "removal": number, "removal_began_at": _now(), "removal_by": by}
+            )
+        return number
+
+    @contextmanager
+    def behind_gate(self) -> Iterator[None]:
+        """Keep everybody from recording places in a transaction: what is judged in it is judged by all there is.
+
+        Raises
+        ------
+        StoreUnavailable
+            If another round is at work by now.
+        """
+        with self._alone():
+            self._assert_at_work()
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._binding.backend == "mysql":
+            # Of the next transaction only: it sees what others committed while it waited at the gate.
+            self._binding.connection.query("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        with self._binding.transaction():
+            pass_gate(self._binding.connection, self.store_id, alone=True)
+            yield
+
+    def claim(self, names: Collection[str], but_for: Collection[str] = frozenset()) -> list[str]:
+        """Claim those of some objects to which no row leads, and return them. To be called behind the gate.
+
+        Parameters
+        ----------
+        names
+            Of objects.
+        but_for
+            SHA-256 of contents whose rows do not count: they are erased, or lost anyway.
+        """
+        free = sorted(set(names) - self._in_use(names, but_for))
+        rows = [self._key(name) | {"object_name": name, "claimed_at": _now()} for name in free]
+        ids = {object_id(name) for name in free}
+        known = {name for (name,) in lookup(RemovalClaim, "object_name", object_id=ids, **self._round())}
+        add(RemovalClaim, [row for row in rows if row["object_name"] not in known])
+        self._claimed_at |= dict.fromkeys(free, time.clock_gettime(_CLOCK))
+        self._but_for |= dict.fromkeys(free, but_for)
+        return free
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove claimed objects, some at a time, and return those that were there.
+
+        Raises
+        ------
+        StoreUnavailable, StoreError
+            If the store does not let them be removed, or another round is at work by now.
+        """
+        removed: list[str] = []
+        for start in range(0, len(names), AT_ONCE):
+            some = names[start : start + AT_ONCE]
+            self._assert_at_work()
+            used = {name for name in some if self._in_use([name], self._but_for.get(name, ()))}
+            free = [name for name in some if name not in used and self._is_valid(name)]
+            removed += self.store.remove_many(free)
+            add(RemovalDone, [self._key(name) | {"removed_at": _now()} for name in free])
+        return removed
+
+    def carry_on(self, take_over: timedelta = TAKE_OVER) -> list[str]:
+        """Remove what rounds claimed that were killed, and return it."""
+        names = {"claim": RemovalClaim().full_table_name, "done": RemovalDone().full_table_name}
+        rows = self._binding.connection.query(_OPEN.format(**names), args=(self.store_id,)).fetchall()
+        old = [(number, name) for number, name, at in rows if number < self.number and at <= _now() - take_over]
+        if not old:
+            return []
+        with self.behind_gate():
+            free = self.claim({name for _, name in old})
+        removed = self.remove(free)
+        done = [
+            {"store_id": self.store_id, "removal": number, "object_id": object_id(name), "removed_at": _now()}
+            for number, name in old
+            if name in free
+        ]
+        add(RemovalDone, done)
+        return removed
+
+    def _in_use(self, names: Collection[str], but_for: Collection[str]) -> set[str]:
+        """Return those of some objects to which rows lead; not those of contents that are erased."""
+        own = {sha256: name for name in names if (sha256 := content_of(name))}
+        rows = lookup(Placement, "sha256", "object_name", store_id=(self.store_id,), sha256=own.keys())
+        packs = set(names) - set(own.values())
+        rows += lookup(Placement, "sha256", "object_name", store_id=(self.store_id,), object_name=packs)
+        wanted = {sha256 for sha256, _ in rows} - set(but_for)
+        wanted -= erased(wanted)
+        return {name for sha256, name in rows if sha256 in wanted and name in names}
+
+    def _is_valid(self, name: str) -> bool:
+        return time.clock_gettime(_CLOCK) - self._claimed_at.get(name, float("-inf")) < VALID_SECONDS
+
+    def _assert_at_work(self) -> None:
+        numbers = [n for (n,) in lookup(Removal, "removal", store_id=(self.store_id,))]
+        if max(numbers) != self.number or not self._lease.take():
+            raise StoreUnavailable(
+                f"Another round of removals is at work in {self.store.name}. Nothing to do: it carries on."
+            )
+
+    def _round(self) -> dict[str, Collection[str] | Collection[int]]:
+        return {"store_id": (self.store_id,), "removal": (self.number,)}
+
+    def _key(self, name: str) -> dict[str, object]:
+        return {"store_id": self.store_id, "removal": self.number, "object_id": object_id(name)}
+
+
+@contextmanager
+def removing(binding: Binding, store: Store, settings: Settings) -> Iterator[Round]:
+    """Begin a round of removals in a store; of several, one is at work.
+
+    Raises
+    ------
+    StoreUnavailable
+        If another one is, and does not end soon.
+    """
+    login = consumer(settings, None).login
+    lease = Lease(binding, f"removal_{record_store(store.name)}")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not lease.take():
+        if time.monotonic() > deadline:
+            raise StoreUnavailable(f"Something else is being removed from {store.name}. Try again once that is done.")
+        time.sleep(0.1)
+    try:
+        yield Round(binding, store, display_text(f"{login.realm}/{login.name}")[:255], lease)
+    finally:
+        lease.give()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

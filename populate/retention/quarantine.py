@@ -1,0 +1,108 @@
+"""What waits to go from a store: marked when nothing keeps it, and spared as soon as something does."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from populate.backup.removing import Round
+from populate.backup.tables import Placement
+from populate.lookup import add, lookup
+from populate.retention import keeping
+from populate.retention.references import known_of
+from populate.retention.rules import reason_to_keep
+from populate.retention.tables import Quarantine, QuarantineEnd
+from schemas.binding import Binding
+
+KEPT, SWEPT = "kept", "swept"
+
+
+class Judge:
+    """Says why contents are kept, by what holds at the moment of asking.
+
+    Parameters
+    ----------
+    now
+        UTC; what days are counted to.
+    """
+
+    def __init__(self, binding: Binding, now: datetime) -> None:
+        self.now = now
+        self._binding = binding
+
+    def reasons(self, hashes: Collection[str]) -> dict[str, str]:
+        """Return the reason to keep each of some contents, empty if there is none, by SHA-256."""
+        known = known_of(self._binding, hashes, self.now.date())
+        rules, holds = keeping.rules(), keeping.holds()  # last, so that a hold of this moment counts
+        return {sha256: reason_to_keep(sha256, known[sha256], rules, holds, self.now) for sha256 in hashes}
+
+
+def waiting(store_id: str, hashes: Collection[str]) -> dict[str, datetime]:
+    """Return those of some contents that are in quarantine in a store, and since when (UTC)."""
+    ended = set(lookup(QuarantineEnd, "sha256", "quarantined_at", store_id=(store_id,), sha256=hashes))
+    marks = lookup(Quarantine, "sha256", "quarantined_at", store_id=(store_id,), sha256=hashes)
+    return dict(mark for mark in marks if mark not in ended)
+
+
+class Looked(NamedTuple):
+    """What became of some contents that were looked at: SHA-256 of those marked now, spared now, and due."""
+
+    marked: set[str]
+    spared: set[str]
+    waiting: set[str]
+    due: dict[str, datetime]
+
+
+def look(judge: Judge, store_id: str, hashes: Collection[str], due_before: datetime, *, dry_run: bool) -> Looked:
+    """Mark what nothing keeps, spare what something does, and tell what has waited long enough."""
+    reasons, marks = judge.reasons(hashes), waiting(store_id, hashes)
+    unkept = {sha256 for sha256, reason in reasons.items() if not reason}
+    marked, spared = unkept - marks.keys(), marks.keys() - unkept
+    if not dry_run:
+        add(Quarantine, [_mark(store_id, sha256, judge.now) for sha256 in sorted(marked)])
+        end(store_id, {sha256: marks[sha256] for sha256 in spared}, KEPT, judge.now)
+    since = {sha256: marks.get(sha256, judge.now) for sha256 in unkept}
+    due = {sha256: at for sha256, at in since.items() if at <= due_before}
+    return Looked(marked, spared, unkept - due.keys(), due)
+
+
+def sweep(round_: Round, judge: Judge, due: Mapping[str, datetime]) -> tuple[set[str], list[str]]:
+    """Take the places of contents away that nothing keeps still, then their objects.
+
+    Parameters
+    ----------
+    due
+        SHA-256 and since when it is in quarantine.
+
+    Returns
+    -------
+    set of str, list of str
+        SHA-256 of what has no place any more, and the objects that were removed.
+    """
+    with round_.behind_gate():
+        gone = {sha256 for sha256, reason in judge.reasons(due.keys()).items() if not reason}
+        for outcome, hashes in ((SWEPT, gone), (KEPT, due.keys() - gone)):
+            end(round_.store_id, {sha256: due[sha256] for sha256 in hashes}, outcome, judge.now)
+        names = {name for (name,) in lookup(Placement, "object_name", store_id=(round_.store_id,), sha256=gone)}
+        _delete_places(round_.store_id, gone)
+        free = round_.claim(names)
+    return gone, round_.remove(free)
+
+
+def _delete_places(store_id: str, hashes: Collection[str]) -> None:
+    if hashes:
+        table = Placement()
+        marks = ", ".join(["%s"] * len(hashes))
+        statement = f"DELETE FROM {table.full_table_name} WHERE store_id = %s AND sha256 IN ({marks})"  # noqa: S608
+        table.connection.query(statement, args=(store_id, *sorted(hashes)))
+
+
+def end(store_id: str, marks: Mapping[str, datetime], outcome: str, now: datetime) -> None:
+    """Note down what became of contents in quarantine."""
+    key = {"store_id": store_id, "quarantine_ended_at": now, "quarantine_outcome": outcome}
+    add(QuarantineEnd, [{**key, "sha256": sha256, "quarantined_at": at} for sha256, at in sorted(marks.items())])
+
+
+def _mark(store_id: str, sha256: str, now: datetime) -> dict[str, object]:
+    return {"sha256": sha256, "store_id": store_id, "quarantined_at": now}

@@ -1,0 +1,160 @@
+"""Objects without rows: left over by workers that were killed, or about to be recorded by ones that live."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from data_platform.errors import BlobDamaged, BlobMissing
+from populate.backup.erased import erased
+from populate.backup.removal import object_id
+from populate.backup.removing import Round
+from populate.backup.tables import Placement
+from populate.lookup import add, lookup
+from populate.retention.quarantine import Judge
+from populate.retention.rules import NO_FILE
+from populate.retention.tables import Stray, StrayEnd
+from populate.store import Store, content_of
+from populate.store.base import PACKS
+from populate.store.pack import contents_of_pack
+from schemas.binding import Binding
+
+PAGE = 1000
+T = TypeVar("T")
+RECORDED, GONE, SWEPT = "recorded", "gone", "swept"
+
+FEW = 100
+"""Objects without rows up to which nobody thinks that the catalogue was lost."""
+
+_LIVE = (
+    "SELECT object_name, SUM(place_length) FROM {placement}"
+    " WHERE store_id = %s AND object_name LIKE %s GROUP BY object_name"
+)
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What a store holds, beside the rows.
+
+    Attributes
+    ----------
+    objects
+        Number of contents by themselves and of packs.
+    strays
+        Bytes of each object without rows, by name.
+    packs
+        Bytes of each pack with rows, and how many of these are of contents with a place there.
+    """
+
+    objects: int = 0
+    strays: dict[str, int] = field(default_factory=dict)
+    packs: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the catalogue knows so little of the store that it must have been lost."""
+        return len(self.strays) > max(FEW, self.objects // 2)
+
+
+def inventory(binding: Binding, store: Store, store_id: str) -> Inventory:
+    """Compare the objects of a store with the rows.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    found = Inventory()
+    for page in pages(store.objects()):
+        own = {sha256: (name, size) for name, size in page if (sha256 := content_of(name))}
+        rows = set(lookup(Placement, "sha256", "object_name", store_id=(store_id,), sha256=own.keys()))
+        found.strays |= {name: size for sha256, (name, size) in own.items() if (sha256, name) not in rows}
+        packs = {name: size for name, size in page if name.startswith(PACKS)}
+        found.objects += len(own) + len(packs)
+        found.packs |= {name: (size, 0) for name, size in packs.items()}
+    statement = _LIVE.format(placement=Placement().full_table_name)
+    live = dict(binding.connection.query(statement, args=(store_id, f"{PACKS}%")).fetchall())
+    found.strays |= {name: size for name, (size, _) in found.packs.items() if name not in live}
+    found.packs = {name: (size, int(live[name])) for name, (size, _) in found.packs.items() if name in live}
+    return found
+
+
+def note(store_id: str, held: Inventory, now: datetime) -> dict[str, datetime]:
+    """Enter what is met for the first time, end what is none any more; return since when each is known, by name."""
+    known = dict(_open(store_id))
+    new = [name for name in sorted(held.strays) if name not in known]
+    rows = [{**_key(store_id, name, now), "object_name": name, "stray_bytes": held.strays[name]} for name in new]
+    for some in pages(rows):
+        add(Stray, list(some))
+    ended = {name: since for name, since in known.items() if name not in held.strays}
+    _end(store_id, {n: at for n, at in ended.items() if n in held.packs}, RECORDED, now)
+    _end(store_id, {n: at for n, at in ended.items() if n not in held.packs}, GONE, now)
+    return {name: known.get(name, now) for name in held.strays}
+
+
+def due(store: Store, held: Inventory, since: Mapping[str, datetime], before: datetime) -> dict[str, set[str]]:
+    """Return the objects that have waited long enough, or hold what was erased, and the contents of each.
+
+    A pack whose footer cannot be read is none of them: nobody knows what it holds.
+    """
+    contents: dict[str, set[str]] = {}
+    for name, size in held.strays.items():
+        try:
+            sha256 = content_of(name)
+            contents[name] = {sha256} if sha256 else set(contents_of_pack(store, name, size))
+        except (BlobDamaged, BlobMissing):
+            continue
+    gone = set[str]()
+    for some in pages(sorted({sha256 for hashes in contents.values() for sha256 in hashes})):
+        gone |= erased(some)
+    return {name: hashes for name, hashes in contents.items() if since[name] <= before or hashes & gone}
+
+
+def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], since: Mapping[str, datetime]) -> list[str]:
+    """Remove objects without rows, but those that hold the only bytes of something wanted; return the removed.
+
+    Parameters
+    ----------
+    some
+        Names, and the contents of each.
+    since
+        When each was met first.
+    """
+    with round_.behind_gate():
+        hashes = {sha256 for contents in some.values() for sha256 in contents}
+        placed = {sha256 for (sha256,) in lookup(Placement, "sha256", store_id=(round_.store_id,), sha256=hashes)}
+        reasons = judge.reasons(hashes - placed - erased(hashes))
+        wanted = {sha256 for sha256, reason in reasons.items() if reason not in ("", NO_FILE)}
+        free = round_.claim([name for name, contents in some.items() if not wanted & set(contents)])
+        _end(round_.store_id, {name: since[name] for name in free}, SWEPT, judge.now)
+    return round_.remove(free)
+
+
+def _open(store_id: str) -> Iterator[tuple[str, datetime]]:
+    ended = set(lookup(StrayEnd, "object_id", "stray_since", store_id=(store_id,)))
+    for object_, since, name in lookup(Stray, "object_id", "stray_since", "object_name", store_id=(store_id,)):
+        if (object_, since) not in ended:
+            yield name, since
+
+
+def _end(store_id: str, strays: Mapping[str, datetime], outcome: str, now: datetime) -> None:
+    rows = [
+        {**_key(store_id, name, since), "stray_ended_at": now, "stray_outcome": outcome}
+        for name, since in sorted(strays.items())
+    ]
+    for some in pages(rows):
+        add(StrayEnd, list(some))
+
+
+def _key(store_id: str, name: str, since: datetime) -> dict[str, object]:
+    return {"store_id": store_id, "object_id": object_id(name), "stray_since": since}
+
+
+def pages(things: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
+    """Yield things some at a time."""
+    rest = iter(things)
+    while page := list(islice(rest, size)):
+        yield page
