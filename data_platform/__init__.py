@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from data_platform.face import ask as ask
     from data_platform.face import asked as asked
     from data_platform.face import check as check
+    from data_platform.face import check_search as check_search
     from data_platform.face import collaborators as collaborators
     from data_platform.face import collect as collect
     from data_platform.face import collections as collections
+    from data_platform.face import complete_search as complete_search
     from data_platform.face import deploy as deploy
     from data_platform.face import diff as diff
     from data_platform.face import duplicates as duplicates
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from data_platform.face import read_sharepoint as read_sharepoint
     from data_platform.face import read_teams as read_teams
     from data_platform.face import rebuild as rebuild
+    from data_platform.face import rebuild_search as rebuild_search
     from data_platform.face import recall as recall
     from data_platform.face import recalls as recalls
     from data_platform.face import release as release
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
     from data_platform.face import save_search as save_search
     from data_platform.face import saved as saved
     from data_platform.face import scheduler as scheduler
+    from data_platform.face import search as search
     from data_platform.face import searches as searches
     from data_platform.face import show as show
     from data_platform.face import similar_analyses as similar_analyses
@@ -104,9 +108,11 @@ __all__ = [
     "asked",
     "autolog",
     "check",
+    "check_search",
     "collaborators",
     "collect",
     "collections",
+    "complete_search",
     "deploy",
     "diff",
     "duplicates",
@@ -139,6 +145,7 @@ __all__ = [
     "read_sharepoint",
     "read_teams",
     "rebuild",
+    "rebuild_search",
     "recall",
     "recalls",
     "release",
@@ -151,6 +158,7 @@ __all__ = [
     "save_search",
     "saved",
     "scheduler",
+    "search",
     "searches",
     "settings",
     "show",

@@ -25,6 +25,7 @@ from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
 from data_platform.cli.recalling import acknowledge, recall, recalls
 from data_platform.cli.retaining import add_rule, end_rule, hold, release, retain, retention
+from data_platform.cli.searching import search
 from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
 from data_platform.cli.signing_in import login, logout, whoami
@@ -49,6 +50,7 @@ for _verb in (read, flush, worker, status, restore, check, snapshot, deploy, doc
     main.add_command(_verb)
 for _verb in (adopt, who, collaborators, asked, findable, saved, report, subscribe):
     main.add_command(_verb)
+main.add_command(search)
 main.add_command(duplicates)
 for _verb in (show, diff):
     main.add_command(_verb)

@@ -60,6 +60,7 @@ from data_platform.face.reading import (
 )
 from data_platform.face.recalling import acknowledge, end_recall, mail_recalls, recall, recalls
 from data_platform.face.retaining import add_rule, end_rule, hold, release, retain, retention
+from data_platform.face.searching import check_search, complete_search, rebuild_search, search
 from data_platform.face.signing_in import login, logout, whoami
 from data_platform.face.syncing import notices, sync
 
@@ -71,9 +72,11 @@ __all__ = [
     "ask",
     "asked",
     "check",
+    "check_search",
     "collaborators",
     "collect",
     "collections",
+    "complete_search",
     "deploy",
     "diff",
     "duplicates",
@@ -105,6 +108,7 @@ __all__ = [
     "read_sharepoint",
     "read_teams",
     "rebuild",
+    "rebuild_search",
     "recall",
     "recalls",
     "release",
@@ -117,6 +121,7 @@ __all__ = [
     "save_search",
     "saved",
     "scheduler",
+    "search",
     "searches",
     "show",
     "similar_analyses",

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from populate.lookup import add
-from populate.search.labels import labels_of, relabelled
+from populate.profile.tables import METHOD
+from populate.search import labels
 from populate.search.statements import statement
 from populate.search.tables import DocumentChange, DocumentLook, now
 from populate.search.views import Document, Facts, Name, account_term, document, group_term
@@ -44,7 +45,7 @@ class Tables:
         """Return the rows of one of `populate.search.statements`; no values mean no rows."""
         if any(value == () for value in values.values()):
             return []
-        values |= {"now": self.at, "today": self.at.date(), "default": self._default}
+        values |= {"now": self.at, "today": self.at.date(), "default": self._default, "method": METHOD}
         return list(self._connection.query(statement(name), values).fetchall())
 
     def documents(self, files: Collection[str]) -> dict[str, Document]:
@@ -60,7 +61,8 @@ class Tables:
         for file_id, since, name, path in self.ask("names", files=files):
             names[file_id].append(Name(since, name, path))
         sets = {row[0] for row in self.ask("sets", files=files)}
-        people, labels = _People(self, files), labels_of(self._connection, files)
+        people, told = _People(self, files), labels.of_files(self, files)
+        contents = labels.of_contents(self, people.contents)
         return {
             file_id: document(
                 Facts(
@@ -68,7 +70,8 @@ class Tables:
                     system,
                     tuple(names[file_id]),
                     is_set=file_id in sets,
-                    labels=labels.get(file_id, ()),
+                    labels=told.get(file_id, ()),
+                    contents=contents,
                     **people.of(file_id),
                 )
             )
@@ -82,9 +85,12 @@ class _People:
     def __init__(self, tables: Tables, files: tuple[str, ...]) -> None:
         reads, owners = tables.ask("reads", files=files), tables.ask("owners", files=files)
         self._audience = _audiences(reads, tables.ask("edges", files=files), tables.ask("grants", files=files), owners)
+        self._content = _newest(reads, tables.ask("versions", files=files))
+        self.contents = {content for told in self._audience.values() for _, content in told.values()} - {""}
+        self.contents |= set(self._content.values())
         self._owners = {file_id: (person, choice) for file_id, _, person, choice in owners}
         self._read: dict[str, dict[str, datetime]] = defaultdict(dict)  # file -> account -> last
-        for file_id, _, realm, login, on_behalf_of, last in reads:
+        for file_id, _, realm, login, on_behalf_of, last, _ in reads:
             account = account_id(realm, on_behalf_of or login)
             self._read[file_id][account] = max(last, self._read[file_id].get(account, last))
         accounts = {account for readers in self._read.values() for account in readers}
@@ -105,6 +111,7 @@ class _People:
         order = sorted(last, key=lambda person: (-last[person].toordinal(), person))
         return {
             "audience": self._audience[file_id],
+            "content": self._content.get(file_id, ""),
             "choice": choice if choice in ("open", "default") else "",
             "owner_id": owner if name else "",
             "owner": name,
@@ -115,22 +122,28 @@ class _People:
         }
 
 
-def _audiences(reads: Rows, edges: Rows, grants: Rows, owners: Rows) -> Mapping[str, dict[str, date]]:
-    """Return, for each file, who may know it and until when they could see what it is called."""
-    found: dict[str, dict[str, date]] = defaultdict(dict)
+def _audiences(reads: Rows, edges: Rows, grants: Rows, owners: Rows) -> Mapping[str, dict[str, tuple[date, str]]]:
+    """Return, for each file, who may know it, until when they could see what it is called, and what they read last."""
+    found: dict[str, dict[str, tuple[date, str]]] = defaultdict(dict)
 
-    def may_know(file_id: str, term: str, until: date) -> None:
-        found[file_id][term] = max(until, found[file_id].get(term, until))
+    def may_know(file_id: str, term: str, until: date, content: str) -> None:
+        before, seen = found[file_id].get(term, (date.min, ""))
+        found[file_id][term] = (max(before, until), content or seen)
 
-    for file_id, account, *_, last in reads:
-        may_know(file_id, account_term(account), last.date())
+    for file_id, account, *_, last, sha256 in sorted(reads, key=lambda row: row[-2:]):
+        may_know(file_id, account_term(account), last.date(), sha256)
     for file_id, account, last in edges:
-        may_know(file_id, account_term(account), last)
+        may_know(file_id, account_term(account), last, "")
     for file_id, grantee, kind in grants:
-        may_know(file_id, account_term(grantee) if kind == "account" else group_term(grantee), FOREVER)
+        may_know(file_id, account_term(grantee) if kind == "account" else group_term(grantee), FOREVER, "")
     for file_id, account, *_ in owners:
-        may_know(file_id, account_term(account), FOREVER)
+        may_know(file_id, account_term(account), FOREVER, "")
     return found
+
+
+def _newest(reads: Rows, versions: Rows) -> dict[str, str]:
+    """Return the content that each file was met with last; of files that nobody read, the one they have."""
+    return dict(sorted(versions)) | {row[0]: row[-1] for row in sorted(reads, key=lambda row: row[-2:])}
 
 
 def describe(connection: Any, files: Collection[str], at: datetime | None = None) -> int:
@@ -165,7 +178,7 @@ def look(connection: Any, at: datetime | None = None) -> int:
     tables = Tables(connection, at)
     last = max((row["looked_at"] for row in DocumentLook().to_dicts(order_by="looked_at DESC", limit=1)), default=None)
     since = (last or datetime(1970, 1, 1)) - OVERLAP if last else datetime(1970, 1, 1)
-    files = {row[0] for row in tables.ask("touched", since=since)} | relabelled(connection, since)
+    files = {row[0] for row in tables.ask("touched", since=since)}
     day = (last or since).date()
     people = {row[0] for row in tables.ask("changed_people", since=since, day=day)}
     if last:  # at the first look there is nobody of whom anything was described otherwise

@@ -1,52 +1,44 @@
-"""What else is known of a file that it can be found by: columns, values, tags, notes.
-
-A module that keeps such things names two functions by `add_labels`; nothing here knows of its tables.
-"""
+"""What else is known of files that they can be found by: tags and notes, and of contents columns and their values."""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Any, Protocol
 
-Told = Callable[[Any, Collection[str]], Iterable[tuple[str, str, str]]]
-Changed = Callable[[Any, datetime], Iterable[str]]
+Label = tuple[str, str]
+"""Kind, as people call it, and text."""
 
-
-class Labels(NamedTuple):
-    """Where labels come from.
-
-    Attributes
-    ----------
-    told
-        Of a connection and ids of files: id, kind of label as people call it (column, tag ...), text. Everybody
-        who may know a file can find it by these and is told of them.
-    changed
-        Of a connection and a moment (UTC, naive): files whose labels may have changed since.
-    """
-
-    told: Told
-    changed: Changed
+MOST_VALUES = 50
+"""Values of a column that files can be found by."""
 
 
-_SOURCES: list[Labels] = []
+class Tables(Protocol):
+    """Answers with the rows of one of `populate.search.statements`."""
+
+    def ask(self, name: str, **values: Any) -> list[tuple[Any, ...]]: ...
 
 
-def add_labels(told: Told, changed: Changed) -> None:
-    """Have files found by further labels; for modules whose tables keep them, when they are imported."""
-    _SOURCES.append(Labels(told, changed))
-
-
-def labels_of(connection: Any, files: Collection[str]) -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """Return the labels of files, each as kind and text, in an order that does not depend on that of rows."""
-    found: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for source in _SOURCES:
-        for file_id, kind, text in source.told(connection, files):
+def of_files(tables: Tables, files: Collection[str]) -> dict[str, tuple[Label, ...]]:
+    """Return the tags and notes of files, in an order that does not depend on that of rows."""
+    found: dict[str, set[Label]] = defaultdict(set)
+    for kind in ("tag", "note"):
+        for file_id, text in tables.ask(f"{kind}s", files=tuple(files)):
             found[file_id].add((kind, text))
-    return {file_id: tuple(sorted(labels)) for file_id, labels in found.items()}
+    return {file_id: tuple(sorted(labels, reverse=True)) for file_id, labels in found.items()}
 
 
-def relabelled(connection: Any, since: datetime) -> set[str]:
-    """Return the files whose labels may have changed since."""
-    return {file_id for source in _SOURCES for file_id in source.changed(connection, since)}
+def of_contents(tables: Tables, contents: Collection[str]) -> dict[str, tuple[Label, ...]]:
+    """Return the columns of contents, and the values of those that have few, the most frequent first."""
+    found: dict[str, list[Label]] = defaultdict(list)
+    for sha256, name, values in tables.ask("columns", contents=tuple(sorted(contents))):
+        found[sha256] += [("column", name), *(("value", value) for value in _texts(values))]
+    return {sha256: tuple(dict.fromkeys(labels)) for sha256, labels in found.items()}
+
+
+def _texts(values: str) -> Iterable[str]:
+    for value, _ in (json.loads(values) if values else [])[:MOST_VALUES]:
+        # A number among the values of a column would make every file with such a number fit.
+        if isinstance(value, str) and any(character.isalpha() for character in value):
+            yield value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -131,7 +130,7 @@ class Questions:
         return self._query.term_query(self._schema, field, word, "basic")
 
     def _beginning(self, field: str, word: str) -> tantivy.Query:
-        return self._query.regex_query(self._schema, field, f"{re.escape(word)}.*")
+        return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
 
     def _worth(self, query: tantivy.Query, rarity: float) -> tantivy.Query:
         return self._query.const_score_query(query, max(1, round(rarity * STEP)) / STEP)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from populate.search.question import Word
@@ -134,7 +135,7 @@ def recency(last_read: str, today: date) -> float:
 _WHERE = {
     "name": "its name has {}",
     "label": "it is described by {}",
-    "folder": "it lies in a folder named {}",
+    "folder": "it lies in {}",
     "people": "{} owns or reads it",
     "department": "people in {} own or read it",
     "source": "it is a file of {}",
@@ -159,6 +160,9 @@ def reasons(candidate: Candidate, words: Sequence[Word]) -> tuple[str, ...]:
 
 
 def _what(part: str, met: Sequence[str], about: Mapping[str, Any]) -> str:
+    if part == "folder":
+        folders = PurePosixPath(about["path"]).parent.parts
+        return ", ".join(_whole(met, folders)) or ", ".join(met)
     if part == "people":
         return ", ".join(_whole(met, [about["owner"], *about["people"]])) or ", ".join(met)
     if part == "department":

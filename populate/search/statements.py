@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from string import Template
 
+from populate.backup.erased import Erasure
+from populate.profile.tables import ColumnProfile
 from populate.search.tables import DocumentChange
 from populate.who import statements as who
-from schemas.catalogue import FileSet
+from schemas.catalogue import FileSet, Version
 from schemas.directory import DirectoryEntry
 from schemas.following import ItemState
+from schemas.notes import FileTag, FileTagEnded, Note, NoteEnded
 from schemas.sharing import SourceLog, SourceRead
 
-TABLES = (*who.TABLES, DirectoryEntry, DocumentChange, FileSet, ItemState, SourceLog, SourceRead)
+TABLES = (
+    *who.TABLES,
+    *(ColumnProfile, DirectoryEntry, DocumentChange, Erasure, FileSet, FileTag, FileTagEnded, ItemState),
+    *(Note, NoteEnded, SourceLog, SourceRead, Version),
+)
 
 # As in ``known`` of `populate.who.statements`, for all who were granted something.
 IN_FORCE = """
@@ -45,9 +52,9 @@ STATEMENTS = {
         ORDER BY file_id, named_on
     """,
     "reads": """
-        SELECT file_id, account_id, account_realm, account_login, on_behalf_of, MAX(accessed_at)
+        SELECT file_id, account_id, account_realm, account_login, on_behalf_of, MAX(accessed_at), sha256
         FROM $Access WHERE file_id IN %(files)s AND outcome = 'ok'
-        GROUP BY file_id, account_id, account_realm, account_login, on_behalf_of
+        GROUP BY file_id, account_id, account_realm, account_login, on_behalf_of, sha256
     """,
     "edges": """
         SELECT file_id, consumer_id, MAX(shared_on) FROM $ShareEdge
@@ -82,6 +89,21 @@ STATEMENTS = {
     """,
     "newest_change": "SELECT MAX(described_at) FROM $DocumentChange",
     "next_files": "SELECT file_id FROM $File WHERE file_id > %(after)s ORDER BY file_id LIMIT %(many)s",
+    "versions": "SELECT DISTINCT file_id, sha256 FROM $Version WHERE file_id IN %(files)s",
+    "tags": """
+        SELECT t.file_id, t.tag FROM $FileTag t
+        WHERE t.file_id IN %(files)s
+          AND NOT EXISTS (SELECT 1 FROM $FileTagEnded e
+                          WHERE e.file_id = t.file_id AND e.tag = t.tag AND e.tagged_at = t.tagged_at)
+    """,
+    "notes": """
+        SELECT n.file_id, n.note_text FROM $Note n
+        WHERE n.file_id IN %(files)s AND NOT EXISTS (SELECT 1 FROM $NoteEnded e WHERE e.note_id = n.note_id)
+    """,
+    "columns": """
+        SELECT sha256, column_name, column_values FROM $ColumnProfile
+        WHERE sha256 IN %(contents)s AND profile_method = %(method)s ORDER BY sha256, sheet_no, column_no
+    """,
     "departments": "WITH $worked SELECT department, COUNT(*) FROM worked GROUP BY department",
     # What the asker knows each of the files by, at this moment.
     "shown": """
@@ -97,6 +119,12 @@ STATEMENTS = {
               WHERE expiry_told_at > %(since)s OR (expires_at > %(since)s AND expires_at <= %(now)s)
         UNION SELECT r.file_id FROM $SourceRead r JOIN $SourceLog l ON l.source_log_id = r.source_log_id
               WHERE l.log_taken_at > %(since)s
+        UNION SELECT file_id FROM $FileTag WHERE tagged_at > %(since)s
+        UNION SELECT file_id FROM $FileTagEnded WHERE untagged_at > %(since)s
+        UNION SELECT file_id FROM $Note WHERE noted_at > %(since)s
+        UNION SELECT n.file_id FROM $Note n JOIN $NoteEnded e ON e.note_id = n.note_id
+              WHERE e.note_ended_at > %(since)s
+        UNION SELECT v.file_id FROM $Version v JOIN $Erasure e ON e.sha256 = v.sha256 WHERE e.erased_at > %(since)s
     """,
     "changed_people": """
         SELECT person_id FROM $PersonAskChoice WHERE chosen_at > %(since)s AND chosen_at <= %(now)s

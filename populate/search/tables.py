@@ -10,9 +10,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
-from populate.ingest import Ingest  # noqa: F401  (foreign key)
-from populate.lookup import lookup
+from populate.adopt.tables import AdoptMember
+from populate.ingest import BackupMember, Ingest  # noqa: F401  (foreign key)
+from populate.profile.tables import Profile, ProfileAdopted  # noqa: F401  (foreign key)
 from schemas.catalogue import File  # noqa: F401  (foreign key)
 from schemas.engine import dj
 from schemas.sharing import Access
@@ -31,28 +31,35 @@ class Document(dj.Computed):
 
     def make(self, key: dict[str, Any]) -> None:
         """Describe the files as the tables know them now: a later delivery describes its own files again."""
-        from populate.search.describing import describe
-
-        files = {row[0] for row in lookup(Access, "file_id", batch_id=(key["batch_id"],)) if row[0]}
-        # A worker that lost its connection may meet its own row, written by the one that took over.
-        self.insert1({**key, "document_count": describe(self.connection, files)}, skip_duplicates=True)
+        _describe(self, key, Access() & key & dj.Not({"file_id": ""}))
 
 
 @schema
-class DocumentAdopted(dj.Computed):
+class DocumentProfiled(dj.Computed):
     definition = """
-    # What is indexed of a batch of files that were taken in unread has been described
-    -> Adopt
+    # What is indexed of the files of a backup batch has been described with what is in them
+    -> Profile
     ---
     document_count : int32 # files whose description was another one before
     """
 
     def make(self, key: dict[str, Any]) -> None:
         """Describe the files as the tables know them now."""
-        from populate.search.describing import describe
+        _describe(self, key, BackupMember() & key)
 
-        files = set((AdoptMember() & key).to_arrays("file_id").tolist())
-        self.insert1({**key, "document_count": describe(self.connection, files)}, skip_duplicates=True)
+
+@schema
+class DocumentAdopted(dj.Computed):
+    definition = """
+    # What is indexed of a batch of files that were taken in unread has been described
+    -> ProfileAdopted
+    ---
+    document_count : int32 # files whose description was another one before
+    """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Describe the files as the tables know them now."""
+        _describe(self, key, AdoptMember() & key)
 
 
 @schema
@@ -75,6 +82,14 @@ class DocumentLook(dj.Manual):
     ---
     look_count : int32 # files whose description was another one before
     """
+
+
+def _describe(table: Any, key: dict[str, Any], files: Any) -> None:
+    from populate.search.describing import describe
+
+    count = describe(table.connection, set(files.to_arrays("file_id").tolist()))
+    # A worker that lost its connection may meet its own row, written by the one that took over.
+    table.insert1({**key, "document_count": count}, skip_duplicates=True)
 
 
 def now() -> datetime:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
+from populate.search.labels import Label
 from populate.search.text import distinct, plain_words
 from populate.who.asker import FOREVER
 
@@ -47,7 +48,10 @@ class Facts:
     names
         Oldest first, each different from the one before.
     audience
-        Term of an account or group -> last day on which it could see what the file is called.
+        Term of an account or group -> last day on which it could see what the file is called, and the content
+        that it saw last; empty if that is not known.
+    content
+        SHA-256 of what was met last; owners and whoever has a grant know it.
     choice
         ``open`` if the owner lets it be found, ``default`` if the owner has not chosen, else empty.
     owner, department
@@ -57,13 +61,16 @@ class Facts:
     people
         Names of readers who may be named, those who read last first.
     labels
-        What else is known of it, by kind: column, tag, note ...
+        What else is known of the file, by kind: tag, note.
+    contents
+        Content -> what is known of it, by kind: column, value.
     """
 
     file_id: str
     source_system: str
     names: tuple[Name, ...]
-    audience: Mapping[str, date] = field(default_factory=dict)
+    audience: Mapping[str, tuple[date, str]] = field(default_factory=dict)
+    content: str = ""
     choice: str = ""
     owner_id: str = ""
     owner: str = ""
@@ -72,7 +79,8 @@ class Facts:
     people: tuple[str, ...] = ()
     last_read: date | None = None
     is_set: bool = False
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: tuple[Label, ...] = ()
+    contents: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,34 +139,39 @@ def terms_of(accounts: Iterable[str], groups: Iterable[str], default: str) -> tu
 
 
 def _views(facts: Facts) -> Iterable[View]:
-    by_name = _by_name(facts)
     newest = len(facts.names) - 1
+    known = _known_as(facts)
     if facts.choice == OPEN:  # everybody may know the title, so whoever knows the file knows what it is called now
-        by_name = {newest: sorted(facts.audience)} if facts.audience else {}
+        known = {term: (newest, content) for term, (_, content) in known.items()}
     elif facts.choice == DEFAULT:
-        now = by_name.get(newest, [])
-        by_name[newest] = [*now, *sorted(when_found(term) for term in facts.audience.keys() - set(now))]
+        known |= {when_found(term): (newest, content) for term, (place, content) in known.items() if place != newest}
+    audiences: dict[tuple[int, str], list[str]] = {}
+    for term, as_what in sorted(known.items()):
+        audiences.setdefault(as_what, []).append(term)
     passed: list[str] = []
-    for place in sorted(by_name, reverse=True):
-        if by_name[place]:
-            yield View(tuple(by_name[place]), tuple(sorted(passed)), _known(facts, facts.names[place]))
-            passed += by_name[place]
+    for place, content in sorted(audiences, key=lambda one: (one[0], one[1] == facts.content, one[1]), reverse=True):
+        audience = audiences[place, content]
+        if place >= 0:
+            about = _known(facts, facts.names[place], facts.contents.get(content, ()))
+            yield View(tuple(audience), tuple(sorted(passed)), about)
+        passed += audience
     if facts.choice:
         yield View((facts.choice,), tuple(sorted(facts.audience)), _limited(facts, facts.names[newest]))
 
 
-def _by_name(facts: Facts) -> dict[int, list[str]]:
-    """Return, for each name by its place, who knows the file by that."""
-    found: dict[int, list[str]] = {}
-    for term, until in sorted(facts.audience.items()):
-        places = [place for place, name in enumerate(facts.names) if until == FOREVER or name.since <= until]
-        if places:
-            found.setdefault(places[-1], []).append(term)
+def _known_as(facts: Facts) -> dict[str, tuple[int, str]]:
+    """Return by which of the names, by its place, and with which content each knows the file; -1 is by none."""
+    found = {}
+    for term, (until, content) in facts.audience.items():
+        if until == FOREVER:
+            found[term] = (len(facts.names) - 1, facts.content)
+        else:
+            found[term] = (sum(name.since <= until for name in facts.names) - 1, content)
     return found
 
 
-def _known(facts: Facts, name: Name) -> dict[str, Any]:
-    labels = [[kind, text[:MOST_LABEL]] for kind, text in facts.labels[:MOST_LABELS]]
+def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> dict[str, Any]:
+    labels = [[kind, text[:MOST_LABEL]] for kind, text in (*facts.labels, *of_content)[:MOST_LABELS]]
     people = list(facts.people[:MOST_PEOPLE])
     kind = kind_of(name.name, facts.is_set)
     texts = {
@@ -189,6 +202,7 @@ def _known(facts: Facts, name: Name) -> dict[str, Any]:
 def _limited(facts: Facts, name: Name) -> dict[str, Any]:
     """Return title, kind and whom to ask: not where it is, nor who reads it."""
     kind = kind_of(name.name, facts.is_set)
+    texts = {"name": name.name, "people": facts.owner, "department": facts.department, "source": kind}
     return {
         "limited": True,
         "name": name.name,
@@ -202,7 +216,7 @@ def _limited(facts: Facts, name: Name) -> dict[str, Any]:
         "last_read": "",
         "people": [],
         "labels": [],
-        "words": {"name": " ".join(plain_words(name.name)), "source": kind},
+        "words": {part: " ".join(plain_words(text)) for part, text in texts.items() if text},
     }
 
 

@@ -27,7 +27,7 @@ from populate.backup.verification import Verify
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.profile.tables import Profile, ProfileAdopted
-from populate.search.tables import Document, DocumentAdopted
+from populate.search.tables import Document, DocumentAdopted, DocumentProfiled
 from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.watch.observing import Observer, watch
@@ -35,6 +35,9 @@ from populate.work.contention import persist
 from populate.work.retries import PATIENT
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
+
+DOCUMENTS = (Document, DocumentProfiled, DocumentAdopted)
+"""Tables whose rows say that files were described for search."""
 
 DELAYS = (5, 60, 300, 1800, 7200)
 """Seconds that a job waits after its first, second … failure; after one more it waits for a person."""
@@ -309,7 +312,7 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
         Queue(history, Urgency.BACK_FILL, observer=observer),
         *(Queue(table, Urgency.INSIGHT, observer=observer) for table in contents),
-        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in (Document, DocumentAdopted, *PER_SNAPSHOT)),
+        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in (*DOCUMENTS, *PER_SNAPSHOT)),
         Queue(verify, Urgency.PROOF, observer=observer),
     )
 

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-import pytest
-from small_company import asking, deliver, hire, path_id
+import json
+import random
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from populate.search.searching import complete, search
-from populate.search.tables import Document
+import pytest
+from click.testing import CliRunner
+from small_company import MONDAY, REALM, asking, deliver, dismiss, hire, path_id, person
+
+from data_platform.cli import main
+from data_platform.errors import RestrictionError
+from data_platform.settings import settings
+from populate.notes.tags import add_tag
+from populate.search import following
+from populate.search.describing import Tables, describe, look
+from populate.search.following import check, rebuild
+from populate.search.index import Index
+from populate.search.searching import Results, complete, search
+from populate.search.tables import Document, DocumentChange
+from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
+from schemas.catalogue import FileName, FileOwner
+from schemas.directory import DirectoryGroup, GroupMember, GroupNested
+from schemas.following import PermissionExpiry
+from schemas.identity import identity
+from schemas.sharing import Permission, PermissionEnded
 
 PLATE_1, PLATE_2 = "/flow/ITX_47213/plate_1.csv", "/flow/ITX_47213/plate_2.csv"
 TRIAL = "/clinical/lung trial.xlsx"
 HIDDEN = "/board/ITX_47213 layoffs.csv"
+NOW = datetime.now(UTC).replace(tzinfo=None)  # the index knows what has run out by now
+LOGINS = ("zoe", "bob", "carol", "dan", "eve")
 
 
 @pytest.fixture
 def company(binding: Binding) -> Binding:
+    """Zoe and Bob read Carol's plates, and Bob reads Dan's trial."""
     for login, department in (("zoe", "Screening"), ("bob", "Screening"), ("dan", "Clinical"), ("eve", "Clinical")):
         hire(login, department)
     hire("carol", "Flow cytometry", name="Carol Ito", title="Head of cytometry")
@@ -25,9 +49,188 @@ def company(binding: Binding) -> Binding:
     return binding
 
 
-def test_smoke(company: Binding) -> None:
-    zoe = asking(company, "zoe")
-    found = search(zoe, "plate ITX", explain=True)
+def ask(binding: Binding, text: str, login: str = "zoe", **options: Any) -> Results:
+    return search(asking(binding, login, NOW), text, **options)
 
-    assert search(zoe, "lung").total == 0
+
+def names(found: Results) -> list[str]:
+    return [hit.name for hit in found.hits]
+
+
+def grant(path: str, grantee: str, kind: str = "account", day: int = 0) -> dict[str, Any]:
+    key = {"file_id": path_id(path), "grantee_id": grantee, "granted_since": MONDAY + timedelta(days=day)}
+    Permission.insert1(key | {"grantee": "somebody", "grantee_kind": kind, "permission_level": "read"})
+    return key
+
+
+def group(name: str) -> str:
+    key = identity("group", name)
+    DirectoryGroup.insert1({"group_id": key, "group_realm": REALM, "group_key": name})
+    return key
+
+
+def rename(path: str, day: int, name: str) -> None:
+    row = {"file_id": path_id(path), "named_on": (MONDAY + timedelta(days=day)).date(), "name_id": identity("n", name)}
+    FileName.insert1(row | {"file_name": name, "file_path": f"/elsewhere/{name}"})
+
+
+def choose(login: str, choice: str, at: datetime = MONDAY) -> None:
+    PersonAskChoice.insert1({"person_id": person(login), "chosen_at": at, "ask_choice": choice})
+
+
+def test_what_is_found_by_what_why_and_by_whom(company: Binding) -> None:
+    found = ask(company, "plate itx", explain=True)
     assert found.total == 2
+    assert names(found) == ["plate_1.csv", "plate_2.csv"]  # read by more people
+    first = found.hits[0]
+    assert (first.path, first.owner, first.department) == (PLATE_1, "Carol Ito", "Flow cytometry")
+    assert (first.kind, first.readers, first.last_read) == ("csv", 2, (MONDAY + timedelta(days=1)).date())
+    assert first.reasons == ("its name has plate", "it lies in ITX_47213", "2 people read it, last on 5 May 2026")
+    assert sum(first.parts.values()) == pytest.approx(first.score, abs=1e-5)
+    assert {"name", "folder", "popularity", "recency"} == set(first.parts)
+    assert found.facets["kind"] == [("csv", 2)]
+    assert found.facets["owner"] == [("Carol Ito", 2)]
+    assert names(ask(company, "plates 2")) == ["plate_2.csv"]
+    assert ask(company, "carol").total == ask(company, "cytometr").total == 2
+    assert ask(company, "plaet") == replace(ask(company, "plaet"), total=2, suggestion="plate")
+    assert ask(company, "").total == 2
+    assert ask(company, "csv", facets={"month": ["2026-04"]}).total == 0
+    assert names(ask(company, "plate", limit=1, offset=1)) == ["plate_2.csv"]
+    assert complete(asking(company, "zoe", NOW), "itx pl") == ["itx plate"]
+    with pytest.raises(RestrictionError, match="no facet 'size'"):
+        ask(company, "", facets={"size": ["1"]})
+
+    for text in ("lung", "trial", "xlsx", "Dan", "clinical"):
+        assert ask(company, text) == replace(ask(company, text), total=0, hits=[], suggestion="")
+    assert names(ask(company, "lung", "bob")) == ["lung trial.xlsx"]
+    add_tag(asking(company, "bob", NOW), path_id(TRIAL), "phase two")
+    look(company.connection)
+    assert ask(company, "phase", "bob").hits[0].reasons[0] == "it is described by phase (tag)"
+
+
+def test_the_index_follows_and_what_was_taken_away_is_not_shown_even_before_it_does(company: Binding) -> None:
+    assert ask(company, "lung").total == 0
+    granted = grant(TRIAL, person("zoe"))
+    look(company.connection)
+    assert names(ask(company, "lung")) == ["lung trial.xlsx"]
+    PermissionEnded.insert1({**granted, "ended_at": NOW})
+    assert ask(company, "lung") == replace(ask(company, "lung"), total=0, hits=[])
+    look(company.connection)
+    assert ask(company, "lung").facets["kind"] == []
+
+    choose("dan", "open", NOW - timedelta(seconds=1))
+    look(company.connection)
+    hit = ask(company, "lung").hits[0]
+    assert (hit.name, hit.kind, hit.owner, hit.limited) == ("lung trial.xlsx", "xlsx", "Dan", True)
+    assert (hit.path, hit.readers, hit.last_read, hit.source_system) == ("", 0, None, "")
+    assert hit.reasons == ("its name has lung", "you cannot see it; its owner lets it be found")
+    assert ask(company, "clinical").hits[0].owner == "Dan"  # whom to ask, not where it lies
+    dismiss("dan", date(2026, 5, 20))
+    assert ask(company, "lung").hits[0].owner == ""
+
+    before = len(DocumentChange())
+    assert describe(company.connection, {path_id(TRIAL)}) == 1  # without Dan's name
+    assert describe(company.connection, {path_id(TRIAL)}) == 0
+    assert len(DocumentChange()) == before + 1
+
+
+def everything(binding: Binding, login: str) -> list[Any]:
+    asker = asking(binding, login, NOW)
+    texts = ("itx", "plate", "layoffs", "layofs", "board", "csv", "dan", "lung trial", "")
+    return [
+        *(search(asker, text, explain=True) for text in texts),
+        *(complete(asker, text) for text in ("l", "b", "i")),
+    ]
+
+
+def test_a_hidden_file_changes_no_answer(company: Binding) -> None:
+    before = everything(company, "zoe")
+    deliver(company, [(reader, HIDDEN, "dan", 7) for reader in ("bob", "eve", "carol")], batch="hidden")
+    Document.populate()
+    assert ask(company, "layoffs", "eve").total == 1
+    assert everything(company, "zoe") == before
+
+
+def random_state(binding: Binding, chance: random.Random) -> list[str]:
+    """Let two dozen files have any state in which some may know them and others not; return their paths."""
+    inner, outer = group("inner"), group("outer")
+    GroupMember.insert1({"group_id": inner, "account_id": person("zoe"), "joined_at": MONDAY})
+    GroupMember.insert1({"group_id": outer, "account_id": person("bob"), "joined_at": MONDAY})
+    GroupNested.insert1({"group_id": outer, "inner_id": inner, "nested_at": MONDAY})
+    choose("dan", "open")
+    choose("eve", "known")
+    paths = [f"/share {n % 3}/run {n}.csv" for n in range(24)]
+    reads = [
+        (chance.choice(LOGINS), path, chance.choice(("carol", "dan", "eve")), day) for path in paths for day in (0, 9)
+    ]
+    deliver(binding, reads, batch="random")
+    for n, path in enumerate(paths):
+        for day in chance.sample((4, 12, 20), chance.randrange(3)):
+            rename(path, day, f"renamed {n} {day}.csv")
+        if chance.random() < 0.4:
+            owner = {"file_id": path_id(path), "owner_since": date(2026, 5, 25)}
+            FileOwner.insert1(owner | {"account_id": person(chance.choice(LOGINS))})
+        for grantee in chance.sample([*map(person, LOGINS), inner, outer], chance.randrange(3)):
+            granted = grant(path, grantee, "group" if grantee in (inner, outer) else "account")
+            if chance.random() < 0.3:
+                PermissionEnded.insert1({**granted, "ended_at": MONDAY + timedelta(days=1)})
+            for told in range(chance.randrange(3)):
+                expiry = {
+                    "expiry_told_at": MONDAY + timedelta(minutes=told),
+                    "expires_at": chance.choice((MONDAY, datetime(2100, 1, 1))),
+                }
+                PermissionExpiry.insert1(granted | expiry)
+    return paths
+
+
+def test_the_index_shows_to_each_what_the_rule_of_whom_to_ask_says(company: Binding) -> None:
+    paths = [*random_state(company, random.Random(8)), PLATE_1, PLATE_2, TRIAL]
+    files = [path_id(path) for path in paths]
+    Document.populate()
+    counts = set()
+    for default in ("known", "open"):
+        CompanyAskChoice.insert1({"company_chosen_at": datetime.now(UTC).replace(tzinfo=None), "ask_choice": default})
+        for login in (*LOGINS, "stranger"):
+            asker = asking(company, login, datetime.now(UTC).replace(tzinfo=None))
+            rows = asker.ask("names", ("file_id",), terms=("",))
+            shown = {(file_id, name, path if known else "", not known) for file_id, name, path, known in rows}
+            found = search(asker, "", limit=100)
+            assert {(hit.file_id, hit.name, hit.path, hit.limited) for hit in found.hits} == shown
+            assert found.total == len(shown) == len(found.hits)  # none was left out only when it was to be shown
+            counts.add(len(shown))
+    assert len(counts) > 4  # they do not all see the same
+    assert check(company) == (len(files), 0)
+
+
+def test_an_index_that_is_wrong_is_put_right_and_one_that_is_broken_made_anew(
+    company: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rebuild(company) == 3
+    assert ask(company, "").total == 2
+    folder = following._folder(company.settings) / "index"
+    documents = Tables(company.connection).documents({path_id(PLATE_1), path_id(TRIAL)})
+    Index(folder).put([replace(documents[path_id(TRIAL)], digest="another", views=documents[path_id(PLATE_1)].views)])
+    assert ask(company, "").total == 2  # shown only what is true
+    assert check(company) == (3, 1)
+    assert check(company) == (3, 0)
+    assert len(DocumentChange()) == 3  # what is to be indexed had not changed
+    Index(folder).put([replace(documents[path_id(TRIAL)], file_id="f" * 32)])
+    assert check(company).wrong > 0
+    assert check(company) == (3, 0)
+    (folder / "meta.json").write_text("{}")
+    assert names(ask(company, "plate 1")) == ["plate_1.csv"]
+    Index(folder)
+
+
+def test_the_command(company: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_REALM", REALM)
+    monkeypatch.setenv("DATA_PLATFORM_ACCOUNT", "zoe")
+    settings.cache_clear()
+    told = CliRunner().invoke(main, ["search", "plate", "itx", "--explain"])
+    assert told.exit_code == 0, told.output
+    assert "1. plate_1.csv, Carol Ito, Flow cytometry" in told.output
+    assert "its name has plate; it lies in ITX_47213" in told.output
+    machine = json.loads(CliRunner().invoke(main, ["search", "plate", "--kind", "csv", "--json"]).output)
+    assert machine == json.loads(json.dumps(asdict(ask(company, "plate", facets={"kind": ["csv"]})), default=str))
+    assert "Nothing fits" in CliRunner().invoke(main, ["search", "layoffs"]).output
+    assert "3 files" in CliRunner().invoke(main, ["search", "--rebuild"]).output
