@@ -223,7 +223,6 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
 
 def _results() -> list[Any]:
     told = (asking.schema, conversation.schema, entered.schema, survey.schema, notes.schema, recall.schema)
-    told = (*told, removal.schema)
     decided = (removal.schema, retention.schema)
     others = {id(schema) for schema in (*(schema for _, schema in (*CORE, *RELEASES)), *told, *decided)}
     found = (table for _, schema in SCHEMAS if id(schema) not in others for table in declared.tables(schema))
