@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from data_platform.face import collections as collections
     from data_platform.face import complete_search as complete_search
     from data_platform.face import deploy as deploy
+    from data_platform.face import describe as describe
     from data_platform.face import diff as diff
     from data_platform.face import duplicates as duplicates
     from data_platform.face import end_collection as end_collection
@@ -114,6 +115,7 @@ __all__ = [
     "collections",
     "complete_search",
     "deploy",
+    "describe",
     "diff",
     "duplicates",
     "end_collection",

@@ -13,6 +13,7 @@ from populate.adoption import tables as adoption
 from populate.backup import erased, removal, verification
 from populate.backup import tables as backup
 from populate.conversation import questions
+from populate.describe import tables as describe
 from populate.duplicates import tables as duplicates
 from populate.profile import tables as profile
 from populate.profile import tables as profile
@@ -21,13 +22,14 @@ from populate.retention import tables as retention
 from populate.notes import tables as telling
 from populate.search import tables as search
 from populate.sharing import history
-from schemas import asking, conversation, directory, entered, following, notes, output, recall, survey
+from schemas import asking, code, conversation, directory, entered, following, notes, output, recall, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
 SCHEMAS: Schemas = (
     *releases.RELEASES,
     *CORE,
     ("output", output.schema),
+    ("code", code.schema),
     ("following", following.schema),
     ("directory", directory.schema),
     ("asking", asking.schema),
@@ -51,6 +53,7 @@ SCHEMAS: Schemas = (
     ("questions", questions.schema),
     ("notes", notes.schema),
     ("telling", telling.schema),
+    ("describe", describe.schema),
     ("retention", retention.schema),
     ("recall", recall.schema),
     ("recalled", recalled.schema),

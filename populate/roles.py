@@ -37,6 +37,7 @@ from populate.snapshot import Snapshot, coverage
 from schemas import (
     asking,
     catalogue,
+    code,
     conversation,
     declared,
     directory,
@@ -54,7 +55,7 @@ from schemas.engine import dj
 
 ROLES = ("reader", "worker", "dashboard", "steward", "answers", "entries")
 
-INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access, output.Output)
+INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access, output.Output, code.RunCode)
 PEOPLE = (
     *(people.Department, people.Person, people.Account, people.AccountName, people.Membership, people.Departure),
     conversation.MailAddress,

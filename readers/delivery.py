@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 import psycopg2
 import pymysql
 
-from data_platform.errors import DatabaseUnavailable
+from data_platform.errors import DatabaseUnavailable, NotDeployed
 from data_platform.redact import redact_text
 from readers.backlog import Noted
-from schemas import identity, output
+from readers.run import code_of
+from schemas import code, identity, output
 from schemas.binding import Binding, Schemas, bind
 from schemas.engine import dj
 from schemas.sharing import Access, AccessBatch, AccessRun
@@ -47,6 +48,7 @@ UNFIT = (
 FAILED = (dj.errors.DataJointError, psycopg2.Error, pymysql.err.MySQLError)
 
 OUTPUTS: Schemas = (("output", output.schema),)
+CODES: Schemas = (("code", code.schema),)
 
 _COLUMN = re.compile(r"^\s*(\w+)\s*(?:=\s*(\S+?))?\s*:\s*(\w+)(?:\((\d+)\))?", re.MULTILINE)
 _LARGEST = 2**63 - 1
@@ -132,18 +134,33 @@ def _insert_batch(binding: Binding, batch: dict[str, Any], entries: list[Entry])
     """Insert the rows in one transaction; False if the very same batch is there already."""
     runs = {entry.run["execution_id"]: entry.run for entry in reversed(entries)}
     key = {"batch_id": batch["batch_id"]}
+    codes = _codes(binding, runs.values())
     new = False
     try:
         with binding.transaction():
             AccessBatch.insert1(batch)
             new = True
             AccessRun.insert([key | run for run in runs.values()])
+            if codes:
+                code.RunCode.insert([key | one for one in codes])
             for table in {entry.table for entry in entries}:
                 table.insert([key | entry.row for entry in entries if entry.table is table])
     except dj.errors.DuplicateError:
         if new:
             raise
     return new
+
+
+def _codes(binding: Binding, runs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what the code of runs says of itself; nothing where tables are those of an older release."""
+    found = [{**told, "execution_id": run["execution_id"]} for run in runs if (told := code_of(run)) is not None]
+    if not found:
+        return []
+    try:
+        bind(binding.settings, schemas=CODES)
+    except NotDeployed:
+        return []
+    return [row(columns(code.RunCode), told) for told in found]
 
 
 def _batch(entries: list[Entry]) -> dict[str, Any]:

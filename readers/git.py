@@ -79,6 +79,31 @@ def checkout(folder: Path, environment: Mapping[str, str], patience: float = PAT
     return Checkout(_remote(config), commit, branch, _dirty(place, commit, config, environment, patience))
 
 
+def subject(folder: Path, commit: str, environment: Mapping[str, str], patience: float = 2.0) -> str:
+    """Return the first line of a commit's message; empty if git cannot tell it in `patience` seconds.
+
+    Parameters
+    ----------
+    folder
+        In a checkout of the repository.
+    environment
+        That git is to run in.
+    """
+    place = _find(folder)
+    git = shutil.which("git", path=environment.get("PATH"))
+    if place is None or git is None or not _COMMIT.match(commit):
+        return ""
+    try:
+        with tempfile.TemporaryDirectory(prefix="data-platform-git-", ignore_cleanup_errors=True) as stand_in:
+            _furnish(Path(stand_in), commit, dict(_config(_text(place.common_dir / "config"))))
+            variables = _variables(place, Path(stand_in), environment)
+            answer = _run([git, "cat-file", "commit", commit], place, variables, patience)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ""
+    message = answer.partition(b"\n\n")[2].decode("utf-8", "replace")
+    return message.strip().partition("\n")[0]
+
+
 def _find(folder: Path) -> _Place | None:
     for root in (folder, *folder.parents):
         git = root / ".git"
@@ -186,19 +211,16 @@ def _furnish(stand_in: Path, commit: str, config: Mapping[str, str]) -> None:
 
 
 def _ask(git: str, place: _Place, stand_in: Path, environment: Mapping[str, str], patience: float) -> bool:
-    variables = {name: value for name, value in environment.items() if not name.startswith("GIT_")} | {
-        "GIT_DIR": str(stand_in),
-        "GIT_WORK_TREE": str(place.root),
-        "GIT_INDEX_FILE": str((place.git_dir / "index").resolve(strict=True)),
-        "GIT_OBJECT_DIRECTORY": str(place.common_dir / "objects"),
-        "GIT_OPTIONAL_LOCKS": "0",  # the index is not ours to refresh
-        "GIT_NO_LAZY_FETCH": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "LC_ALL": "C",
-    }
+    index = str((place.git_dir / "index").resolve(strict=True))
+    variables = _variables(place, stand_in, environment) | {"GIT_INDEX_FILE": index}
     command = [git, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "status", "--porcelain", "-z"]
     command += ["--untracked-files=no", "--ignore-submodules=all", "--no-renames"]
-    answer = subprocess.run(
+    return bool(_run(command, place, variables, patience))
+
+
+def _run(command: list[str], place: _Place, variables: Mapping[str, str], patience: float) -> bytes:
+    """Return what git says; raises what `subprocess` does."""
+    return subprocess.run(
         command,
         env=variables,
         cwd=place.root,
@@ -207,5 +229,16 @@ def _ask(git: str, place: _Place, stand_in: Path, environment: Mapping[str, str]
         stderr=subprocess.DEVNULL,
         timeout=patience,
         check=True,
-    )
-    return bool(answer.stdout)
+    ).stdout
+
+
+def _variables(place: _Place, stand_in: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("GIT_")} | {
+        "GIT_DIR": str(stand_in),
+        "GIT_WORK_TREE": str(place.root),
+        "GIT_OBJECT_DIRECTORY": str(place.common_dir / "objects"),
+        "GIT_OPTIONAL_LOCKS": "0",  # the index is not ours to refresh
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+    }

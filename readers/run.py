@@ -17,12 +17,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from data_platform.redact import redact_argv
 from data_platform.settings import settings
 from data_platform.version import __version__
+from readers.code import code_record
 from readers.environment import environment_facts
 from readers.event import machine_login
 from readers.git import Checkout, checkout
@@ -73,6 +75,11 @@ def _facts() -> dict[str, object]:
         "package_version": __version__,
         "environment": json_within(2048, {name: display_text(value) for name, value in places.items()}),
     }
+
+
+def code_of(run: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what the code of a run of this machine says of itself; None if it cannot be had."""
+    return code_record(run, _cut(socket.gethostname(), 255), os.environ)
 
 
 def _cut(text: str, width: int) -> str:

@@ -14,6 +14,7 @@ from data_platform.cli.backups import check, erase, rebuild, restore, restore_fi
 from data_platform.cli.catalogue import worker
 from data_platform.cli.colleagues import asked, collaborators, findable, who
 from data_platform.cli.copies import duplicates
+from data_platform.cli.describing import describe
 from data_platform.cli.failure import Sentences
 from data_platform.cli.following import follow, following, save_search, searches, webhook_key
 from data_platform.cli.insight import snapshot
@@ -67,6 +68,7 @@ for _verb in (scheduler, health, retry, sync, notices):
     main.add_command(_verb)
 for _verb in (tag, tags, note, notes, collect, collections):
     main.add_command(_verb)
+main.add_command(describe)
 for _verb in (follow, following, webhook_key, save_search, searches):
     main.add_command(_verb)
 for _verb in (login, logout, whoami):

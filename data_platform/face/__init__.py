@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from data_platform.face.backups import check, erase, rebuild, restore, restore_files
 from data_platform.face.copies import answer, ask, duplicates, ledger
+from data_platform.face.describing import describe
 from data_platform.face.noting import (
     collect,
     collections,
@@ -78,6 +79,7 @@ __all__ = [
     "collections",
     "complete_search",
     "deploy",
+    "describe",
     "diff",
     "duplicates",
     "end_collection",

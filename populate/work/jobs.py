@@ -24,6 +24,7 @@ from populate.adopt.tables import Adopt
 from populate.adoption.tables import Adoption
 from populate.backup.tables import Backup
 from populate.backup.verification import Verify
+from populate.describe.tables import Description
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.profile.tables import Profile, ProfileAdopted
@@ -312,7 +313,7 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Queue(adopt, Urgency.BACK_FILL, observer=observer),
         Queue(history, Urgency.BACK_FILL, observer=observer),
         *(Queue(table, Urgency.INSIGHT, observer=observer) for table in contents),
-        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in (*DOCUMENTS, *PER_SNAPSHOT)),
+        *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in (Description, *DOCUMENTS, *PER_SNAPSHOT)),
         Queue(verify, Urgency.PROOF, observer=observer),
     )
 

@@ -53,7 +53,7 @@ from schemas.people import Account, Department, Person
 from schemas.sharing import Access
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
-INBOX = {"access_batch", "access_run", "access", "output"}
+INBOX = {"access_batch", "access_run", "access", "output", "run_code"}
 PEOPLE = {"department", "person", "account", "account_name", "membership", "departure", "mail_address"}
 MENDED = {"person", "account"}  # a worker changes some of their columns, the last one among these
 INGESTED = {
@@ -125,7 +125,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     """Return the verbs that a role may use on a table; the names are those of the database."""
     name, data = table.lstrip("_"), table[0] not in "#~"
     if role == "reader":
-        return {"INSERT"} if schema in ("sharing", "output") and table in INBOX else set()
+        return {"INSERT"} if schema in ("sharing", "output", "code") and table in INBOX else set()
         if schema == "recall" and table in {"recall_mark", "recall_ended"}:
             return {"SELECT"}
     if role == "answers":
