@@ -6,8 +6,6 @@ from urllib.parse import quote, urlencode
 
 import streamlit as st
 
-from dashboard.catalogue import catalogue
-from dashboard.entering import entering
 from dashboard.identity import Viewer
 from data_platform.errors import DataPlatformError
 from populate.conversation.wording import harmless
@@ -62,8 +60,7 @@ def ask_button(viewer: Viewer, colleague: Colleague, login: str, about: str = ""
 
 def _note(viewer: Viewer, colleague: Colleague) -> None:
     try:
-        with entering(catalogue()):
-            record_ask(viewer.asker, colleague)
+        viewer.enter(record_ask, colleague)
         st.toast("Noted. Tell what came of it in My data.", icon=":material/check:")
     except DataPlatformError as error:
         st.text(str(error))

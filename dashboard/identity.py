@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import streamlit as st
 
 from dashboard.catalogue import catalogue
+from dashboard.entering import entering
 from data_platform.errors import SettingsError
 from data_platform.settings import Settings, settings
 from data_platform.settings.dashboard import DashboardSettings
@@ -67,6 +69,18 @@ class Viewer:
     def ask(self, query: Callable[Concatenate[Asker, P], T], *args: P.args, **values: P.kwargs) -> T:
         """Return ``query(asker, *args, **values)``, while nobody else uses the connection."""
         return catalogue().ask(lambda _: query(self.asker, *args, **values))
+
+    def enter(self, act: Callable[Concatenate[Asker, P], T], *args: P.args, **values: P.kwargs) -> T:
+        """Return ``act(asker, *args, **values)``, which adds rows, as of this moment.
+
+        Raises
+        ------
+        DatabaseError
+            If the dashboard's login may not add them.
+        """
+        now = datetime.now(UTC).replace(tzinfo=None)
+        with entering(catalogue()):
+            return act(replace(self.asker, now=now, _colleagues={}, _sizes={}), *args, **values)
 
 
 def viewer() -> Viewer:

@@ -35,11 +35,13 @@ class Entry(NamedTuple):
 
 DISCOVER, MINE, MANAGE, GOVERN, OPERATE, ENTER = "Discover", "My data", "Manage", "Govern", "Operate", "Enter"
 ENTRIES = (
+    Entry(DISCOVER, "search", "Search", "search"),
+    Entry(DISCOVER, "file", "File", "description", listed=False),
     Entry(DISCOVER, "person", "People", "group"),
     Entry(GOVERN, "files", "All files", "folder_open", "steward"),
 )
 PAGES = Path(__file__).parent / "pages"
-HOME = "files"
+HOME = "search"
 
 
 def file_of(path: str) -> Path:

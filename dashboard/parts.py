@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
+from data_platform.errors import DataPlatformError
 from data_platform.redact import redact_text
 
 
@@ -23,3 +25,31 @@ def card() -> Any:
 def many(count: int, noun: str, several: str = "") -> str:
     """Return a number with its noun: ``1 file``, ``2,000 files``."""
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
+KINDS = {
+    "table_chart": ("csv", "tsv", "xlsx", "xls", "parquet", "feather", "sas7bdat", "rds"),
+    "folder": ("folder",),
+    "article": ("txt", "md", "pdf", "docx", "doc", "html"),
+    "image": ("png", "jpg", "jpeg", "tif", "tiff", "svg"),
+    "slideshow": ("pptx", "ppt"),
+    "code": ("py", "r", "ipynb", "sql", "sh"),
+    "data_object": ("json", "jsonl", "xml", "yaml"),
+    "folder_zip": ("zip", "gz", "tar"),
+    "biotech": ("fcs", "fastq", "bam", "vcf", "h5ad", "h5"),
+}
+
+
+def kind_icon(kind: str) -> str:
+    """Return the name of an icon for files of a kind."""
+    return next((icon for icon, kinds in KINDS.items() if kind in kinds), "description")
+
+
+def attempt(act: Callable[[], object]) -> bool:
+    """Do something that may be refused, and tell why if it is; return whether it was done."""
+    try:
+        act()
+    except DataPlatformError as error:
+        failed("This was not done.", error)
+        return False
+    return True
