@@ -45,9 +45,9 @@ from schemas import (
     notes,
     output,
     people,
+    recall,
     sharing,
     survey,
-    recall,
 )
 from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
@@ -92,10 +92,10 @@ TOLD = (
     *(asking.Ask, asking.AskOutcome, asking.PersonAskChoice),
     *(survey.HoursSaved, survey.ReportSubscription, survey.ReportSubscriptionEnded),
     *notes.TOLD,
+    *recall.TOLD,
 )
 # What people enter at the dashboard besides, by forms too, and what has failed jobs tried again there. Whose a login
 # is cannot be entered: who may add that could be anybody.
-    *recall.TOLD,
 ENTERED = (
     *TOLD,
     entered.Entry,
