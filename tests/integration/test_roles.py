@@ -45,11 +45,17 @@ from populate.work.scheduler import Keeper
 from populate.work.worker import run_worker
 from readers.backlog import Noted
 from readers.delivery import deliver
+from readers.freshness import file_of, load
 from readers.run import run_record
+from readers.watching import look, mark_of, watch
 from schemas.binding import Binding, bind, unbind
+from schemas.catalogue import Version
 from schemas.conversation import Answer
 from schemas.engine import dj
+from schemas.identity import account_id
 from schemas.people import Account, Department, Person
+from schemas.recall import Recall, RecallMark
+from schemas.restrict import where
 from schemas.sharing import Access
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -125,9 +131,9 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     """Return the verbs that a role may use on a table; the names are those of the database."""
     name, data = table.lstrip("_"), table[0] not in "#~"
     if role == "reader":
-        return {"INSERT"} if schema in ("sharing", "output", "code") and table in INBOX else set()
         if schema == "recall" and table in {"recall_mark", "recall_ended"}:
             return {"SELECT"}
+        return {"INSERT"} if schema in ("sharing", "output", "code") and table in INBOX else set()
     if role == "answers":
         return {"INSERT"} if schema in {"conversation", *WRITTEN} and table in TOLD else set()
     verbs = {"SELECT"}
@@ -230,6 +236,27 @@ def test_a_reader_delivers_and_sees_and_changes_nothing(site: Site) -> None:
     unbind()
     bind_all(site.settings("worker"))
     assert {str(record["event_id"]) for record in records} <= set(delivered())
+
+
+def test_a_reader_learns_that_bytes_it_has_met_are_recalled_but_not_why(site: Site) -> None:
+    data = b"recalled " * 20
+    record = read(item("/recalled.csv", "carla"), data=data)
+    binding = bind_all(site.settings())
+    hand_in(binding, [record], run="of what is recalled")
+    Ingest.populate()
+    sha256, now = hashlib.sha256(data).hexdigest(), datetime.now(UTC).replace(tzinfo=None)
+    file, version = where(Version, sha256=sha256).fetch1("file_id", "version_id")
+    key, owner = {"recall_id": "7" * 32}, account_id("acme", "carla")
+    row = {"file_id": file, "version_id": version, "recaller_id": owner, "recalled_at": now, "recall_reason": "secret"}
+    Recall.insert1({**key, **row})
+    RecallMark.insert1({**key, "mark_id": mark_of(sha256), "marked_at": now})
+    unbind()
+    mine = site.settings("reader")
+    watch(mine, [Noted("0-1-a.segment", 64, json.dumps(record).encode(), b"{}")])
+    look(mine, bind(mine))
+    (stale,) = load(file_of(mine.home))[sha256]
+    assert stale.kind == "recalled"
+    assert "secret" not in stale.reason
 
 
 def test_a_worker_works_off_what_was_delivered_and_deletes_nothing(site: Site, tmp_path: Path) -> None:
