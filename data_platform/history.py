@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,8 @@ from data_platform.errors import (
     BlobMissing,
     DataPlatformError,
     SourceError,
+    StoreError,
+    StoreUnavailable,
     VersionUnavailable,
 )
 from data_platform.past import Member, Past
@@ -31,7 +33,7 @@ from data_platform.redact import redact_url
 from data_platform.settings import Settings, settings
 from populate.backup.tables import Placement
 from populate.pipeline import bind_all
-from populate.store import Place, Store, open_store
+from populate.store import Place, Store, reachable_stores
 from readers import freshness
 from readers.cache import Cache
 from readers.cache_sets import set_path
@@ -226,7 +228,7 @@ class Reading:
             if (path := self.cache.path(sha256, name)) is not None:
                 return path
             try:
-                bring_from_store(self.cache, open_store(self.settings), sha256)
+                bring_from_any(self.cache, reachable_stores(self.settings), sha256)
             except BlobMissing as error:
                 raise VersionUnavailable(str(error)) from error
         raise VersionUnavailable(f"{name} was evicted while it was read. Raise cache.max_bytes.")
@@ -247,6 +249,23 @@ class Reading:
                 error=error,
             )
         )
+
+
+def bring_from_any(cache: Cache, stores: Sequence[Store], sha256: str) -> None:
+    """Bring a content from the first store that gives it into the cache, verified.
+
+    Raises
+    ------
+    BlobMissing, BlobDamaged, StoreUnavailable
+        If none gives it: what the first one says.
+    """
+    failure: StoreError | None = None
+    for store in stores:
+        try:
+            return bring_from_store(cache, store, sha256)
+        except (BlobMissing, BlobDamaged, StoreUnavailable) as error:
+            failure = failure or error
+    raise failure or BlobMissing("There is no content store. Set store.url.")
 
 
 def bring_from_store(cache: Cache, store: Store, sha256: str) -> None:

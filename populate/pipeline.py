@@ -10,7 +10,7 @@ from data_platform.settings import Settings
 from populate import ingest, releases, silo, snapshot, staff
 from populate.adopt import tables as adopt_tables
 from populate.adoption import tables as adoption
-from populate.backup import erased, removal, verification
+from populate.backup import erased, removal, replica, verification
 from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.describe import tables as describe
@@ -42,6 +42,7 @@ SCHEMAS: Schemas = (
     ("removal", removal.schema),
     ("history", history.schema),
     ("verification", verification.schema),
+    ("replica", replica.schema),
     ("adopt", adopt_tables.schema),
     ("snapshot", snapshot.schema),
     ("staff", staff.schema),

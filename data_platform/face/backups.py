@@ -40,9 +40,10 @@ def restore(sha256: str, to: Link | None = None) -> Path:
     """
     from populate.backup.restore import restore as restore_blob
     from populate.pipeline import bind_all
-    from populate.store import open_store
+    from populate.store import reachable_stores
 
-    return restore_blob(bind_all(settings()), open_store(settings()), sha256, None if to is None else Path(to))
+    store, *copies = reachable_stores(settings())
+    return restore_blob(bind_all(settings()), store, sha256, None if to is None else Path(to), copies=copies)
 
 
 def restore_files(
@@ -95,7 +96,7 @@ def restore_files(
     from data_platform.errors import RestrictionError
     from populate.backup import restorable, restoring
     from populate.pipeline import bind_all
-    from populate.store import open_store
+    from populate.store import reachable_stores
 
     if file_set and (owner or source or below or as_of or gone):
         raise RestrictionError("A file set is as it was: give nothing else beside it.")
@@ -106,7 +107,8 @@ def restore_files(
         if file_set
         else restorable.files_at(binding, moment, owner=owner, source=source, below=below, gone=gone)
     )
-    return restoring.restore_files(binding, open_store(settings()), entries, Path(to), progress=progress)
+    store, *copies = reachable_stores(settings())
+    return restoring.restore_files(binding, store, entries, Path(to), copies=copies, progress=progress)
 
 
 def erase(sha256: str, *, reason: str) -> Erased:

@@ -38,10 +38,10 @@ def retain(*, dry_run: bool = False) -> list[Retained]:
     """
     from populate.pipeline import bind_all
     from populate.retention.retaining import retain as retain_in
-    from populate.store import open_store
+    from populate.store import stores
 
     binding = bind_all(settings())
-    return [retain_in(binding, store, settings(), dry_run=dry_run) for store in [open_store(settings())]]
+    return [retain_in(binding, store, settings(), dry_run=dry_run) for store in stores(settings())]
 
 
 def retention() -> Retention:

@@ -54,6 +54,13 @@ class StoreSettings(_Section):
     quarantine_days: float = Field(
         14.0, ge=0, le=3650, description="what no rule keeps any more leaves the store after this long, by `retain`"
     )
+    replica_url: str = Field(
+        "", description="a second folder or bucket that every content is copied to, and had from; empty = none"
+    )
+    replica_endpoint: str = Field("", description="of the replica: address of an S3 server that is not AWS")
+    replica_region: str = Field("", description="of the replica's bucket, where its server has regions")
+    replica_access_key: str = Field("", description="of the replica; empty = the usual AWS credential chain")
+    replica_secret_key: SecretStr = Field(SecretStr(""), description="belongs to `replica_access_key`")
 
 
 class ReadingSettings(_Section):

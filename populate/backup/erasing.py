@@ -21,7 +21,7 @@ from populate.backup.restore import Content, content_of_prefix
 from populate.backup.stores import ContentStore
 from populate.backup.tables import Placement
 from populate.profile.tables import forget as forget_profile
-from populate.store import Store, object_name_of
+from populate.store import Store, object_name_of, stores
 from populate.store.base import PACKS
 from readers.cache import Cache
 from readers.cache_sets import forget
@@ -57,7 +57,7 @@ class Erased:
 
 
 def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reason: str) -> Erased:
-    """Erase a content from the store and from the cache of this machine, for good.
+    """Erase a content from the store, its replica and the cache of this machine, for good.
 
     Caches of other machines lose it when they evict it. Sources keep their files.
 
@@ -88,7 +88,8 @@ def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reaso
     binding.ensure()
     content = content_of_prefix(sha256)
     _write_down(settings, content, reason)
-    removed = out_of(binding, store, settings, content.sha256)
+    others = [one for one in stores(settings) if one.name != store.name]
+    removed = [name for one in (store, *others) for name in out_of(binding, one, settings, content.sha256)]
     cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
     cached = forget(cache, content.sha256, content.size)
     forget_profile(content.sha256)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from data_platform.errors import (
     BlobMissing,
     DataPlatformError,
     RestoreError,
+    StoreError,
+    StoreUnavailable,
     TargetExists,
     VersionUnavailable,
 )
@@ -42,7 +44,9 @@ class Content(NamedTuple):
     size: int
 
 
-def restore(binding: Binding, store: Store, sha256: str, to: Path | None = None) -> Path:
+def restore(
+    binding: Binding, store: Store, sha256: str, to: Path | None = None, *, copies: Sequence[Store] = ()
+) -> Path:
     """Write a backed-up content to a file and return its path.
 
     The bytes are compared with their hash before the file gets its name, so what is there
@@ -60,6 +64,8 @@ def restore(binding: Binding, store: Store, sha256: str, to: Path | None = None)
     to
         The file to make, or a folder. By default, and in a folder, the file is called what
         a file with this content was last called.
+    copies
+        Stores that are asked if the first one does not give it.
 
     Raises
     ------
@@ -80,8 +86,15 @@ def restore(binding: Binding, store: Store, sha256: str, to: Path | None = None)
     target = Path(os.path.abspath(folder / _name_of(content) if folder.is_dir() else folder))
     if os.path.lexists(target):
         return _same(target, content)
-    place = _place_of(content, store)
-    return target if copy_new(store, place, content, target) else _same(target, content)
+    failure: StoreError | None = None
+    for one in (store, *copies):
+        try:
+            written = copy_new(one, _place_of(content, one), content, target)
+        except (BlobMissing, BlobDamaged, StoreUnavailable) as error:
+            failure = failure or error
+        else:
+            return target if written else _same(target, content)
+    raise failure or AssertionError("unreachable")
 
 
 def copy_new(store: Store, place: Place, content: Content, target: Path, modified_ns: int = -1) -> bool:

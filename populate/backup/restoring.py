@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from data_platform.errors import BlobMissing, RestoreError, StoreError, StoreUnavailable, TargetExists
+from populate.backup.copying import kept_in
 from populate.backup.restorable import Entry
 from populate.backup.restore import Content, copy_new, same, translated
-from populate.backup.tables import Placement
-from populate.lookup import lookup
 from populate.store import Place, Store
 from schemas.binding import Binding
-from schemas.identity import identity
 
 PAGE = 1000
 THREADS = 8  # small files are waiting time, not work
@@ -65,6 +63,7 @@ def restore_files(
     entries: Iterable[Entry],
     to: Path,
     *,
+    copies: Sequence[Store] = (),
     progress: Callable[[Restored], object] | None = None,
 ) -> Restored:
     """Write files below a folder, with their names and, where known, their times of modification.
@@ -83,6 +82,8 @@ def restore_files(
         The files; see `populate.backup.restorable`.
     to
         The folder; it is made if it is missing.
+    copies
+        Stores that are asked for what the first one does not give.
     progress
         Called after each file with what has been done so far.
 
@@ -97,7 +98,7 @@ def restore_files(
     to = Path(os.path.abspath(to))
     with translated(to):
         to.mkdir(parents=True, exist_ok=True)
-    for entry, result in _results(binding, store, entries, to):
+    for entry, result in _results(binding, (store, *copies), entries, to):
         if isinstance(result, Written):
             done.files += 1
             done.bytes += result.size
@@ -112,13 +113,15 @@ def restore_files(
 Result = Written | StoreError | RestoreError
 
 
-def _results(binding: Binding, store: Store, entries: Iterable[Entry], to: Path) -> Iterator[tuple[Entry, Result]]:
+def _results(
+    binding: Binding, stores: Sequence[Store], entries: Iterable[Entry], to: Path
+) -> Iterator[tuple[Entry, Result]]:
     """Restore several files at a time; the database is asked by this thread only."""
     waiting: deque[tuple[Entry, Future[Result]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as pool:
         try:
-            for entry, place in _placed(binding, store, entries):
-                waiting.append((entry, pool.submit(_restored, store, entry, place, to)))
+            for entry, places in _placed(binding, stores, entries):
+                waiting.append((entry, pool.submit(_restored, stores[0].name, places, entry, to)))
                 if len(waiting) >= WAITING:
                     yield _next(waiting)
             while waiting:
@@ -133,15 +136,16 @@ def _next(waiting: deque[tuple[Entry, Future[Result]]]) -> tuple[Entry, Result]:
     return entry, future.result()
 
 
-def _placed(binding: Binding, store: Store, entries: Iterable[Entry]) -> Iterator[tuple[Entry, Place | None]]:
-    store_id = identity("store", store.name)
-    columns = ("sha256", "object_name", "place_offset", "place_length")
+Places = list[tuple[Store, Place]]
+
+
+def _placed(binding: Binding, stores: Sequence[Store], entries: Iterable[Entry]) -> Iterator[tuple[Entry, Places]]:
     for page in _pages(entries):
         binding.ensure()
-        rows = lookup(Placement, *columns, sha256={entry.sha256 for entry in page}, store_id=(store_id,))
-        places = {sha256: Place(name, int(offset), int(length)) for sha256, name, offset, length in rows}
+        hashes = {entry.sha256 for entry in page}
+        held = [(store, {kept.sha256: kept.place for kept in kept_in(store, hashes)}) for store in stores]
         for entry in page:
-            yield entry, places.get(entry.sha256)
+            yield entry, [(store, places[entry.sha256]) for store, places in held if entry.sha256 in places]
 
 
 def _pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -155,11 +159,24 @@ def _pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield page
 
 
-def _restored(store: Store, entry: Entry, place: Place | None, to: Path) -> Result:
-    if place is None:
-        return BlobMissing(
-            f"{entry.sha256} is not in {store.name}. `data-platform status` tells what is not backed up."
-        )
+def _restored(name: str, places: Places, entry: Entry, to: Path) -> Result:
+    failure: Result | None = None
+    for store, place in places:
+        try:
+            found = _restored_from(store, entry, place, to)
+        except StoreUnavailable as error:
+            if store is places[-1][0]:
+                raise
+            found = error
+        if not isinstance(found, StoreError):
+            return found
+        failure = failure or found
+    return failure or BlobMissing(
+        f"{entry.sha256} is not in {name}. `data-platform status` tells what is not backed up."
+    )
+
+
+def _restored_from(store: Store, entry: Entry, place: Place, to: Path) -> Result:
     content = Content(entry.sha256, entry.size)
     try:
         for target in _targets(to / entry.path, entry.file_id):

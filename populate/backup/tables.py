@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from populate.backup.removal import claimed, latest_removal, pass_gate, within_t
 from populate.backup.stores import ContentStore, record_store, schema
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
-from populate.store import Place, Store, Traits, open_store
+from populate.store import Place, Store, Traits, open_replica, open_store
 from populate.watch.seldom import Seldom
 from readers.fileset import manifest
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
@@ -185,22 +186,40 @@ def record_traits(store_name: str, traits: Traits) -> None:
     StoreProbe.insert1({"store_id": store_id, "probed_at": now, **traits._asdict()}, skip_duplicates=True)
 
 
-def ready_store(settings: Settings) -> Store:
+def ready_store(settings: Settings, store_id: str = "") -> Store:
     """Return the store to write to.
+
+    Parameters
+    ----------
+    store_id
+        Of the store or its replica; the store unless given.
 
     Raises
     ------
     StoreUnavailable
         If it is empty and should not be: the folder of a disk that is not mounted would take
-        everything, and hide it once the disk is back.
+        everything, and hide it once the disk is back. Or if these settings name no such store.
     """
-    store = open_store(settings)
+    store = next((one for one in _named(settings, store_id)), None)
+    if store is None:
+        raise StoreUnavailable("The settings name another store by now. Set store.url or store.replica_url to it.")
     if store.looks_empty() and (kept := len(where(Placement, store_id=identity("store", store.name)))):
         raise StoreUnavailable(
             f"{store.name} is empty, and {kept:,} contents should be there. Mount its disk. "
             "If it is lost, set store.url to a new folder and run `data-platform retry`."
         )
     return store
+
+
+def _named(settings: Settings, store_id: str) -> Iterator[Store]:
+    if not store_id:
+        yield open_store(settings)
+        return
+    for opened in (open_store, open_replica):  # one by one: the first may be lost
+        with suppress(StoreUnavailable):
+            store = opened(settings)
+            if store is not None and identity("store", store.name) == store_id:
+                yield store
 
 
 def record_places(

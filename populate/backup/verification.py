@@ -25,7 +25,7 @@ from populate.backup.removal import claimed, latest_removal, pass_gate
 from populate.backup.stores import ContentStore
 from populate.backup.tables import Placement, ready_store
 from populate.lookup import add, lookup
-from populate.store import Place, open_store
+from populate.store import Place, reachable_stores
 from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
 from schemas.engine import dj
 from schemas.identity import display_text, identity
@@ -112,10 +112,10 @@ class Verify(dj.Imported):
         A store of its own that does not answer just now is out of reach, too, and no reason to end.
         """
         try:
-            here = identity("store", open_store(self._settings()).name)
+            here = {identity("store", store.name) for store in reachable_stores(self._settings())}
         except StoreUnavailable:
-            here = ""
-        return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other != here]
+            here = set()
+        return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other not in here]
 
     def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
         """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
@@ -138,7 +138,7 @@ class Verify(dj.Imported):
         what is fetched must not.
         """
         settings = self._settings()
-        store = ready_store(settings)
+        store = ready_store(settings, store_id)
         since = latest_removal(store_id)
         began, sound, problems = time.monotonic(), list[Kept](), list[Problem]()
         for one in verified(store, held(self.connection, store_id, first, last)):

@@ -5,11 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from data_platform.errors import MissingExtra, SettingsError
+from data_platform.errors import MissingExtra, SettingsError, StoreUnavailable
 from data_platform.settings import Settings
 from populate.store.base import Place, Store, Traits, Writer, content_of, object_name_of
 
-__all__ = ["Place", "Store", "Traits", "Writer", "content_of", "object_name_of", "open_store"]
+__all__ = [
+    "Place",
+    "Store",
+    "Traits",
+    "Writer",
+    "content_of",
+    "object_name_of",
+    "open_replica",
+    "open_store",
+    "reachable_stores",
+    "stores",
+]
 
 
 def open_store(settings: Settings) -> Store:
@@ -37,6 +48,68 @@ def open_store(settings: Settings) -> Store:
 
     path = unquote(urlsplit(url).path) if scheme else url
     return FolderStore(Path(path).expanduser())
+
+
+def open_replica(settings: Settings) -> Store | None:
+    """Open the second store, that `store.replica_url` names; None if there is none.
+
+    Raises
+    ------
+    SettingsError
+        If the setting names the first store, or is wrong as `open_store` tells.
+    StoreUnavailable
+        If it cannot be reached or refuses the credentials.
+    """
+    store = settings.store
+    if not store.replica_url:
+        return None
+    second = store.model_copy(
+        update={
+            "url": store.replica_url,
+            "endpoint": store.replica_endpoint,
+            "region": store.replica_region,
+            "access_key": store.replica_access_key,
+            "secret_key": store.replica_secret_key,
+        }
+    )
+    first = (settings.store_url.rstrip("/"), store.endpoint)
+    if first == (store.replica_url.rstrip("/"), store.replica_endpoint):
+        raise SettingsError("The setting store.replica_url names the content store itself. Name a second place.")
+    return open_store(settings.model_copy(update={"store": second}))
+
+
+def stores(settings: Settings) -> list[Store]:
+    """Open the store, and the replica if there is one: everything that holds contents.
+
+    Raises
+    ------
+    SettingsError, MissingExtra, StoreUnavailable
+        As `open_store` tells.
+    """
+    replica = open_replica(settings)
+    return [open_store(settings), *([replica] if replica else [])]
+
+
+def reachable_stores(settings: Settings) -> list[Store]:
+    """Open those of the stores that answer, the first one first: to read from.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        As `open_store` tells.
+    StoreUnavailable
+        If none answers.
+    """
+    found, failure = list[Store](), None
+    for opened in (open_store, open_replica):
+        try:
+            if (store := opened(settings)) is not None:
+                found.append(store)
+        except StoreUnavailable as error:
+            failure = failure or error
+    if failure is not None and not found:
+        raise failure
+    return found
 
 
 def _open_bucket(settings: Settings) -> Store:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from data_platform.settings import Settings
 from populate.adopt.tables import Adopt
 from populate.adoption.tables import Adoption
+from populate.backup.replica import Replica
 from populate.backup.tables import Backup
 from populate.backup.verification import Verify
 from populate.describe.tables import Description
@@ -304,8 +305,8 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Is told of each job that this process makes.
     """
     backup, adopt, history = Backup(), Adopt(), History()
-    contents, verify = (Canonical(), CanonicalAdopted(), Profile(), ProfileAdopted()), Verify()
-    for table in (backup, adopt, history, *contents, verify):
+    contents, verify, replica = (Canonical(), CanonicalAdopted(), Profile(), ProfileAdopted()), Verify(), Replica()
+    for table in (backup, adopt, history, *contents, verify, replica):
         table.settings = settings
     return (
         Queue(Ingest(), Urgency.FRESH, calls=20, observer=observer),
@@ -314,6 +315,7 @@ def queues(settings: Settings | None = None, observer: Observer | None = None) -
         Queue(history, Urgency.BACK_FILL, observer=observer),
         *(Queue(table, Urgency.INSIGHT, observer=observer) for table in contents),
         *(Queue(table(), Urgency.INSIGHT, observer=observer) for table in (Description, *DOCUMENTS, *PER_SNAPSHOT)),
+        Queue(replica, Urgency.BACK_FILL, observer=observer),
         Queue(verify, Urgency.PROOF, observer=observer),
     )
 

@@ -23,6 +23,7 @@ from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.backup.proving import plan_due
+from populate.backup.replica import plan_copies
 from populate.mailing import mail_due
 from populate.notes.telling import tell_due
 from populate.pipeline import bind_all
@@ -45,6 +46,7 @@ CLEAN_SECONDS = 1.0  # between two rounds of the janitor
 RETRY_SECONDS = 20.0  # between two looks for versions to try again
 SNAPSHOT_SECONDS = 60.0  # between two looks for days without a snapshot
 PLAN_SECONDS = 600.0  # between two looks for contents to be read back
+COPY_SECONDS = 20.0  # between two looks for contents without a copy in the replica
 ERRAND_SECONDS = 5.0  # between two looks at processes that look at what others know
 PEOPLE_SECONDS = 3600.0  # between two looks whether a day has passed since the directory of people was read
 SEARCH_SECONDS = 20.0  # between two looks for files that are to be found otherwise
@@ -82,6 +84,7 @@ class Keeper:
             *(_Chore(f"tidying up {queue.name}", queue.clean, CLEAN_SECONDS) for queue in self._queues),
             *([_Chore("taking snapshots", self._take_snapshots, SNAPSHOT_SECONDS)] if snapshots else []),
             *([_Chore("planning verification", self._plan, PLAN_SECONDS)] if self._proves and snapshots else []),
+            *([_Chore("planning copies", lambda: plan_copies(binding), COPY_SECONDS)] if _copies(binding) else []),
             *(_Chore("looking at what others know", errand.tend, ERRAND_SECONDS) for errand in self._errands),
             *([_Chore("sending mail", lambda: mail_due(binding), MAIL_SECONDS)] if mail else []),
             *([_Chore("telling of new versions", lambda: tell_due(binding), TELL_SECONDS)] if snapshots else []),
@@ -121,6 +124,10 @@ class Keeper:
     def _take_snapshots(self) -> None:
         for number in take_daily(self._binding):
             _log.info("Snapshot %d was taken; its figures are in the queue.", number)
+
+
+def _copies(binding: Binding) -> bool:
+    return bool(binding.settings.store.replica_url)
 
 
 def _errands(binding: Binding) -> list[Errand]:
