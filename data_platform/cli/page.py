@@ -147,8 +147,10 @@ def _print_lists(page: FilePage) -> None:
 
 def _print_list(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if rows:
+        told = [place for place, _ in enumerate(header) if any(row[place] for row in rows)]
+        cells = [[row[place] for place in told] for row in rows[:SHOWN]]
         click.echo(f"\n{title}")
-        _indented(table(header, rows[:SHOWN]), len(rows) - SHOWN)
+        _indented(table([header[place] for place in told], cells), len(rows) - SHOWN)
 
 
 def _indented(lines: Iterable[str], more: int) -> None:
@@ -166,7 +168,7 @@ def _tell(found: Difference) -> None:
     if found.kind == "opaque":
         click.echo("They have the same bytes." if found.same else f"Only the bytes can be compared: {found.why}.")
     elif found.kind == "text":
-        click.echo(f"{found.lines_added:,} lines added, {found.lines_removed:,} removed")
+        click.echo(f"lines: {found.lines_added:,} added, {found.lines_removed:,} removed")
         for line in found.unified:
             click.echo(printable(line))
         if found.cut:
@@ -184,7 +186,7 @@ def _tell(found: Difference) -> None:
 def _tell_sheet(sheet: SheetDifference) -> None:
     by = f", found again by {' and '.join(sheet.key)}" if sheet.key else ""
     title = f"{sheet.name}: " if sheet.name else ""
-    rows = f"{sheet.rows_added:,} rows added, {sheet.rows_removed:,} removed, {sheet.rows_changed:,} changed{by}"
+    rows = f"rows: {sheet.rows_added:,} added, {sheet.rows_removed:,} removed, {sheet.rows_changed:,} changed{by}"
     click.echo(printable(f"{title}{rows}"))
     for names, what in ((sheet.columns_added, "added"), (sheet.columns_removed, "removed")):
         if names:

@@ -179,7 +179,7 @@ def test_versions_are_compared_by_their_bytes_in_the_store(
         new.sha256,
     }
     told = run("diff", str(path))
-    assert "1 rows added, 0 removed, 1 changed, found again by well" in told
+    assert "rows: 1 added, 0 removed, 1 changed, found again by well" in told
     assert "~ A2: n 2 → 3" in told
     assert (
         json.loads(run("diff", str(path), new.sha256[:8], old.sha256[:8], "--json"))["sheets"][0]["rows_removed"] == 1
