@@ -38,6 +38,7 @@ ENTRIES = (
     Entry(DISCOVER, "search", "Search", "search"),
     Entry(DISCOVER, "file", "File", "description", listed=False),
     Entry(DISCOVER, "person", "People", "group"),
+    Entry(MINE, "mine", "My data", "inventory_2"),
     Entry(GOVERN, "files", "All files", "folder_open", "steward"),
 )
 PAGES = Path(__file__).parent / "pages"
@@ -85,6 +86,6 @@ def link(label: str, path: str, icon: str = "", **address: str) -> None:
         st.text(label)
 
 
-def go(path: str, **address: str) -> None:
+def go(path: str, **address: str | list[str]) -> None:
     """Open another page of ours."""
     st.switch_page(file_of(path), query_params=address or None)

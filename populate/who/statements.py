@@ -263,6 +263,20 @@ STATEMENTS = {
         ORDER BY last_on DESC, n.file_name, n.file_id
         LIMIT %(most)s
     """,
+    "receipts": """
+        WITH scope AS (SELECT DISTINCT file_id FROM $FileOwner WHERE account_id IN %(mine)s), $sight, $named
+        SELECT n.file_id, n.file_name, a.person_id, COALESCE(e.entry_point, '') AS entry_point, COUNT(*) AS reads,
+               CAST(MAX(x.accessed_at) AS DATE) AS last_on
+        FROM named n
+        JOIN owned o ON o.file_id = n.file_id AND o.account_id IN %(mine)s
+        JOIN $Access x ON x.file_id = n.file_id AND x.outcome = 'ok'
+        JOIN $Account a ON a.account_id = x.account_id
+        LEFT JOIN $Execution e ON e.execution_id = x.execution_id
+        WHERE n.place = 1 AND a.person_id <> %(me)s
+        GROUP BY n.file_id, n.file_name, a.person_id, COALESCE(e.entry_point, '')
+        ORDER BY last_on DESC, n.file_name, n.file_id, a.person_id
+        LIMIT %(most)s
+    """,
     "scripts_of": """
         WITH $chosen, $worked, $nameable, $runs
         SELECT r.entry_point, r.repository, CAST(MAX(r.started_at) AS DATE) AS last_on
