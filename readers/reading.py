@@ -104,7 +104,8 @@ class _Reading:
     def _into(self, cache: Cache, source: Source, item: Item) -> Path:
         """Bring the item into `cache`, note down that it was read, and return its path there."""
         held = fetch_set(source, item, cache) if item.is_folder else fetch(source, item, cache)
-        if freshness.known(self.settings):
+        stale = freshness.known(self.settings)
+        if stale and (held.sha256 in stale or isinstance(held, HeldSet)):
             self._guard(held)
         self.note(held)
         assert held.path is not None  # as asked for
@@ -112,8 +113,10 @@ class _Reading:
 
     def _guard(self, held: Held | HeldSet) -> None:
         """Remember why the bytes are out of date if they are, or raise that if it is to be an error."""
-        members = {held.item.name: held} if isinstance(held, Held) else held.members
-        read = (freshness.Met(m.item.source_system, m.item.item_id, name, m.sha256) for name, m in members.items())
+        read = [freshness.Met(held.item.source_system, held.item.item_id, held.item.name, held.sha256)]
+        if isinstance(held, HeldSet):
+            members = held.members.items()
+            read += [freshness.Met(m.item.source_system, m.item.item_id, path, m.sha256) for path, m in members]
         self.stale = freshness.look(self.settings, read, pinned=self.function == freshness.OLDER)
         if self.stale is not None and freshness.how(self.on_stale, self.settings) == "error":
             raise freshness.refuse(*self.stale)

@@ -143,8 +143,8 @@ class Shipper:
 class _Lookout:
     """When to find out what is out of date: soon after deliveries, and now and then while nothing is read."""
 
-    SOON, SELDOM = 5.0, 60.0  # seconds from one look to the next
-    SHARE = 20.0  # times as long as it took
+    SOON, SELDOM = 30.0, 300.0  # seconds from one look to the next: a thousand shippers share a database
+    SHARE = 100.0  # times as long as it took
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

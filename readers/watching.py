@@ -1,7 +1,7 @@
 """Finds out in the background which bytes that were read are out of date, for `readers.freshness`.
 
-Whoever delivers accesses writes down which bytes these were, the last few thousand, in ``freshness/watched.json``.
-After a delivery, and once a minute while it lives, the shipper asks the database about them: a few statements by
+Whoever delivers accesses writes down which bytes these were, the last thousand, in ``freshness/watched.json``.
+After a delivery, and every few minutes while it lives, the shipper asks the database about them: a few statements by
 index, bounded in number, rows and time. What the login may not look at, and whatever else fails, leaves that part of
 the answer as it was: no read and no delivery depends on it.
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from readers.backlog import Noted
     from schemas.binding import Binding
 
-MOST = 2000
+MOST = 1000
 """Bytes that are watched; those read longest ago are let go first."""
 
 AT_ONCE = 500
