@@ -14,6 +14,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from servers.homes import ReadyHome
 from servers.mysql import MySQLMissing, MySQLServer, mysql_server
 from servers.tables import MySQLTables, PostgreSQLTables
 
@@ -92,6 +93,28 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
     remove_database(folder)
     _delete(outer)
+
+
+@pytest.fixture(scope="session")
+def _ready_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadyHome]:
+    folder = tmp_path_factory.mktemp("ready") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        _set_home(patch, folder)
+        made = ReadyHome(folder)
+    settings.cache_clear()
+    yield made
+    remove_database(folder)
+
+
+@pytest.fixture
+def running(_ready_home: ReadyHome, home: Path) -> Iterator[Path]:
+    """Return a home whose embedded database has its tables and runs, so that not each command starts and stops it."""
+    from populate.pipeline import bind_all  # here, so that unit tests do not wait for it
+
+    _ready_home.copy_to(home)
+    bind_all(settings())
+    yield home
+    unbind()
 
 
 def _delete(folder: Path) -> None:

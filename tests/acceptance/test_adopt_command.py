@@ -9,16 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data_platform.settings import settings
 from populate.adopt.tables import Adopt, AdoptMember
-from populate.pipeline import bind_all
-from schemas.binding import unbind
 from schemas.catalogue import Version
 from schemas.sharing import Access
 
@@ -27,14 +23,6 @@ PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 600.0
 FEW, MANY = 400, 20_000
 MORE_MEMORY = 100 * 1024  # KiB that fifty times as many files may take; all of them at once take more
-
-
-@pytest.fixture
-def running(home: Path) -> Iterator[Path]:
-    """Keep the embedded database of the home running, so that not each command starts and stops it."""
-    bind_all(settings())
-    yield home
-    unbind()
 
 
 def run(*arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -8,15 +8,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from data_platform.settings import settings
-from populate.pipeline import bind_all
-from schemas.binding import unbind
 
 pytestmark = pytest.mark.timeout(900)  # many commands, each a new process
 PROGRAM = [sys.executable, "-m", "data_platform"]
@@ -35,14 +30,6 @@ NUMBERS = {
     "backups_failed",
     "outbox_pending",
 }
-
-
-@pytest.fixture
-def running(home: Path) -> Iterator[Path]:
-    """Keep the embedded database of the home running, so that not each command starts and stops it."""
-    bind_all(settings())
-    yield home
-    unbind()
 
 
 def run(*arguments: str | Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:

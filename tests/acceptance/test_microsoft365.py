@@ -18,10 +18,7 @@ from servers.microsoft365.library import Item
 from servers.microsoft365.people import User
 from servers.microsoft365.server import Server
 
-from data_platform.settings import settings
 from populate.ingest import Ingest
-from populate.pipeline import bind_all
-from schemas.binding import unbind
 from schemas.catalogue import File, FileName, FileOwner, Version
 from schemas.identity import account_id
 from schemas.people import Account, AccountName
@@ -87,11 +84,9 @@ class Company:
 
 
 @pytest.fixture
-def company(home: Path) -> Iterator[Company]:
-    bind_all(settings())  # keeps the embedded database running, so that not each command starts and stops it
+def company(running: Path) -> Iterator[Company]:
     with Tenant("contoso").serve() as server:
         yield Company(server, dict(os.environ))
-    unbind()
 
 
 def test_the_seed_program_and_what_follows_from_it(company: Company, tmp_path: Path) -> None:

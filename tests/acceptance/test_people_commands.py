@@ -6,27 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data_platform.settings import settings
-from populate.pipeline import bind_all
-from schemas.binding import unbind
-
 pytestmark = pytest.mark.timeout(900)  # many commands, each a new process
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240.0  # seconds for one command on a very busy machine
-
-
-@pytest.fixture
-def running(home: Path) -> Iterator[Path]:
-    """Keep the embedded database of the home running, so that not each command starts and stops it."""
-    bind_all(settings())
-    yield home
-    unbind()
 
 
 def run(account: str, *arguments: str | Path, **environment: str) -> str:

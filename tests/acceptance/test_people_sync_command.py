@@ -6,29 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from servers.processes import start, stop, wait_until
 
-from data_platform.settings import settings
-from populate.pipeline import bind_all
-from schemas.binding import unbind
 from schemas.people import Person
 
 pytestmark = pytest.mark.timeout(900)  # several commands, each a new process
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240.0  # seconds for one command on a very busy machine
 TABLE = "login,name,department,manager\namy,Amy Ash,Chemistry,zoe\nben,Ben Bay,Physics,zoe\nzoe,Zoë Zander,Physics,\n"
-
-
-@pytest.fixture
-def running(home: Path) -> Iterator[Path]:
-    """Keep the embedded database of the home running, so that not each command starts and stops it."""
-    bind_all(settings())
-    yield home
-    unbind()
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

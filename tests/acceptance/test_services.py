@@ -16,25 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from data_platform.cli.watching import HOME
 from data_platform.settings import settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.pipeline import bind_all
-from schemas.binding import unbind
 
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240.0
-
-
-@pytest.fixture
-def running(home: Path) -> Iterator[Path]:
-    """Keep the embedded database of the home running, so that not each command starts and stops it."""
-    bind_all(settings())
-    yield home
-    unbind()
 
 
 def run(
