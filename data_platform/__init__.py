@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from data_platform.face import follow as follow
     from data_platform.face import following as following
     from data_platform.face import forget_search as forget_search
+    from data_platform.face import generate_descriptions as generate_descriptions
     from data_platform.face import health as health
     from data_platform.face import hold as hold
     from data_platform.face import ledger as ledger
@@ -128,6 +129,7 @@ __all__ = [
     "follow",
     "following",
     "forget_search",
+    "generate_descriptions",
     "health",
     "hold",
     "ledger",

@@ -27,6 +27,7 @@ from populate.backup.erased import Erasure
 from populate.backup.stores import ContentStore
 from populate.backup.tables import Placement
 from populate.backup.verification import Damage, DamageMended, Verification, VerificationBatch
+from populate.describe import tables as describe
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.profile import tables as profile
@@ -85,7 +86,10 @@ FOUND = (VerificationBatch, Verification, Damage, DamageMended)
 ERASED = (Placement,)
 # Only a steward says what may go, and has it go.
 REMOVED = (*declared.tables(removal.schema), *declared.tables(retention.schema))
-REPEATED = (profile.ContentProfile, profile.SheetProfile, profile.ColumnProfile)
+REPEATED = (
+    *(profile.ContentProfile, profile.SheetProfile, profile.ColumnProfile),
+    *(describe.ContentFacts, describe.Generated),
+)
 # What people tell.
 TOLD = (
     conversation.Answer,

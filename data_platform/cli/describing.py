@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("about")
+@click.argument("about", required=False, default="")
+@click.option("--generate", is_flag=True, help="Have the model describe now what it has not; the scheduler does, too.")
 @json_option
-def describe(about: str, as_json: bool) -> None:
+def describe(about: str, generate: bool, as_json: bool) -> None:
     """Tell what a run or a file is about.
 
     ABOUT is the id of a run, or a link or path. It is put together from what code says of itself (docstring, names,
@@ -30,6 +31,12 @@ def describe(about: str, as_json: bool) -> None:
     from data_platform import face
     from populate.describe.view import FileAbout
 
+    if generate:
+        done = face.generate_descriptions()
+        click.echo(f"{done.described} descriptions generated, {done.failed} failed.")
+        return
+    if not about:
+        raise click.UsageError("Give a link or path, or the id of a run.")
     found = face.describe(about)
     if as_json:
         print_json(asdict(found))

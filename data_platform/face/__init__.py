@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from data_platform.face.backups import check, erase, rebuild, restore, restore_files
 from data_platform.face.copies import answer, ask, duplicates, ledger
-from data_platform.face.describing import describe
+from data_platform.face.describing import describe, generate_descriptions
 from data_platform.face.noting import (
     collect,
     collections,
@@ -91,6 +91,7 @@ __all__ = [
     "follow",
     "following",
     "forget_search",
+    "generate_descriptions",
     "health",
     "hold",
     "ledger",

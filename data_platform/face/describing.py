@@ -5,11 +5,12 @@ from __future__ import annotations
 from os import fspath
 from typing import TYPE_CHECKING
 
-from data_platform.errors import RestrictionError
+from data_platform.errors import RestrictionError, SettingsError
 from data_platform.links import Link
 from data_platform.settings import settings
 
 if TYPE_CHECKING:
+    from populate.describe.generating import Done
     from populate.describe.view import FileAbout, RunAbout
 
 
@@ -38,3 +39,21 @@ def describe(about: Link) -> RunAbout | FileAbout:
         except RestrictionError:  # then it may be a file
             pass
     return describe_file(here, file_about(here, question, settings()))
+
+
+def generate_descriptions() -> Done:
+    """Have the language model of the settings describe what it has not yet, as the scheduler does each minute.
+
+    Raises
+    ------
+    SettingsError
+        If no model is set.
+    UnsafeLink
+        If its endpoint must not be asked.
+    """
+    from populate.describe.generating import generate_due
+    from populate.pipeline import bind_all
+
+    if not settings().descriptions.url:
+        raise SettingsError("No language model is set. Set descriptions.url and descriptions.model.")
+    return generate_due(bind_all(settings()))

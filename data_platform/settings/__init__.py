@@ -37,6 +37,7 @@ from pydantic_settings import (
 
 from data_platform.errors import SettingsError
 from data_platform.settings.dashboard import DashboardSettings
+from data_platform.settings.descriptions import DescriptionSettings
 from data_platform.settings.sections import (
     GIB,
     MIB,
@@ -68,6 +69,7 @@ __all__ = [
     "CacheSettings",
     "DashboardSettings",
     "DatabaseSettings",
+    "DescriptionSettings",
     "DirectorySettings",
     "FileSettings",
     "HttpSettings",
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     questions: QuestionSettings = QuestionSettings()
     subscriptions: SubscriptionSettings = SubscriptionSettings()
+    descriptions: DescriptionSettings = DescriptionSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("home", mode="after")

@@ -9,8 +9,10 @@ from typing import Any
 
 from populate.ingest import Ingest  # noqa: F401  (foreign key)
 from populate.lookup import add
+from schemas.catalogue import Blob  # noqa: F401  (foreign key)
 from schemas.code import RunCode
 from schemas.engine import dj
+from schemas.restrict import where
 from schemas.sharing import AccessRun, Execution  # noqa: F401  (foreign key)
 
 schema = dj.Schema()
@@ -54,6 +56,17 @@ class RunDescription(dj.Manual):
 
 
 @schema
+class ContentFacts(dj.Manual):
+    definition = """
+    # What is known of the structure of a content
+    -> Blob
+    ---
+    facts_sha256 : char(64) # identity of that
+    index (facts_sha256)
+    """
+
+
+@schema
 class Generated(dj.Manual):
     definition = """
     # What a language model made of facts: of code that says the same of itself it is asked once
@@ -75,3 +88,11 @@ class GeneratedFailed(dj.Manual):
     ---
     generation_failure : varchar(255) # why, secrets removed
     """
+
+
+def forget(sha256: str) -> None:
+    """Delete what a language model made of the structure of a content, unless others have the same; for good."""
+    for facts in {str(row["facts_sha256"]) for row in where(ContentFacts, sha256=sha256).to_dicts()}:
+        where(ContentFacts, sha256=sha256).delete_quick()
+        if not len(where(ContentFacts, facts_sha256=facts)):
+            where(Generated, facts_sha256=facts).delete_quick()

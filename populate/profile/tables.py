@@ -13,6 +13,7 @@ from data_platform.settings import settings as settings_of_process
 from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
 from populate.backup.erased import erased
 from populate.backup.tables import Backup  # noqa: F401  (foreign key)
+from populate.describe.tables import forget as forget_descriptions
 from populate.duplicates.tables import placed_of
 from populate.ingest import BackupMember
 from populate.lookup import add, lookup
@@ -150,6 +151,7 @@ def forget(sha256: str) -> None:
     """Delete what profiles tell of a content, for good."""
     for table in (ColumnProfile, SheetProfile, ContentProfile):
         where(table, sha256=sha256).delete_quick()
+    forget_descriptions(sha256)
 
 
 def _profiles_of(

@@ -83,6 +83,7 @@ ENTERED = {
     *("#silo_parameter", "backup_batch", "backup_member"),
 }
 DECIDED = {"company_ask_choice", "person_ask_choice"}
+REPEATED = {"content_profile", "sheet_profile", "column_profile", "content_facts", "generated"}
 REQUESTED = {
     *("backup_batch", "backup_member", "snapshot"),
     *("snapshot_batch", "snapshot_adopt", "snapshot_survey", "snapshot_log"),
@@ -149,6 +150,8 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         verbs.add("UPDATE")
     if role == "steward" and (schema, table) == ("backup", "placement"):
         return {"SELECT", "UPDATE", "DELETE"}
+    if role == "steward" and table in REPEATED:
+        return {"SELECT", "DELETE"}
     if role == "steward" and (schema, table) == ("backup", "content_store"):
         return {"SELECT", "UPDATE"}
     if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
