@@ -14,6 +14,7 @@ from populate.duplicates.forms.stored import Checked, Placed, placed
 from populate.lookup import lookup
 from populate.page.page import contents_known, standing_of
 from populate.page.reply import Difference, Differences, OpaqueDifference
+from populate.page.versions import reads_of
 from populate.store import Store, open_store
 from populate.who.asker import Asker
 from schemas.catalogue import Blob, Version
@@ -83,7 +84,7 @@ def _content(asker: Asker, file_id: str, version_id: str, shown: bool) -> str:
     standing = standing_of(asker, file_id, shown=shown)
     rows = lookup(Version, "sha256", file_id={file_id}, version_id={version_id})
     if standing is not None and standing.known and rows:
-        known = contents_known(asker, file_id, standing)
+        known = contents_known(asker, file_id, standing, reads_of(asker, file_id))
         if known is None or rows[0][0] in known:
             return str(rows[0][0])
     raise VersionUnavailable(

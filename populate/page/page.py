@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from populate.lookup import lookup
 from populate.page.shape import CopyRow, FilePage, GrantRow, ReaderRow, Receipts, SetRow
 from populate.page.statements import ask
 from populate.page.versions import Read, reads_of, versions_of
@@ -15,6 +16,7 @@ from populate.provenance.sight import Sight
 from populate.who.asker import FOREVER, Asker, Colleague, oneself
 from populate.who.evidence import Item, gather
 from populate.who.whom import about_item, printable, ranked
+from schemas.catalogue import Version
 
 SUGGESTIONS = 5
 NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -62,11 +64,14 @@ def standing_of(asker: Asker, file_id: str, *, shown: bool = False) -> Standing 
     return Standing(printable(name), printable(path), system, bool(known) or shown, whole, bool(owned))
 
 
-def contents_known(asker: Asker, file_id: str, standing: Standing) -> set[str] | None:
-    """Return the contents of the file that the asker may know; None = all."""
+def contents_known(asker: Asker, file_id: str, standing: Standing, reads: Iterable[Read]) -> set[str] | None:
+    """Return the contents of the file that the asker may know: what was read by or for them; None = all."""
     if standing.whole:
         return None
-    return {sha256 for _, sha256 in Sight(asker).ask("contents_seen", files=(file_id,))}
+    mine = {read.version_id for read in reads if read.person_id == asker.person_id}
+    of_version = lookup(Version, "version_id", "sha256", file_id={file_id})
+    seen = {sha256 for _, sha256 in Sight(asker).ask("contents_seen", files=(file_id,))}
+    return seen | {sha256 for version_id, sha256 in of_version if version_id in mine}
 
 
 def _kind(name: str) -> str:
@@ -83,7 +88,7 @@ def _limited(asker: Asker, file_id: str, standing: Standing) -> FilePage:
 
 def _whole(asker: Asker, file_id: str, standing: Standing) -> FilePage:
     reads = reads_of(asker, file_id)
-    versions = versions_of(asker, file_id, reads, contents_known(asker, file_id, standing))
+    versions = versions_of(asker, file_id, reads, contents_known(asker, file_id, standing, reads))
     contents = sorted({version.sha256 for version in versions} - {NOTHING})
     is_set = bool(ask(asker, "is_set", file=file_id))
     (item,) = gather(asker, [Item(file_id, standing.name, known=True)])

@@ -134,7 +134,11 @@ def test_versions_are_compared_by_their_bytes_in_the_store(
     texts = ("well,n\nA1,1\nA2,2\n", "well,n\nA1,1\nA2,3\nA3,9\n")
     for day, (reader, text) in enumerate(zip(("amy", "bob"), texts, strict=True)):
         path.write_text(text)
-        hand_in(binding, [read_file(path, reader, day=day), read_file(path, "dora", day=day)], f"{day}")
+        hand_in(
+            binding,
+            [read_file(path, reader, day=day), read_file(path, "robot", day=day, on_behalf_of="dora")],
+            f"{day}",
+        )
         for computed in (Ingest(), Backup(), Profile()):
             computed.populate()
     dora, bob = asking(binding, "dora"), asking(binding, "bob")
