@@ -36,7 +36,7 @@ from schemas.sharing import AccessBatch
 def service(name: str, log: Path) -> Iterator[subprocess.Popen[str]]:
     """Run ``populate.work.worker`` or ``populate.work.scheduler`` as a process for the length of a block."""
     with log.open("w") as errors:
-        process = subprocess.Popen([sys.executable, "-m", f"populate.{name}"], stderr=errors, text=True)
+        process = subprocess.Popen([sys.executable, "-m", f"populate.work.{name}"], stderr=errors, text=True)
     try:
         yield process
     finally:
