@@ -65,7 +65,8 @@ class MySQLServer:
     def connect(self, **changes: Any) -> Any:
         """Return a connection of the administrator's, in autocommit mode."""
         account = {"host": self.host, "port": self.port, "user": self.user, "password": self.password}
-        return pymysql.connect(**{**account, **self.tls, "autocommit": True, "charset": "utf8mb4", **changes})
+        tls = self.tls or {"ssl_disabled": True}  # else each connection reads the machine's certificate authorities
+        return pymysql.connect(**{**account, **tls, "autocommit": True, "charset": "utf8mb4", **changes})
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         """Execute statements on a connection of their own; return the rows of the last."""
