@@ -52,6 +52,10 @@ class _Watched(dj.jobs.Job):
         self._observer = observer
         self._since = time.monotonic()
 
+    def _generate_definition(self) -> str:
+        """Define nothing: the table is there, and to define it DataJoint would load all foreign keys there are."""
+        return ""
+
     def reserve(self, key: dict[str, Any]) -> bool:
         reserved = persist(lambda: bool(super(_Watched, self).reserve(key)))
         self._since = time.monotonic()
