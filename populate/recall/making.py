@@ -25,6 +25,7 @@ from schemas.identity import display_text
 from schemas.recall import Recall, RecallAcknowledged, RecallEnded, RecallMark
 
 LONGEST_REASON = 1000
+EVER = datetime(1970, 1, 1)
 SHORTEST_ID = 8
 _VERSION = re.compile(r"sha256:([0-9a-f]{8,64})", re.IGNORECASE)
 
@@ -57,7 +58,7 @@ def recall(asker: Asker, file_id: str, version_id: str, reason: str, right_versi
     _refuse_if(bool(right_version_id) and not right, "The right version is none of this file. Name one that was read.")
     _refuse_if(right == sha256, "The right version has the very same bytes. Name another, or none.")
     _refuse_if(sha256 == NOTHING, "An empty file holds nothing that could be wrong. Recall what was made of it.")
-    known = [row[0] for row in ask(asker.binding, "open") if row[1:3] == (file_id, sha256)]
+    known = [row[0] for row in ask(asker.binding, "open", since=EVER) if row[1:3] == (file_id, sha256)]
     _refuse_if(bool(known), f"These bytes are recalled already ({''.join(known[:1])[:12]}). End that recall first.")
     told = _told(reason)
     key = {"recall_id": new_event_id()}

@@ -23,11 +23,12 @@ TABLES = (
 )
 
 STATEMENTS = {
-    # Recalls in force, each with the bytes that it is about.
+    # Recalls in force that were made since, each with the bytes that it is about.
     "open": """
         SELECT r.recall_id, r.file_id, v.sha256, r.recaller_id FROM $Recall r
         JOIN $Version v ON v.file_id = r.file_id AND v.version_id = r.version_id
-        WHERE NOT EXISTS (SELECT 1 FROM $RecallEnded e WHERE e.recall_id = r.recall_id)
+        WHERE r.recalled_at >= %(since)s
+          AND NOT EXISTS (SELECT 1 FROM $RecallEnded e WHERE e.recall_id = r.recall_id)
         ORDER BY r.recall_id
     """,
     "holders": "SELECT DISTINCT file_id, sha256 FROM $Version WHERE sha256 IN %(contents)s",

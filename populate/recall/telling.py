@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 
 from data_platform.errors import MailRefused, MailUnavailable
@@ -33,6 +33,9 @@ from schemas.people import Person
 from schemas.recall import RecallMark
 
 _log = logging.getLogger(__name__)
+FOLLOWED = timedelta(days=90)
+"""For so long somebody who meets recalled bytes gets a notice; who reads them later still is warned by the read."""
+
 MOST_ATTEMPTS = 5
 """After so many refusals that might have passed a person sees to the address; the notice stays."""
 
@@ -55,7 +58,7 @@ class Told:
 def raise_notices(binding: Binding, now: datetime | None = None) -> int:
     """Note down whom the recalls in force concern who has not been told; return how many these are."""
     noticed_at, raised = now or datetime.now(UTC).replace(tzinfo=None), 0
-    for recall_id, file_id, sha256, recaller in ask(binding, "open"):
+    for recall_id, file_id, sha256, recaller in ask(binding, "open", since=noticed_at - FOLLOWED):
         marks = {row[0] for row in lookup(RecallMark, "mark_id", recall_id={recall_id})}
         found = concerned(binding, file_id, sha256, wide=mark_of(sha256) in marks)
         known = {row[0] for row in lookup(RecallNotice, "account_id", recall_id={recall_id})}
@@ -96,7 +99,7 @@ def tell_due(binding: Binding, settings: Settings, now: datetime | None = None) 
         if not alone:
             return Told(stopped="Another process is telling at the moment.")
         done = Told(raise_notices(binding, moment))
-        due = _due(binding)
+        due = _due(binding, moment)
         left = {row[0] for row in ask_people(binding, "departed", people=_people(due), today=moment.date())}
         due = [mail for mail in due if mail.person_id not in left]
         to = addresses(binding, _people(due), settings.mail, moment.date()) if due else {}
@@ -132,9 +135,9 @@ def _people(due: list[_Mail]) -> list[str]:
     return sorted({mail.person_id for mail in due})
 
 
-def _due(binding: Binding) -> list[_Mail]:
+def _due(binding: Binding, now: datetime) -> list[_Mail]:
     """Return the mails to send: one for each recall and person who has not been sent it nor acknowledged it."""
-    recalls = tuple(row[0] for row in ask(binding, "open"))
+    recalls = tuple(row[0] for row in ask(binding, "open", since=now - FOLLOWED))
     last: dict[tuple[str, str], int] = {}
     over: set[tuple[str, str]] = set()
     for recall_id, account, attempt, sent_at, for_good in ask(binding, "mails", recalls=recalls):
