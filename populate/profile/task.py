@@ -15,7 +15,7 @@ SHEETS = 20  # of a workbook, at most
 COLUMNS = 200  # that are told of, of all sheets together
 FIRST_ROWS = 10
 FIRST_COLUMNS = 30
-CELLS = 2_000_000  # that are looked at; of what comes later only the rows are counted
+CELLS = 1_000_000  # that are looked at; of what comes later only the rows are counted
 AT_ONCE = 10_000  # rows
 LINE = 200  # characters of a line of text that are told
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pickle
+import tempfile
 from pathlib import Path
 
 from deliveries import hand_in, read_file
@@ -39,6 +42,16 @@ TOLD = {
 }
 
 
+SENTINEL = Path(tempfile.gettempdir()) / f"unpickled {os.getpid()}"
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(SENTINEL), "w")
+
+
 def said(profiles: Profiles, content: bytes) -> ContentSaid:
     return profiles.profile_of(hashlib.sha256(content).hexdigest(), len(content), [content])
 
@@ -49,9 +62,12 @@ def test_a_hostile_file_costs_its_own_profile_only(tmp_path: Path) -> None:
         assert {name: one.kind for name, one in found.items()} == dict.fromkeys(HOSTILE, "none") | TOLD
         assert all(one.why for one in found.values() if one.kind == "none")
         assert found["many rows"].sheets[0].rows == 30_000_000
+        for protocol in (0, 5):  # an old one is text
+            assert said(profiles, pickle.dumps(Bomb(), protocol)).kind in ("text", "bytes")
         assert said(profiles, TABLE).sheets[0].rows == 3
         assert said(profiles, b"x" * (64 * MIB + 1)).why == f"larger than {64 * MIB} bytes: not opened"
     assert list(tmp_path.iterdir()) == []
+    assert not SENTINEL.exists()
 
 
 def test_a_hostile_version_costs_its_own_difference_only(tmp_path: Path) -> None:
