@@ -16,11 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from data_platform.cli.watching import HOME
 from data_platform.settings import settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
 
+pytestmark = pytest.mark.timeout(900)  # many commands, each a new process
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240.0
 
