@@ -113,6 +113,7 @@ def out_of(binding: Binding, store: Store, settings: Settings, sha256: str) -> l
     removed: list[str] = []
     own = object_name_of(sha256)  # there without a row, if a worker was stopped or put the content elsewhere, too
     with removing(binding, store, settings) as round_:
+        round_.carry_on()
         row = where(Placement, sha256=sha256, store_id=round_.store_id)
         for _ in range(ROUNDS):
             names = {str(name) for name in row.to_arrays("object_name")}

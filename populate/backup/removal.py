@@ -10,12 +10,11 @@ clock tells that: a worker may be suspended for a week. So this holds:
    transaction: many record at once, or one claims alone. So a claim is judged by all that was recorded before
    it, and whoever records after it sees it.
 3. *Whoever records a place says since when it has relied on the store* (`latest_removal`, asked before
-   anything else). What was claimed since, or is claimed and not yet removed, is not recorded, and the content is
-   stored once more later. The same goes for contents that had a place and have none
-   any more.
+   anything else). What was claimed since, or was claimed and not yet removed then, is not recorded, and the
+   content is stored once more later. The same goes for contents that had a place and have none any more.
 4. *Whoever is to remove asks once more*: an object to which a row leads stays, whatever was claimed.
 
-Rounds are numbered, so that no clock takes part in the third point either.
+Rounds and claims are numbered, so that no clock takes part in the third point either.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from populate.backup.stores import ContentStore
-from populate.lookup import lookup
 from populate.store import Place
 from schemas.engine import dj
 from schemas.identity import identity
@@ -54,8 +52,10 @@ class RemovalClaim(dj.Manual):
     object_id : char(32) # identity of its name
     ---
     object_name : varchar(255) # within the store
+    claim_number : int64 # from 1 in a store, in the order in which claims were made
     claimed_at : datetime(6) # UTC
     index (store_id, object_id)
+    index (store_id, claim_number)
     """
 
 
@@ -79,9 +79,12 @@ _GATE = {
 # What others have committed by now, whenever this transaction began.
 _NOW = {"postgresql": "", "mysql": " LOCK IN SHARE MODE"}
 _CLAIMED = (
-    "SELECT c.object_name FROM {claim} AS c LEFT JOIN {done} AS d ON d.store_id = c.store_id"
-    " AND d.removal = c.removal AND d.object_id = c.object_id"
-    " WHERE c.store_id = %s AND (c.removal >= %s OR d.store_id IS NULL) AND c.object_id IN ({marks})"
+    "SELECT c.object_name FROM {claim} AS c WHERE c.store_id = %s AND c.claim_number > %s AND c.object_id IN ({marks})"
+)
+_LATEST = "SELECT COALESCE(MAX(c.claim_number), 0) FROM {claim} AS c WHERE c.store_id = %s"
+_FIRST_OPEN = (
+    "SELECT MIN(c.claim_number) FROM {claim} AS c WHERE c.store_id = %s AND NOT EXISTS (SELECT 1 FROM {done} AS d"
+    " WHERE d.store_id = c.store_id AND d.removal = c.removal AND d.object_id = c.object_id)"
 )
 _PLACED = "SELECT sha256 FROM {placement} WHERE store_id = %s AND sha256 IN ({marks})"
 
@@ -92,8 +95,25 @@ def object_id(object_name: str) -> str:
 
 
 def latest_removal(store_id: str) -> int:
-    """Return the number of the latest round of removals in a store; 0 = none. To be asked before relying on it."""
-    return max((number for (number,) in lookup(Removal, "removal", store_id=(store_id,))), default=0)
+    """Return the number of the claim in a store up to which all objects are gone; 0 = none was ever claimed.
+
+    To be asked before relying on the store: what is claimed later, or is still there, may be pulled away.
+    """
+    latest = _number(_LATEST, store_id) or 0  # first: a claim that is made in between counts as a later one
+    first = _number(_FIRST_OPEN, store_id)
+    return latest if first is None else min(latest, first - 1)
+
+
+def claims_made(store_id: str) -> int:
+    """Return the number of the latest claim in a store. To be asked behind the gate, alone."""
+    return _number(_LATEST, store_id) or 0
+
+
+def _number(statement: str, store_id: str) -> int | None:
+    claim = RemovalClaim()
+    names = {"claim": claim.full_table_name, "done": RemovalDone().full_table_name}
+    (found,) = claim.connection.query(statement.format(**names), args=(store_id,)).fetchone()
+    return None if found is None else int(found)
 
 
 def pass_gate(connection: Any, store_id: str, *, alone: bool = False) -> None:
@@ -120,18 +140,11 @@ def within_transaction(connection: Any) -> AbstractContextManager[Any]:
 
 
 def claimed(connection: Any, store_id: str, since: int, places: Mapping[str, Place]) -> set[str]:
-    """Return the contents, by SHA-256, whose objects were claimed since a round, or are about to be removed.
-
-    To be called behind the gate.
-    """
+    """Return the contents, by SHA-256, whose objects were claimed since a claim. To be called behind the gate."""
     if not places:
         return set()
     named: dict[str, str] = {object_id(place.object_name): place.object_name for place in places.values()}
-    statement = _CLAIMED.format(
-        claim=RemovalClaim().full_table_name,
-        done=RemovalDone().full_table_name,
-        marks=", ".join(["%s"] * len(named)),
-    )
+    statement = _CLAIMED.format(claim=RemovalClaim().full_table_name, marks=", ".join(["%s"] * len(named)))
     statement += _NOW[connection.adapter.backend]
     names = {name for (name,) in connection.query(statement, args=(store_id, since, *named)).fetchall()}
     return {sha256 for sha256, place in places.items() if place.object_name in names}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
 from populate.backup.erased import erased
-from populate.backup.removal import Removal, RemovalClaim, RemovalDone, object_id, pass_gate
+from populate.backup.removal import Removal, RemovalClaim, RemovalDone, claims_made, object_id, pass_gate
 from populate.backup.stores import record_store
 from populate.backup.tables import Placement
 from populate.lookup import add, lookup
@@ -34,6 +34,8 @@ hour, and to the instruction, is nothing that happens.
 """
 
 PATIENCE_SECONDS = 30.0
+# It sees what others committed while it waited at the gate, whatever the server is set to.
+_SEES_ALL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a machine sleeps
 _OPEN = (
     "SELECT c.removal, c.object_name, c.claimed_at FROM {claim} AS c LEFT JOIN {done} AS d"
@@ -85,11 +87,16 @@ class Round:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        connection = self._binding.connection
         if self._binding.backend == "mysql":
-            # Of the next transaction only: it sees what others committed while it waited at the gate.
-            self._binding.connection.query("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            connection.query(_SEES_ALL)  # of the next transaction
+        session = connection.connection_id
         with self._binding.transaction():
-            pass_gate(self._binding.connection, self.store_id, alone=True)
+            if self._binding.backend == "postgresql":
+                connection.query(_SEES_ALL)  # of this transaction
+            pass_gate(connection, self.store_id, alone=True)
+            if connection.connection_id != session:
+                raise StoreUnavailable("The connection to the database was lost meanwhile. Do the same once more.")
             yield
 
     def claim(self, names: Collection[str], but_for: Collection[str] = frozenset()) -> list[str]:
@@ -103,10 +110,12 @@ class Round:
             SHA-256 of contents whose rows do not count: they are erased, or lost anyway.
         """
         free = sorted(set(names) - self._in_use(names, but_for))
-        rows = [self._key(name) | {"object_name": name, "claimed_at": _now()} for name in free]
         ids = {object_id(name) for name in free}
         known = {name for (name,) in lookup(RemovalClaim, "object_name", object_id=ids, **self._round())}
-        add(RemovalClaim, [row for row in rows if row["object_name"] not in known])
+        made = claims_made(self.store_id)
+        new = enumerate((name for name in free if name not in known), start=made + 1)
+        rows = [self._key(name) | {"object_name": name, "claim_number": number} for number, name in new]
+        add(RemovalClaim, [row | {"claimed_at": _now()} for row in rows])
         self._claimed_at |= dict.fromkeys(free, time.clock_gettime(_CLOCK))
         self._but_for |= dict.fromkeys(free, but_for)
         return free
@@ -130,21 +139,20 @@ class Round:
         return removed
 
     def carry_on(self, take_over: timedelta = TAKE_OVER) -> list[str]:
-        """Remove what rounds claimed that were killed, and return it."""
+        """Remove what rounds claimed that were killed, and return it; what rows lead to by now stays.
+
+        Until then whoever backs up stores none of it again, nor what went after it.
+        """
         names = {"claim": RemovalClaim().full_table_name, "done": RemovalDone().full_table_name}
         rows = self._binding.connection.query(_OPEN.format(**names), args=(self.store_id,)).fetchall()
         old = [(number, name) for number, name, at in rows if number < self.number and at <= _now() - take_over]
-        if not old:
-            return []
-        with self.behind_gate():
-            free = self.claim({name for _, name in old})
-        removed = self.remove(free)
-        done = [
-            {"store_id": self.store_id, "removal": number, "object_id": object_id(name), "removed_at": _now()}
-            for number, name in old
-            if name in free
-        ]
-        add(RemovalDone, done)
+        removed: list[str] = []
+        for start in range(0, len(old), AT_ONCE):
+            some = old[start : start + AT_ONCE]
+            with self.behind_gate():
+                free = self.claim({name for _, name in some})
+            removed += self.remove(free)
+            add(RemovalDone, [self._key(name) | {"removal": number, "removed_at": _now()} for number, name in some])
         return removed
 
     def _in_use(self, names: Collection[str], but_for: Collection[str]) -> set[str]:

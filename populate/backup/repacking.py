@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from data_platform.errors import StoreError, StoreUnavailable
 from populate.backup.check import Kept, Problem, verified
-from populate.backup.removal import claimed
+from populate.backup.removal import claimed, latest_removal
 from populate.backup.removing import Round
 from populate.backup.tables import Placement
 from populate.backup.verification import move, record
@@ -41,6 +41,7 @@ def repack(round_: Round, name: str, without: Collection[str] = frozenset(), *, 
     StoreUnavailable, StoreError
         If the store does not answer, or does not let the pack be removed. Nothing is lost by trying again.
     """
+    since = latest_removal(round_.store_id)
     kept = [one for one in _held(round_.store_id, name) if one.sha256 not in without]
     whole, problems = _read(round_.store, kept)
     again, problems = _read(round_.store, [one for one in kept if one.sha256 in problems])  # perhaps a moment's
@@ -52,7 +53,7 @@ def repack(round_: Round, name: str, without: Collection[str] = frozenset(), *, 
     places = _stored_anew(round_.store, whole | again, {one.sha256: one.size for one in kept})
     with round_.behind_gate():
         connection = Placement().connection
-        if claimed(connection, round_.store_id, round_.number, places):
+        if claimed(connection, round_.store_id, since, places):
             raise StoreUnavailable(f"What {name} is written anew as is about to be removed. Try it again in an hour.")
         still = lookup(Placement, "sha256", store_id=(round_.store_id,), object_name=(name,))
         move(round_.store_id, {sha256: places[sha256] for (sha256,) in still if sha256 in places})

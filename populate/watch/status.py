@@ -15,6 +15,7 @@ from populate.backup.tables import Backup, BackupFailure, ContentStore, Placemen
 from populate.backup.verification import Damage, DamageMended, look_again
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.lookup import lookup
+from populate.retention.tables import QuarantineEnd
 from populate.watch.totals import totals
 from populate.work.jobs import State, queues
 from populate.work.lease import living
@@ -24,7 +25,9 @@ from schemas.binding import Binding
 from schemas.catalogue import File, Version
 from schemas.sharing import AccessBatch
 
-_TABLES = (AccessBatch, Backup, BackupBatch, BackupFailure, BackupMember, File, Ingest, Placement, Version)
+_TABLES = (
+    *(AccessBatch, Backup, BackupBatch, BackupFailure, BackupMember, File, Ingest, Placement, QuarantineEnd, Version),
+)
 
 _FAILURE = ("batch_id", "part", "attempt", "file_id", "version_id", "failure_message")
 
@@ -37,6 +40,14 @@ _WAITING = """
     )
 """
 _NO_PLACE = "NOT EXISTS (SELECT 1 FROM {Placement} AS p WHERE p.sha256 = v.sha256)"
+# What was stored after that attempt, and left the store since.
+_NOT_SWEPT = """
+    NOT EXISTS (
+        SELECT 1 FROM {QuarantineEnd} AS q JOIN {Backup} AS t ON t.batch_id = f.batch_id AND t.part = f.part
+            AND t.attempt = f.attempt AND t.backed_up_at < q.quarantine_ended_at
+        WHERE q.sha256 = v.sha256 AND q.quarantine_outcome = 'swept'
+    )
+"""
 
 # The last attempt was where its disk or share is not seen; one elsewhere may be waiting for a worker there.
 _ELSEWHERE = """
@@ -54,7 +65,7 @@ _NOT_ELSEWHERE = (
 _NUMBERS = {
     "backups_failed": "SELECT COUNT(*) FROM (SELECT DISTINCT f.file_id, f.version_id FROM {BackupFailure} AS f"
     " JOIN {Version} AS v ON v.file_id = f.file_id AND v.version_id = f.version_id"
-    " WHERE {no_place} AND NOT EXISTS (SELECT 1 FROM ({waiting}) AS w"
+    " WHERE {no_place} AND {not_swept} AND NOT EXISTS (SELECT 1 FROM ({waiting}) AS w"
     " WHERE w.file_id = f.file_id AND w.version_id = f.version_id) AND {failed_here}) AS failed",
     "backups_pending": "SELECT COUNT(*) FROM (SELECT DISTINCT w.file_id, w.version_id FROM ({waiting}) AS w"
     " JOIN {Version} AS v ON v.file_id = w.file_id AND v.version_id = w.version_id"
@@ -102,6 +113,7 @@ def statements() -> dict[str, str]:
     """Return the statement behind each number of `left_to_do` that is asked of the catalogue, by its name."""
     tables = {table.__name__: table().full_table_name for table in _TABLES}
     names = tables | {"waiting": _WAITING.format(**tables), "no_place": _NO_PLACE.format(**tables)}
+    names["not_swept"] = _NOT_SWEPT.format(**tables)
     names["elsewhere"] = _ELSEWHERE.format(name=ELSEWHERE, **names)
     names |= {name: _NOT_ELSEWHERE.format(of=of, **names) for name, of in (("failed_here", "f"), ("waits_here", "w"))}
     return {name: query.format(**names) for name, query in (_NUMBERS | _BY_SYSTEM).items()}

@@ -207,6 +207,18 @@ class TestBucket:
         assert store.size(names[1]) == 100
         assert not store.remove(object_name_of(sha256(b"never")))
 
+    def test_many_are_removed_at_once(self, store: BucketStore) -> None:
+        names = [put(store, content_of_size(100, seed=n)).object_name for n in range(6)]
+        assert set(store.remove_many(names[:5])) == set(names[:5])
+        assert [store.size(name) for name in names] == [None] * 5 + [100]
+        store.client.put_bucket_versioning(Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"})
+        for n in range(4):
+            put(store, content_of_size(100, seed=n))
+        assert set(store.remove_many(names[:5])) == set(names[:4])
+        left = store.client.list_object_versions(Bucket=store.bucket, Prefix="x/objects")
+        assert [version["Key"] for version in left["Versions"]] == [f"x/{names[5]}"]
+        assert not left.get("DeleteMarkers")
+
     def test_a_refusal_is_told(self, store: BucketStore, any_s3: S3Server) -> None:
         put(store, b"x")
         keys = {"access_key": any_s3.access_key, "secret_key": "wrong-" + any_s3.secret_key}

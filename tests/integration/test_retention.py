@@ -8,27 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deliveries import MORNING, hand_in, item, read, read_file, sha256, stored
+from deliveries import hand_in, read_file, sha256, stored
+from removal_victim import sweeping_beside
 from store_contract import content_of_size
 
 from data_platform.errors import RestrictionError, StoreUnavailable, VersionUnavailable
 from data_platform.settings import load, settings
+from populate.backup import removing as rounds
 from populate.backup.check import check
+from populate.backup.rebuild import rebuild
 from populate.backup.removal import RemovalClaim, RemovalDone
 from populate.backup.removing import Round, removing
 from populate.backup.restore import restore
 from populate.backup.tables import Backup, BackupFailure, Placement
 from populate.ingest import Ingest
-from populate.retention import quarantine, retaining
+from populate.retention import quarantine, strays
 from populate.retention.keeping import add_rule, end_rule, hold, holds, release, rules
 from populate.retention.retaining import Retained, retain
-from populate.retention.tables import QuarantineEnd
 from populate.store import object_name_of, open_store
-from populate.store.base import PACKS
 from populate.store.pack import keep
 from populate.work.jobs import Queue
-from populate.work.retries import retry_failed
+from populate.work.retries import retry_failed, unresolved
 from schemas.binding import Binding
+from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
+from schemas.identity import identity
+from schemas.output import Output
+from schemas.restrict import where
+from schemas.sharing import AccessBatch
 
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
 NOW = datetime(2026, 6, 1)
@@ -44,7 +50,7 @@ def work() -> None:
         assert queue.failed() == 0
 
 
-def states(binding: Binding, path: Path, number: int, *, system: str = "") -> list[bytes]:
+def states(binding: Binding, path: Path, number: int) -> list[bytes]:
     """Read a file in several states, a day after the other, each backed up before the next."""
     contents = [content_of_size(1000 + n, seed=n) + path.name.encode() for n in range(number)]
     for day, content in enumerate(contents):
@@ -141,7 +147,7 @@ def claim_only(binding: Binding) -> None:
         sweep(binding)
 
 
-@pytest.mark.parametrize(("held", "act"), [("placed", sweep), ("stray", sweep), ("packed", claim_only)])
+@pytest.mark.parametrize(("held", "act"), [("placed", sweep), ("stray", claim_only), ("packed", sweep)])
 def test_a_backup_that_relied_on_what_went_meanwhile_stores_it_again(
     binding: Binding, tmp_path: Path, held: str, act: Callable[[Binding], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,3 +174,136 @@ def test_a_backup_that_relied_on_what_went_meanwhile_stores_it_again(
     retry_failed(binding)
     work()
     assert set(stored().values()) == set(contents.values())
+
+
+def a_set_of(member: str, system: str) -> None:
+    """Enter a file set of another source that contains the present version of a file."""
+    manifest = identity("manifest", member) * 2
+    version = where(Version, sha256=member).to_dicts()[0]
+    folder = {"file_id": identity("set", member), "version_id": identity("set version", member)}
+    SourceSystem.insert1({"source_system": system, "source_kind": "file"}, skip_duplicates=True)
+    File.insert1({"file_id": folder["file_id"], "source_system": system, "item_id": member})
+    Blob.insert1({"sha256": manifest, "blob_size": 1})
+    Version.insert1({**folder, "sha256": manifest, "revision": manifest})
+    FileSet.insert1({"file_id": folder["file_id"]})
+    path = {"path_id": identity("a"), "member_path": "a"}
+    names = {"member_id": version["file_id"], "member_version": version["version_id"]}
+    FileSetMember.insert1({**folder, **path, **names})
+
+
+def an_output(content: str, file: str) -> None:
+    names = ("event_id", "execution_id", "account_realm", "account_login", "account_id")
+    told = dict.fromkeys(names, identity("output", content)) | {"batch_id": AccessBatch.to_dicts()[0]["batch_id"]}
+    Output.insert1({**told, "written_at": NOW, "file_id": file, "sha256": content})
+
+
+def test_whatever_refers_to_a_content_keeps_it(binding: Binding, tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    contents = states(binding, tmp_path / "lab" / "a", 5)
+    hashes = list(map(sha256, contents))
+    system = where(File, file_id=where(Version, sha256=hashes[0]).to_dicts()[0]["file_id"]).to_dicts()[0]
+    add_rule(binding, load(), "versions", 1, source=system["source_system"])
+    a_set_of(hashes[0], "nfs/other")
+    an_output(hashes[1], "")
+    (tmp_path / "copy").write_bytes(contents[2])
+    hand_in(binding, [read_file(tmp_path / "copy", day=9)], run="copy")
+    Ingest.populate()  # and not backed up yet
+    reasons = quarantine.Judge(binding, NOW).reasons(hashes)
+    assert reasons[hashes[0]] == "no rule covers it"  # the set that has it
+    assert reasons[hashes[1]] == "a run names it as its output"
+    assert reasons[hashes[2]] == "a backup that brings it is not done"
+    assert (reasons[hashes[3]], reasons[hashes[4]][:7]) == ("", "rule 1:")
+    work()
+    retained(binding)
+    done = retained(binding, NOW + LATER)
+    assert (done.swept, done.removed) == (1, 1)
+    assert set(stored().values()) == {*contents} - {contents[3]}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@on_postgresql
+def test_what_was_left_over_goes_and_packs_that_are_mostly_dead_are_written_anew(
+    binding: Binding, tmp_path: Path, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "8000000" if packed else "0")
+    settings.cache_clear()
+    add_rule(binding, load(), "versions", 1)
+    paths = [tmp_path / f"{n}" for n in range(12)]
+    for day in range(2):
+        for n, path in enumerate(paths[: 8 if day else 12]):
+            path.write_bytes(content_of_size(1000, seed=100 * day + n))
+        hand_in(binding, [read_file(path, day=day) for path in paths[: 8 if day else 12]], run=f"{day}")
+        work()
+    store = open_store(load())
+    left = content_of_size(50, seed=999)
+    keep(store, {sha256(left): left})
+    first = retained(binding)
+    assert (first.marked, first.strays, first.removed) == (8, 1, 0)
+    done = retained(binding, NOW + LATER)
+    assert (done.swept, done.strays, done.repacked) == (8, 1, int(packed))
+    assert done.removed == (2 if packed else 9)
+    assert set(stored().values()) == {path.read_bytes() for path in paths}
+    assert list(check(binding, store, verify_data=True, unreferenced=True)) == []
+    monkeypatch.setattr(strays, "FEW", 0)
+    Placement.delete_quick()  # the catalogue was lost
+    for later in (2, 3):
+        assert retained(binding, NOW + later * LATER).doubtful
+    assert rebuild(binding, store).added == len(paths)
+    assert not retained(binding, NOW + 4 * LATER).doubtful
+    assert set(stored().values()) == {path.read_bytes() for path in paths}
+
+
+def test_sweeps_beside_backups_take_nothing_that_is_wanted(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__QUARANTINE_DAYS", "0")
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "8000000")
+    settings.cache_clear()
+    add_rule(binding, load(), "versions", 1)
+    paths = [tmp_path / f"{n}" for n in range(10)]
+
+    def back_up() -> None:
+        for day in range(6):  # what was let go is wanted again on every second day
+            for n, path in enumerate(paths):
+                path.write_bytes(content_of_size(300 + n, seed=100 * (day % 2) + n))
+            hand_in(binding, [read_file(path, day=day) for path in paths], run=f"{day}")
+            work()
+
+    assert sweeping_beside(back_up) == 0
+    assert len(RemovalClaim()) > 0
+    binding.ensure()
+    while unresolved(binding):
+        retry_failed(binding)
+        work()
+    for _ in range(2):
+        retained(binding, datetime.now(UTC).replace(tzinfo=None), take_over=timedelta(0))
+    wanted = {path.read_bytes() for path in paths}
+    assert set(stored().values()) == wanted
+    assert len(wanted) == len(Placement())
+
+
+@on_postgresql
+def test_a_round_that_is_too_late_removes_nothing(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = states(binding, tmp_path / "a", 1)[0]
+    store, own = open_store(load()), object_name_of(sha256(content))
+    with removing(binding, store, load()) as first:
+        with first.behind_gate():
+            assert first.claim([own]) == []  # a row leads there
+        left = object_name_of(sha256(b"left over"))
+        keep(store, {sha256(b"left over"): b"left over"})
+        with first.behind_gate():
+            assert first.claim([own, left]) == [left]
+        with monkeypatch.context() as patch:
+            patch.setattr(rounds, "VALID_SECONDS", -1.0)
+            assert first.remove([left]) == []  # suspended for long: somebody else may have taken over
+        with removing(binding, store, load()) as second:
+            for act in (lambda: first.remove([left]), lambda: first.behind_gate().__enter__()):
+                with pytest.raises(StoreUnavailable, match="at work"):
+                    act()
+            assert second.carry_on() == []  # too soon
+            assert store.size(left) is not None
+            assert second.carry_on(timedelta(0)) == [left]
+            assert second.remove([own]) == []  # never claimed, and in use
+    assert set(stored().values()) == {content}
