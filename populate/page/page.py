@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from populate.lookup import lookup
 from populate.page.shape import CopyRow, FilePage, GrantRow, ReaderRow, Receipts, SetRow
@@ -122,8 +122,8 @@ def _person(asker: Asker, person_id: str) -> Colleague | None:
 
 
 def _copies(asker: Asker, file_id: str, contents: Collection[str]) -> tuple[CopyRow, ...]:
-    rows = ask(asker, "copies", file=file_id, contents=tuple(contents))
-    names = Sight(asker).names({other for other, _ in rows})
+    rows = _met(asker, ask(asker, "copies", file=file_id, contents=tuple(contents)))
+    names = Sight(asker).names({other for other, *_ in rows})
     owners = {item.file_id: item.owner for item in gather(asker, [Item(other) for other in names])}
     people = asker.colleagues(set(owners.values()) - {""})
     return tuple(
@@ -145,11 +145,22 @@ def _you(asker: Asker, person_id: str) -> str:
 
 
 def _sets(asker: Asker, statement: str, **values: str | tuple[str, ...]) -> tuple[SetRow, ...]:
-    rows = ask(asker, statement, **values)
-    names = Sight(asker).names({other for other, _ in rows})
+    rows = _met(asker, ask(asker, statement, **values))
+    names = Sight(asker).names({other for other, *_ in rows})
+    found = {(other, path) for other, _, path in rows if other in names}
     return tuple(
-        SetRow(other, names[other].name, names[other].path, printable(path)) for other, path in rows if other in names
+        SetRow(other, names[other].name, names[other].path, printable(path))
+        for other, path in sorted(found, key=lambda row: (row[1], row[0]))
     )
+
+
+def _met(asker: Asker, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the rows, which begin with a file and a content, whose file the asker may know to hold that content.
+
+    Whoever only read a file does not learn what it held later.
+    """
+    met = set(Sight(asker).ask("contents_seen", files=tuple(sorted({row[0] for row in rows}))))
+    return [row for row in rows if row[:2] in met]
 
 
 def _grants(asker: Asker, file_id: str, *, all_of_them: bool) -> tuple[GrantRow, ...]:

@@ -87,16 +87,20 @@ STATEMENTS = {
     """,
     "file_sets": """
         WITH scope AS (SELECT DISTINCT file_id FROM $FileSetMember WHERE member_id = %(file)s), $sight
-        SELECT DISTINCT m.file_id, m.member_path FROM $FileSetMember m JOIN known k ON k.file_id = m.file_id
+        SELECT DISTINCT m.file_id, v.sha256, m.member_path FROM $FileSetMember m
+        JOIN known k ON k.file_id = m.file_id
+        JOIN $Version v ON v.file_id = m.file_id AND v.version_id = m.version_id
         WHERE m.member_id = %(file)s AND m.member_version IN %(versions)s
-        ORDER BY m.file_id, m.member_path LIMIT %(most)s
+        ORDER BY m.file_id, m.member_path, v.sha256 LIMIT %(most)s
     """,
     "members": """
         WITH scope AS (
             SELECT DISTINCT member_id AS file_id FROM $FileSetMember
             WHERE file_id = %(file)s AND version_id = %(version)s
         ), $sight
-        SELECT DISTINCT m.member_id, m.member_path FROM $FileSetMember m JOIN known k ON k.file_id = m.member_id
+        SELECT DISTINCT m.member_id, v.sha256, m.member_path FROM $FileSetMember m
+        JOIN known k ON k.file_id = m.member_id
+        JOIN $Version v ON v.file_id = m.member_id AND v.version_id = m.member_version
         WHERE m.file_id = %(file)s AND m.version_id = %(version)s
         ORDER BY m.member_path, m.member_id LIMIT %(most)s
     """,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from deliveries import hand_in, read_file
+from deliveries import hand_in, item, read, read_file, sha256
 from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
 
 from data_platform.cli import main
@@ -26,6 +26,7 @@ from populate.who.asker import choose
 from schemas.binding import Binding
 from schemas.catalogue import FileGone, Version
 from schemas.following import PermissionDetail, PermissionExpiry, SourceVersion
+from schemas.identity import version_id
 from schemas.restrict import where
 from schemas.sharing import Permission
 
@@ -48,6 +49,8 @@ def company(binding: Binding) -> Binding:
         f"UPDATE {Version().full_table_name} SET sha256 = %s WHERE file_id = %s",
         (first, path_id("/home/plate copy.csv")),
     )
+    # Bob knows the copy, by other bytes that it held before.
+    deliver(binding, [("bob", "/home/plate copy.csv", "colin", 1)], batch="5", data="before")
     return binding
 
 
@@ -89,6 +92,24 @@ def test_the_owner_is_told_all_of_it(company: Binding) -> None:
     assert page.receipts.sentence() == "3 readers, 2 departments, 2 analyses"
     assert [(row.name, row.reads) for row in page.receipts.people] == [("Dora", 1), ("Colin", 1), ("Bob", 2)]
     assert {one.name for one in page.whom_to_ask} == {"Bob", "Colin", "Dora"}
+
+    # Colin read the folder as a whole, with another file in it that Amy owns, too; for her it is there by a grant.
+    whole = (path_id("/lab"), version_id("r1", sha256(b"manifest")))
+    inside = [read(item(f"/lab/{name}.csv", "amy"), "colin", b"z", part_of=(*whole, f"{name}.csv")) for name in "ab"]
+    hand_in(company, [read(item("/lab", "colin"), "colin", b"manifest"), *inside], "whole")
+    Ingest.populate()
+    grant("amy", "/lab")
+    colins = file_page(asking(company, "colin"), whole[0])
+    assert colins is not None
+    assert (colins.kind, [(row.name, row.member_path) for row in colins.members]) == (
+        "folder",
+        [("a.csv", "a.csv"), ("b.csv", "b.csv")],
+    )
+    part = file_page(asking(company, "amy"), path_id("/lab/a.csv"))
+    assert part is not None
+    assert [(row.path, row.member_path) for row in part.file_sets] == [("/lab", "a.csv")]
+    assert [copy.name for copy in part.copies] == ["b.csv"]
+
     FileGone.insert1({"file_id": path_id(PLATE), "gone_on": date(2026, 5, 30)})
     gone = file_page(asking(company, "amy"), path_id(PLATE))
     assert gone is not None
