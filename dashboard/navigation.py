@@ -39,7 +39,16 @@ ENTRIES = (
     Entry(DISCOVER, "file", "File", "description", listed=False),
     Entry(DISCOVER, "person", "People", "group"),
     Entry(MINE, "mine", "My data", "inventory_2"),
+    Entry(MANAGE, "adoption", "Adoption", "trending_up", "manager"),
+    Entry(MANAGE, "silos", "Silos", "workspaces", "manager"),
+    Entry(MANAGE, "duplicates", "Duplicates", "content_copy", "manager"),
+    Entry(MANAGE, "hygiene", "Permission hygiene", "lock_open", "steward"),
     Entry(GOVERN, "files", "All files", "folder_open", "steward"),
+    Entry(GOVERN, "audit", "Audit trail", "history", "steward"),
+    Entry(GOVERN, "backups", "Backups", "inventory_2", "steward"),
+    Entry(GOVERN, "erasures", "Erasures", "delete_forever", "steward"),
+    Entry(OPERATE, "operate", "Health", "monitor_heart", "engineer"),
+    Entry(ENTER, "enter", "Enter rows", "edit_note"),
 )
 PAGES = Path(__file__).parent / "pages"
 HOME = "search"

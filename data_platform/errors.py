@@ -263,6 +263,10 @@ class AnswerRefused(Permanent, DataPlatformError, ValueError):
     """An answer to a question is not accepted."""
 
 
+class EntryRefused(Permanent, DataPlatformError, ValueError):
+    """A row that somebody entered does not fit its table; the message says what to correct."""
+
+
 class LinkRefused(AnswerRefused, PermissionError):
     """The link that an answer came with is forged, has expired or is somebody else's."""
 

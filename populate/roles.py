@@ -105,7 +105,7 @@ ENTERED = (
     entered.Entry,
     *(people.Department, people.Membership, people.Departure, conversation.MailAddress),
     SiloParameter,
-    *(BackupBatch, BackupMember),
+    *(BackupBatch, BackupMember, VerificationBatch),
 )
 # What a steward decides for all who have not.
 DECIDED = (asking.CompanyAskChoice, asking.PersonAskChoice)

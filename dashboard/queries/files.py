@@ -128,11 +128,11 @@ def _matching(binding: Binding, search: str, anywhere: bool) -> tuple[dict[str, 
         return {}, {}
     if not anywhere:
         return _starting(binding, search)
-    pattern = {"search": _pattern(search)}
-    found = rows(binding, statement("matching"), {**pattern, "limit": FEW + 1})
+    wanted = {"search": pattern(search)}
+    found = rows(binding, statement("matching"), {**wanted, "limit": FEW + 1})
     if len(found) > FEW:
-        return {"searching": True}, pattern
-    return {"searching": True, "few": True}, {**pattern, **_these(*found["file_id"])}
+        return {"searching": True}, wanted
+    return {"searching": True, "few": True}, {**wanted, **_these(*found["file_id"])}
 
 
 def _starting(binding: Binding, search: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -209,7 +209,8 @@ def is_demo(binding: Binding) -> bool:
     return number(binding, statement("demo"), {}) > 0
 
 
-def _pattern(search: str) -> str:
+def pattern(search: str) -> str:
+    """Return what finds a text anywhere in another by ``LIKE … ESCAPE '!'``."""
     for special in "!%_":  # `!` first: it is what escapes the others
         search = search.replace(special, f"!{special}")
     return f"%{display_text(search)}%"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from data_platform.settings.sections import _Section
 
@@ -40,6 +40,9 @@ class DashboardSettings(_Section):
     stewards: tuple[str, ...] = Field((), description="logins, or group:ID of a directory's group, who govern")
     managers: tuple[str, ...] = Field((), description="likewise who see figures of all departments")
     engineers: tuple[str, ...] = Field((), description="likewise who operate the platform")
+    entry_schemas: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...] = Field(
+        (), description="DataJoint schemas of a laboratory's own that everybody may enter rows into by forms"
+    )
     user: str = Field("", description="login at the database that adds what people enter; empty = `database.user`")
     password: SecretStr = Field(SecretStr(""), description="of that login")
 

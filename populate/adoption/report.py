@@ -78,8 +78,8 @@ def report_of(month: date | None = None) -> Report:
         month=now.day,
         title=f"How our data is shared: {MONTHS[now.day.month - 1]} {now.day.year}",
         subtitle=f"The {now.organisation['window_days']} days to {day_in_words(now.day)}",
-        sentences=_sentences(now),
-        figures=_figures(now, before),
+        sentences=sentences_of(now),
+        figures=figures_of(now, before),
         charts=_charts(months),
         tables=[table for table in (_departments(now), _sources(now)) if table.rows],
         notes=_notes(now),
@@ -98,7 +98,8 @@ def _snapshot(month: date | None) -> int:
     return int(known[-1][1])
 
 
-def _sentences(now: PublishedAdoption) -> list[str]:
+def sentences_of(now: PublishedAdoption) -> list[str]:
+    """Return what is most worth knowing of a snapshot, in sentences."""
     figures = now.organisation
     said = []
     if figures["reader_count"] is not None:
@@ -124,7 +125,8 @@ def _silos(snapshot_no: int) -> str:
         return ""
 
 
-def _figures(now: PublishedAdoption, before: PublishedAdoption | None) -> list[Figure]:
+def figures_of(now: PublishedAdoption, before: PublishedAdoption | None) -> list[Figure]:
+    """Return the figures of a snapshot, with what they changed by since the month before."""
     figures = now.organisation
     people = figures["people_count"]
     reach = f"of {people:,} in the directory" if people else ""

@@ -37,7 +37,7 @@ def write_report(report: Report, to: Path) -> Path:
         raise ReportUnavailable(f"{to.name} is neither .html nor .pdf. Name a file that ends so.")
     draft = to.with_name(f".{to.name}.new")
     try:
-        draft.write_bytes(_rendered(report, to.suffix.lower()))
+        draft.write_bytes(rendered(report, to.suffix.lower()))
         draft.replace(to)
     except OSError as error:
         draft.unlink(missing_ok=True)
@@ -45,7 +45,8 @@ def write_report(report: Report, to: Path) -> Path:
     return to
 
 
-def _rendered(report: Report, kind: str) -> bytes:
+def rendered(report: Report, kind: str) -> bytes:
+    """Return the report as a file of a kind in `KINDS`."""
     if kind == ".pdf":
         from populate.adoption.pdf import pdf_of  # here: it takes a second to load
 

@@ -80,7 +80,7 @@ TOLD = {
 WRITTEN = {"releases", "asking", "entered", "survey", "notes", "recall", "removal", "retention"}
 ENTERED = {
     *(TOLD | {"entry", "department", "membership", "departure", "mail_address"}),
-    *("#silo_parameter", "backup_batch", "backup_member"),
+    *("#silo_parameter", "backup_batch", "backup_member", "verification_batch"),
 }
 DECIDED = {"company_ask_choice", "person_ask_choice"}
 REPEATED = {"content_profile", "sheet_profile", "column_profile", "content_facts", "generated"}
