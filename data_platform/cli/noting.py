@@ -140,7 +140,8 @@ def collect(
         click.echo("It is kept no longer.")
         return
     kept = face.collect(name, *files, remove=remove, about=about, shared=shared)
-    click.echo(f"{printable(kept.name)}: {len(kept.files)} files, {'shared' if kept.shared else 'private'}")
+    count = "1 file" if len(kept.files) == 1 else f"{len(kept.files)} files"
+    click.echo(f"{printable(kept.name)}: {count}, {'shared' if kept.shared else 'private'}")
 
 
 @click.command()

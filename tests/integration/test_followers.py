@@ -208,7 +208,7 @@ def test_the_commands(lab: Binding, post: MailServer, hooks: Receiver) -> None:
     assert "written by a file's owner" in run("note", LUNG, "wrong units", code=1)
     assert run("notes", LUNG) == "No notes.\n"
     assert "Give FILE and TEXT" in run("note", code=2)
-    assert run("collect", "Trial 7", LUNG, "--share", "--about", "for the agency") == "Trial 7: 1 files, shared\n"
+    assert run("collect", "Trial 7", LUNG, "--share", "--about", "for the agency") == "Trial 7: 1 file, shared\n"
     assert "Trial 7: for the agency" in run("collections", "Trial 7")
     assert run("collect", "Trial 7", LUNG, "--remove", "--private") == "Trial 7: 0 files, private\n"
     run("collect", "Trial 7", "--end")
