@@ -108,10 +108,9 @@ class Index:
             entry.add_text("unless", term)
         entry.add_text("file_id", document.file_id)
         entry.add_text("digest", document.digest)
-        plain = distinct(word for text in about["words"].values() for word in text.split())
-        entry.add_text("plain", " ".join(plain))
-        entry.add_text("words", " ".join(map(stem, plain)))
-        entry.add_text("name", " ".join(map(stem, about["words"].get("name", "").split())))
+        entry.add_text("plain", " ".join(view.plain))
+        entry.add_text("words", " ".join(distinct(map(stem, view.plain))))
+        entry.add_text("name", " ".join(about["words"].get("name", ())))
         values = {**about, "month": about["last_read"][:7]}
         for facet in FACETS:
             if values[facet]:

@@ -20,6 +20,9 @@ PREFIX = 4
 BEGUN = 2
 """So does the last word if it is this long, for it may not be whole yet."""
 
+FEW = 4
+"""Words of a question that may all be beginnings: where there are more, enough of them are whole."""
+
 STEP = 64
 """Words count multiples of 1/64: sums of these are exact, so that no order of adding up shows in an answer."""
 
@@ -88,7 +91,8 @@ class Questions:
         open_end = bool(text) and not text[-1].isspace()
         found = []
         for place, one in enumerate(plain):
-            begins = len(one) >= (BEGUN if open_end and place == len(plain) - 1 else PREFIX)
+            may_go_on = open_end and place == len(plain) - 1
+            begins = len(one) >= (BEGUN if may_go_on else PREFIX) and (may_go_on or len(plain) <= FEW)
             word = Word(one, stem(one), begins)
             count = self.count(self.shown([self.fits(word)]))
             if not count and far(one):
@@ -102,11 +106,11 @@ class Questions:
     def fits(self, word: Word) -> tantivy.Query:
         """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""
         if word.distance:
-            near = self._query.fuzzy_term_query(self._schema, "plain", word.plain, word.distance)
+            near = self._query.fuzzy_term_query(self._schema, "words", word.stemmed, word.distance)
             return self._worth(near, word.rarity / 2)
         ways = [self._worth(self._term(field, word.stemmed), word.rarity) for field in ("words", "name")]
         if word.begins:
-            ways += [self._worth(self._beginning(field, word.plain), word.rarity / 4) for field in ("plain", "name")]
+            ways += [self._worth(self._beginning(field, word.plain), word.rarity / 4) for field in ("words", "name")]
         return self._query.boolean_query([(self._occur.Should, way) for way in ways])
 
     def all_of(self, words: Sequence[Word], required: int) -> tantivy.Query:
@@ -137,5 +141,8 @@ class Questions:
 
 
 def required(words: Sequence[Word]) -> int:
-    """Return how many of the words a file has to have: all of a few, and most of many."""
-    return len(words) if len(words) <= 3 else math.ceil(0.6 * len(words))
+    """Return how many of the words a file has to have: all of two, and of more at least two and a third.
+
+    Whatever has more of them comes first anyway; asked for more, what is called a little otherwise would be missed.
+    """
+    return len(words) if len(words) <= 2 else max(2, math.ceil(len(words) / 3))

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from populate.search.question import Word
-from populate.search.text import is_near, plain_words, stem
+from populate.search.text import is_near, words
 from populate.who.whom import day, printable
 
 K1, B = 1.2, 0.6
@@ -69,32 +69,20 @@ class Candidate:
     score: float
     parts: dict[str, float]
     met: dict[str, list[str]]
-    reasons: tuple[str, ...] = ()
 
 
 def rank(found: Sequence[tuple[str, Mapping[str, Any]]], by: Measure) -> list[Candidate]:
     """Return views, of which `found` has the ids of files and what is known of each, in order, best first."""
-    texts = [{part: text.split() for part, text in about["words"].items()} for _, about in found]
-    lengths = [sum(map(len, text.values())) for text in texts]
-    mean = sum(lengths) / len(lengths) if lengths else 1.0
-    ranked = [
-        _candidate(file_id, about, text, length / (mean or 1.0), by)
-        for (file_id, about), text, length in zip(found, texts, lengths, strict=True)
-    ]
+    mean = sum(about["length"] for _, about in found) / len(found) if found else 1.0
+    ranked = [_candidate(file_id, about, about["length"] / (mean or 1.0), by) for file_id, about in found]
     return sorted(ranked, key=lambda one: (-round(one.score, 9), one.about["name"], one.file_id))
 
 
-def _candidate(
-    file_id: str,
-    about: Mapping[str, Any],
-    text: Mapping[str, Sequence[str]],
-    length: float,
-    by: Measure,
-) -> Candidate:
+def _candidate(file_id: str, about: Mapping[str, Any], length: float, by: Measure) -> Candidate:
     parts: dict[str, float] = {}
     met: dict[str, list[str]] = {}
     for word in by.words:
-        counts = {part: found for part in PARTS if (found := _occurs(word, text.get(part, ())))[0]}
+        counts = {part: found for part, text in about["words"].items() if (found := _occurs(word, text))[0]}
         total = sum(PARTS[part] * count for part, (count, _) in counts.items())
         worth = word.rarity * total * (K1 + 1) / (total + K1 * (1 - B + B * length)) if total else 0.0
         for part, (count, as_written) in counts.items():
@@ -108,14 +96,15 @@ def _candidate(
     return Candidate(file_id, about, sum(parts.values()), {name: worth for name, worth in parts.items() if worth}, met)
 
 
-def _occurs(word: Word, text: Sequence[str]) -> tuple[float, str]:
-    """Return how often a word stands in a text, and what stands there."""
+def _occurs(word: Word, text: Mapping[str, int]) -> tuple[float, str]:
+    """Return how often a word stands in a text, and what stands there: the word, else what begins or looks like it."""
+    if count := text.get(word.stemmed):
+        return count, word.stemmed
     if word.distance:
-        near = [other for other in text if is_near(word.plain, other, word.distance)]
-        return NEAR * len(near), near[0] if near else ""
-    whole = [other for other in text if stem(other) == word.stemmed]
-    begun = [one for one in text if one.startswith(word.plain) and stem(one) != word.stemmed] if word.begins else []
-    return len(whole) + BEGINS * len(begun), (whole or begun or [""])[0]
+        near = [other for other in text if is_near(word.stemmed, other, word.distance)]
+        return NEAR * sum(text[other] for other in near), near[0] if near else ""
+    begun = [other for other in text if other.startswith(word.plain)] if word.begins else []
+    return BEGINS * sum(text[other] for other in begun), begun[0] if begun else ""
 
 
 def popularity(readers: Mapping[str, int], sizes: Mapping[str, int]) -> float:
@@ -142,13 +131,13 @@ _WHERE = {
 }
 
 
-def reasons(candidate: Candidate, words: Sequence[Word]) -> tuple[str, ...]:
+def reasons(candidate: Candidate, asked: Sequence[Word]) -> tuple[str, ...]:
     """Return why a file is shown, in short sentences."""
     about, found = candidate.about, []
     for part, sentence in _WHERE.items():
         if part in candidate.met:
             found.append(sentence.format(_what(part, candidate.met[part], about)))
-    found += [f"you wrote {printable(word.plain)}, which nothing is called" for word in words if word.distance]
+    found += [f"you wrote {printable(word.plain)}, which nothing is called" for word in asked if word.distance]
     if count := sum(about["readers"].values()):
         departments = sum(1 for name in about["readers"] if name)
         of = f" in {departments} departments" if departments > 1 else ""
@@ -168,10 +157,10 @@ def _what(part: str, met: Sequence[str], about: Mapping[str, Any]) -> str:
     if part == "department":
         return ", ".join(_whole(met, [about["department"], *about["readers"]])) or ", ".join(met)
     if part == "label":
-        kinds = [kind for kind, text in about["labels"] if set(met) & set(plain_words(text))]
+        kinds = [kind for kind, text in about["labels"] if set(met) & set(words(text))]
         return f"{', '.join(met)} ({', '.join(dict.fromkeys(kinds))})" if kinds else ", ".join(met)
     return ", ".join(met)
 
 
 def _whole(met: Sequence[str], texts: Sequence[str]) -> list[str]:
-    return [printable(text) for text in dict.fromkeys(texts) if text and set(met) & set(plain_words(text))][:2]
+    return [printable(text) for text in dict.fromkeys(texts) if text and set(met) & set(words(text))][:2]

@@ -158,7 +158,7 @@ def search(
     found = find(index, _terms(asker), Request(text, facets, offset + limit, sizes, asker.now.date()))
     held, gone = _held(asker, found.candidates, offset + limit)
     shown = held[offset : offset + limit]
-    hits = _named(asker, shown, [_hit(one, explain) for one in shown])
+    hits = _named(asker, shown, [_hit(one, found.words, explain) for one in shown])
     return Results(found.total - gone, hits, found.facets, found.suggestion)
 
 
@@ -178,8 +178,6 @@ def find(index: Index, terms: Collection[str], request: Request) -> Found:
     query, total = _fitting(ask, words, request.facets)
     views = _closely(searcher, query, request.wanted, total)
     candidates = rank(views, Measure(words, request.sizes, request.today))
-    for one in candidates:
-        one.reasons = reasons(one, words)
     return Found(total, candidates, words, _facets(searcher, query), _suggestion(request.text, words, candidates))
 
 
@@ -227,8 +225,8 @@ def _suggestion(text: str, words: Sequence[Word], candidates: Sequence[Candidate
             met = Counter(
                 other
                 for one in candidates
-                for other in {w for part in one.about["words"].values() for w in part.split()}
-                if is_near(word.plain, other, word.distance)
+                for other in {other for part in one.about["words"].values() for other in part}
+                if is_near(word.stemmed, other, word.distance)
             )
             if met:
                 right[word.plain] = min(met, key=lambda other: (-met[other], other))
@@ -288,7 +286,7 @@ def _shown(asker: Asker, files: Sequence[str]) -> dict[str, tuple[str, str, bool
     return {file_id: (name, path if known else "", not known) for file_id, name, path, known in rows}
 
 
-def _hit(one: Candidate, explain: bool) -> Hit:
+def _hit(one: Candidate, words: Sequence[Word], explain: bool) -> Hit:
     about = one.about
     return Hit(
         one.file_id,
@@ -301,7 +299,7 @@ def _hit(one: Candidate, explain: bool) -> Hit:
         date.fromisoformat(about["last_read"]) if about["last_read"] else None,
         sum(about["readers"].values()),
         round(one.score, 6),
-        one.reasons,
+        reasons(one, words),
         {part: round(worth, 6) for part, worth in one.parts.items()} if explain else {},
         about["limited"],
     )

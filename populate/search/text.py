@@ -32,7 +32,7 @@ def _folded(word: str) -> str:
 @lru_cache(100_000)
 def stem(word: str) -> str:
     """Return the singular of what looks like an English plural, by Harman's three rules."""
-    if len(word) <= 3 or not word.endswith("s") or word.endswith(("us", "ss", "is")):
+    if len(word) <= 3 or not word.endswith("s") or word.endswith(("us", "ss", "is", "series", "species")):
         return word
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return word[:-3] + "y"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +19,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from populate.search.labels import Label
-from populate.search.text import distinct, plain_words
+from populate.search.text import distinct, plain_words, stem
 from populate.who.asker import FOREVER
 
 OPEN, DEFAULT = "open", "default"
@@ -27,6 +28,9 @@ OPEN, DEFAULT = "open", "default"
 MOST_PEOPLE = 50
 MOST_LABELS = 400
 MOST_LABEL = 2000
+MOST_WORDS = 1000
+"""Different words of a part that are looked at when views are ranked: the most frequent."""
+
 LONGEST_KIND = 10
 
 
@@ -92,12 +96,15 @@ class View:
     may, unless
         It is shown to whoever has one of the former terms and none of the latter.
     about
-        What is shown and searched; see `_known` and `_limited`.
+        What is shown, and how often which words stand where; see `_known` and `_limited`.
+    plain
+        All its words, as people write them.
     """
 
     may: tuple[str, ...]
     unless: tuple[str, ...]
     about: Mapping[str, Any]
+    plain: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class Document:
 def document(facts: Facts) -> Document:
     """Return what is indexed of a file; without views if nobody may know it."""
     found = tuple(_views(facts)) if facts.names else ()
-    text = json.dumps([[view.may, view.unless, view.about] for view in found], sort_keys=True)
+    text = json.dumps([[view.may, view.unless, view.about, view.plain] for view in found], sort_keys=True)
     return Document(facts.file_id, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), found)
 
 
@@ -153,10 +160,18 @@ def _views(facts: Facts) -> Iterable[View]:
         audience = audiences[place, content]
         if place >= 0:
             about = _known(facts, facts.names[place], facts.contents.get(content, ()))
-            yield View(tuple(audience), tuple(sorted(passed)), about)
+            yield _view(audience, sorted(passed), *about)
         passed += audience
     if facts.choice:
-        yield View((facts.choice,), tuple(sorted(facts.audience)), _limited(facts, facts.names[newest]))
+        yield _view([facts.choice], sorted(facts.audience), *_limited(facts, facts.names[newest]))
+
+
+def _view(may: Sequence[str], unless: Sequence[str], about: dict[str, Any], texts: Mapping[str, str]) -> View:
+    plain = {part: plain_words(text) for part, text in texts.items() if text}
+    counts = {part: Counter(map(stem, words)).most_common(MOST_WORDS) for part, words in plain.items()}
+    length = sum(len(words) for words in plain.values())
+    about |= {"words": {part: dict(words) for part, words in counts.items()}, "length": length}
+    return View(tuple(may), tuple(unless), about, tuple(distinct(word for part in plain.values() for word in part)))
 
 
 def _known_as(facts: Facts) -> dict[str, tuple[int, str]]:
@@ -170,7 +185,8 @@ def _known_as(facts: Facts) -> dict[str, tuple[int, str]]:
     return found
 
 
-def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> dict[str, Any]:
+def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what is shown and the texts that it is found by."""
     labels = [[kind, text[:MOST_LABEL]] for kind, text in (*facts.labels, *of_content)[:MOST_LABELS]]
     people = list(facts.people[:MOST_PEOPLE])
     kind = kind_of(name.name, facts.is_set)
@@ -182,7 +198,7 @@ def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> dict[str, A
         "source": f"{facts.source_system} {kind}",
         "label": " ".join(text for _, text in labels),
     }
-    return {
+    about = {
         "limited": False,
         "name": name.name,
         "path": name.path,
@@ -195,15 +211,15 @@ def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> dict[str, A
         "last_read": facts.last_read.isoformat() if facts.last_read else "",
         "people": people,
         "labels": labels,
-        "words": {part: " ".join(plain_words(text)) for part, text in texts.items() if text},
     }
+    return about, texts
 
 
-def _limited(facts: Facts, name: Name) -> dict[str, Any]:
+def _limited(facts: Facts, name: Name) -> tuple[dict[str, Any], dict[str, str]]:
     """Return title, kind and whom to ask: not where it is, nor who reads it."""
     kind = kind_of(name.name, facts.is_set)
     texts = {"name": name.name, "people": facts.owner, "department": facts.department, "source": kind}
-    return {
+    about = {
         "limited": True,
         "name": name.name,
         "path": "",
@@ -216,8 +232,8 @@ def _limited(facts: Facts, name: Name) -> dict[str, Any]:
         "last_read": "",
         "people": [],
         "labels": [],
-        "words": {part: " ".join(plain_words(text)) for part, text in texts.items() if text},
     }
+    return about, texts
 
 
 def kind_of(name: str, is_set: bool = False) -> str:

@@ -1,0 +1,245 @@
+"""How well files are found and how fast, beside plain BM25, SQLite's full-text search and SQL ``LIKE``.
+
+Quality is measured on real texts with known answers (`benchmarks._packages`), by nDCG@10: 1 if the answer always
+comes first, and less the further down it is; 0 beyond the tenth place. Speed is measured on real file names, of
+which the asker may know about half: what SQLite does in the same run knows of no permissions and no facets.
+Only the index is measured; looking up the hits that are shown in the database comes on top, whatever the size.
+
+Run as ``python -m benchmarks.search [--small] [--size N ...] [--tuning]``. The last line is a JSON object:
+
+``ndcg``, ``ndcg_bm25``, ``ndcg_fts5``, ``ndcg_like``
+    nDCG@10 over all kinds of questions, here and there; for each kind in the table above
+``p50_ms``, ``p99_ms``, ``p50_fts5_ms``, ``p99_fts5_ms``
+    milliseconds for two words, ranked, at the largest size
+``update_s``
+    seconds until a hundred changed files are found as they are now, at the largest size
+``drift``
+    files, after all that, of which the index does not hold what it should
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import sqlite3
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+
+import tantivy
+
+from benchmarks._packages import DAY, Package, file_names, packages, questions
+from benchmarks._timing import interleaved, machine, show
+from populate.search.index import Index
+from populate.search.searching import Request, find
+from populate.search.text import plain_words
+from populate.search.views import Facts, Name, account_term, document, group_term, terms_of
+from populate.who.asker import FOREVER
+from schemas.identity import identity
+
+TODAY = date(2026, 6, 1)
+ME = "1" * 32
+SIZES = {False: (10_000, 100_000), True: (2_000,)}
+ROUNDS = {False: 400, True: 60}
+CHANGED = 100
+DEPARTMENTS = [f"Department {n}" for n in range(20)]
+Engine = Callable[[str], list[str]]
+
+
+def quality(tuning: bool) -> dict[str, dict[str, float]]:
+    """Return nDCG@10 for each kind of question and engine."""
+    whole = packages()
+    engines = {"ours": _ours(whole), "bm25": _bm25(whole), "fts5": _fts5(whole), "like": _like(whole)}
+    gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for package in whole:
+        if package.is_for_tuning is tuning:
+            for kind, question in questions(package):
+                for name, engine in engines.items():
+                    gains[kind][name].append(_gain(engine(question), package.name))
+    return {kind: {name: sum(g) / len(g) for name, g in of_kind.items()} for kind, of_kind in gains.items()}
+
+
+def _gain(found: Sequence[str], wanted: str) -> float:
+    return 1 / math.log2(2 + found.index(wanted)) if wanted in found[:10] else 0.0
+
+
+def _ours(whole: Sequence[Package]) -> Engine:
+    index = Index()
+    index.put(document(package.facts(ME)) for package in whole)
+    names = {identity("package", package.name): package.name for package in whole}
+
+    def ask(question: str) -> list[str]:
+        found = find(index, terms_of([ME], [], "known"), Request(question, {}, 10, {}, TODAY))
+        return [names[one.file_id] for one in found.candidates[:10]]
+
+    return ask
+
+
+def _bm25(whole: Sequence[Package]) -> Engine:
+    """Tantivy as it comes: one field, any of the words."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("name", stored=True, tokenizer_name="raw")
+    builder.add_text_field("text")
+    index = tantivy.Index(builder.build())
+    writer = index.writer(64_000_000, 1)
+    for package in whole:
+        writer.add_document(tantivy.Document(name=package.name, text=package.text))
+    writer.commit()
+    index.reload()
+    searcher = index.searcher()
+
+    def ask(question: str) -> list[str]:
+        hits = searcher.search(index.parse_query(question, ["text"]), 10).hits
+        return [str(searcher.doc(address)["name"][0]) for _, address in hits]
+
+    return ask
+
+
+def _fts5(whole: Sequence[Package]) -> Engine:
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE VIRTUAL TABLE package USING fts5(name UNINDEXED, text)")
+    database.executemany("INSERT INTO package VALUES (?, ?)", [(one.name, one.text) for one in whole])
+
+    def ask(question: str) -> list[str]:
+        some = " OR ".join(f'"{word}"' for word in plain_words(question))
+        rows = database.execute("SELECT name FROM package WHERE package MATCH ? ORDER BY rank LIMIT 10", (some,))
+        return [name for (name,) in rows]
+
+    return ask
+
+
+def _like(whole: Sequence[Package]) -> Engine:
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE TABLE package (name TEXT, text TEXT)")
+    database.executemany("INSERT INTO package VALUES (?, ?)", [(one.name, one.text) for one in whole])
+
+    def ask(question: str) -> list[str]:
+        words = plain_words(question)
+        fits = " + ".join(["(text LIKE ?)"] * len(words))
+        rows = database.execute(
+            f"SELECT name FROM package ORDER BY {fits} DESC, name LIMIT 10",  # noqa: S608
+            [f"%{word}%" for word in words],
+        )
+        return [name for (name,) in rows]
+
+    return ask
+
+
+def files(size: int) -> Iterator[Facts]:
+    """Yield so many files with real names; the asker may know those of one group, and a few others."""
+    names, chance = file_names(), random.Random(size)
+    for number in range(size):
+        path = f"/project {number // len(names)}/{names[number % len(names)]}"
+        mine = chance.random()
+        audience = {group_term(f"{chance.randrange(5):032}"): (FOREVER, "")} if mine < 0.9 else {}
+        audience |= {account_term(ME): (DAY, "")} if mine > 0.85 else {}
+        readers = {chance.choice(DEPARTMENTS): chance.randrange(1, 9) for _ in range(chance.randrange(3))}
+        yield Facts(
+            identity("file", str(number)),
+            "nfs/filer",
+            (Name(DAY, path.rpartition("/")[2], path),),
+            audience=audience,
+            owner_id=f"{number % 500:032}",
+            owner=f"Person {number % 500}",
+            department=DEPARTMENTS[number % 20],
+            readers=readers,
+            last_read=DAY + timedelta(days=chance.randrange(140)) if readers else None,
+        )
+
+
+def speed(size: int, rounds: int) -> dict[str, float]:
+    """Return how long two words take here and in SQLite, and a hundred changes, among so many files."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = Index(Path(folder) / "index")
+        began = time.perf_counter()
+        index.put(document(one) for one in files(size))
+        built = time.perf_counter() - began
+        plain = _names_in_sqlite(size)
+        asked = _two_words(size, rounds + 10)
+        terms = terms_of([ME], [f"{n:032}" for n in (0, 1)], "known")
+        sizes = dict.fromkeys(DEPARTMENTS, 40)
+        times = interleaved(
+            {
+                "ours": lambda n: find(index, terms, Request(asked[n], {}, 20, sizes, TODAY)),
+                "fts5": lambda n: plain(asked[n]),
+            },
+            rounds,
+            warm_up=10,
+        )
+        update, drift = _update(index, size)
+    found = {"size": size, "build_s": built, "update_s": update, "drift": drift}
+    for name, suffix in (("ours", ""), ("fts5", "_fts5")):
+        found |= {f"p50{suffix}_ms": times[name].median, f"p99{suffix}_ms": times[name].p99}
+    return found
+
+
+def _two_words(size: int, number: int) -> list[str]:
+    """Return questions: two words of the path of a file each; without a space behind, as when they are typed."""
+    chance, names = random.Random(1), file_names()
+    found: list[str] = []
+    while len(found) < number:
+        words = [word for word in plain_words(names[chance.randrange(min(size, len(names)))]) if len(word) > 2]
+        if len(set(words)) > 1:
+            found.append(" ".join(chance.sample(sorted(set(words)), 2)) + " ")
+    return found
+
+
+def _names_in_sqlite(size: int) -> Callable[[str], list[str]]:
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE VIRTUAL TABLE file USING fts5(path, tokenize = 'unicode61')")
+    database.executemany("INSERT INTO file VALUES (?)", ((one.names[0].path,) for one in files(size)))
+
+    def ask(question: str) -> list[str]:
+        words = " ".join(f'"{word}"' for word in question.split())
+        return [path for (path,) in database.execute("SELECT path FROM file(?) ORDER BY rank LIMIT 20", (words,))]
+
+    return ask
+
+
+def _update(index: Index, size: int) -> tuple[float, int]:
+    """Return the seconds until changed files are found by their new names, and of how many the index is wrong."""
+    changed = [
+        replace(one, names=(Name(DAY, "zebrafish.csv", "/zebrafish.csv"),)) for one in islice(files(size), CHANGED)
+    ]
+    for_all = {account_term(ME): (FOREVER, "")}
+    documents = [document(replace(one, audience=for_all)) for one in changed]
+    began = time.perf_counter()
+    index.put(documents)
+    found = find(index, terms_of([ME], [], "known"), Request("zebrafish", {}, 20, {}, TODAY))
+    took = time.perf_counter() - began
+    assert found.total == CHANGED
+    expected = {one.file_id: one.digest for one in documents}
+    expected |= {one.file_id: one.digest for one in map(document, islice(files(size), CHANGED, None)) if one.views}
+    held = index.digests(expected)
+    views = sum(1 for key in held if held[key] == expected[key])
+    return took, len(expected) - views + index.searcher().num_docs - len(expected)
+
+
+def main() -> None:
+    """Measure, print tables, and the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--small", action="store_true", help="few files and questions: does it still work?")
+    parser.add_argument("--size", type=int, action="append", help="files, as often as wanted: 1000000 takes minutes")
+    parser.add_argument("--tuning", action="store_true", help="quality on the packages that weights may be chosen by")
+    chosen = parser.parse_args()
+    print(machine())
+    kinds = quality(chosen.tuning)
+    engines = ("ours", "bm25", "fts5", "like")
+    show("nDCG@10", ("question", *engines), [(kind, *(of[name] for name in engines)) for kind, of in kinds.items()])
+    sizes = chosen.size or SIZES[chosen.small]
+    measured = [speed(size, ROUNDS[chosen.small]) for size in sizes]
+    show("Two words, ranked", tuple(measured[0]), [tuple(row.values()) for row in measured])
+    mean = {name: sum(of[name] for of in kinds.values()) / len(kinds) for name in engines}
+    named = {"ours": "ndcg", "bm25": "ndcg_bm25", "fts5": "ndcg_fts5", "like": "ndcg_like"}
+    print(json.dumps({named[name]: round(value, 4) for name, value in mean.items()} | measured[-1]))
+
+
+if __name__ == "__main__":
+    main()
