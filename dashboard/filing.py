@@ -82,11 +82,11 @@ def _sheet(sheet: SheetView) -> None:
         about,
         f"columns {sheet.name}".strip(),
         {
-            "Column": st.column_config.TextColumn(width="medium"),
-            "Type": "Type",
-            "Missing": tables.share("Missing"),
-            "Different": st.column_config.NumberColumn("Different", help="empty = more than a thousand"),
-            "Values": st.column_config.TextColumn(width="large"),
+            "Column": st.column_config.TextColumn(width="small"),
+            "Type": st.column_config.TextColumn(width="small"),
+            "Values": st.column_config.TextColumn(width="medium"),
+            "Different": st.column_config.NumberColumn("Different", width="small", help="empty = more than a thousand"),
+            "Missing": tables.share("Missing", width="small"),
         },
         rows=20,
     )

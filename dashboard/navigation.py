@@ -33,11 +33,12 @@ class Entry(NamedTuple):
     listed: bool = True
 
 
-DISCOVER, MINE, MANAGE, GOVERN, OPERATE, ENTER = "Discover", "My data", "Manage", "Govern", "Operate", "Enter"
+DISCOVER, MINE, MANAGE, GOVERN, OPERATE, ENTER = "Discover", "You", "Manage", "Govern", "Operate", "Enter"
 ENTRIES = (
     Entry(DISCOVER, "search", "Search", "search"),
     Entry(DISCOVER, "file", "File", "description", listed=False),
     Entry(DISCOVER, "person", "People", "group"),
+    Entry(DISCOVER, "map", "Data map", "map"),
     Entry(MINE, "mine", "My data", "inventory_2"),
     Entry(MANAGE, "adoption", "Adoption", "trending_up", "manager"),
     Entry(MANAGE, "silos", "Silos", "workspaces", "manager"),

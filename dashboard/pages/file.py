@@ -183,7 +183,10 @@ def _origin(viewer: Viewer, page: FilePage) -> None:
         st.info("Nothing has been read yet, so nothing is known of it.", icon=":material/account_tree:")
         return
     ways = {"whence": "Where it comes from", "whither": "What became of it"}
-    way = st.segmented_control("Direction", list(ways), format_func=ways.__getitem__, default="whence") or "whence"
+    way = st.segmented_control(
+        "Direction", list(ways), format_func=ways.__getitem__, default="whence", label_visibility="collapsed"
+    )
+    way = way or "whence"
     sha256 = page.versions[0].sha256
     try:
         found = viewer.ask(follow, sha256, settings(), depth=6, back=way == "whence")

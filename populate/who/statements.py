@@ -265,7 +265,7 @@ STATEMENTS = {
     """,
     "receipts": """
         WITH scope AS (SELECT DISTINCT file_id FROM $FileOwner WHERE account_id IN %(mine)s), $sight, $named
-        SELECT n.file_id, n.file_name, a.person_id, COALESCE(e.entry_point, '') AS entry_point, COUNT(*) AS reads,
+        SELECT n.file_id, n.file_name, a.person_id, COALESCE(e.entry_point, '') AS entry_point, COUNT(*) AS times,
                CAST(MAX(x.accessed_at) AS DATE) AS last_on
         FROM named n
         JOIN owned o ON o.file_id = n.file_id AND o.account_id IN %(mine)s

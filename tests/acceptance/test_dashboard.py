@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -84,8 +85,8 @@ def people(binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     catalogue.clear()
 
 
-def opened(**address: str) -> AppTest:
-    app = AppTest.from_file(str(PAGE), default_timeout=PATIENCE)
+def opened(page: str = "files", **address: str) -> AppTest:
+    app = AppTest.from_file(str(PAGE.with_name(f"{page}.py")), default_timeout=PATIENCE)
     for name, value in address.items():
         app.query_params[name] = value
     return checked(app.run())
@@ -151,6 +152,49 @@ def test_the_address_leads_to_the_details_of_a_file(people: Colleagues, binding:
     assert list(readers["reader"]) == ["aiko"]
     assert list(copies["file_name"]) == ["copy.csv"]
     assert opened(file="no such file").warning
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(each.value for kind in ("title", "text", "caption", "info", "markdown") for each in app.get(kind))
+
+
+@on_one_database
+def test_pages_show_each_what_they_may_know(people: Colleagues, binding: Binding) -> None:
+    trial = queries.files(binding, search="trial")["file_id"][0]
+    people.account("aiko")
+    assert "trial.csv" in said(opened("search", q="trial"))
+    assert "No file that you may know fits" in said(opened("search", q="nothing of the kind"))
+    assert {"2 versions", "maria"} <= set(re.findall(r"2 versions|maria", said(opened("file", id=trial))))
+    versions = opened("file", id=trial, part="versions")
+    assert list(versions.dataframe[0].value["Size"]) == [6, 5]
+    checked(next(button for button in versions.button if button.label == "Show what differs").click().run())
+    assert "copy.csv" in said(opened("file", id=trial, part="copies"))
+    assert "Nobody has read a file of yours" in said(opened("mine"))
+    maria = account_id(REALM, "maria")
+    assert "trial.csv" in said(opened("person", id=maria))
+    people.account("maria")
+    receipts = opened("mine").dataframe[0].value
+    assert list(zip(receipts["name"], receipts["person"], receipts["reads"], strict=True)) == [("trial.csv", "aiko", 2)]
+    assert "1 reader" in said(opened("file", id=trial, part="readers"))
+    people.account("chen")
+    assert "No such file" in said(opened("file", id=trial))
+    assert said(opened("file", id=trial)) == said(opened("file", id="0" * 32))
+    people.account("a stranger")
+    assert "does not know you yet" in said(opened("mine"))
+    assert "does not know you yet" in said(opened("search"))
+
+
+@on_one_database
+def test_choices_and_marks_are_entered_by_their_person(people: Colleagues, binding: Binding) -> None:
+    trial = queries.files(binding, search="trial")["file_id"][0]
+    people.account("aiko")
+    app = opened("mine", part="choices")
+    checked(app.radio[0].set_value("open").run())
+    assert opened("mine", part="choices").radio[0].value == "open"
+    app = opened("file", id=trial)
+    checked(next(button for button in app.button if button.label == "Follow").click().run())
+    assert any(button.label == "Following" for button in app.button)
+    assert "no new version since" in said(opened("mine", part="kept"))
 
 
 @on_one_database
@@ -258,6 +302,11 @@ def page(address: str) -> Iterator[Page]:
     assert elsewhere == []
 
 
+def loosely(name: str) -> str:
+    """Return a pattern of a text in which there may be characters without width."""
+    return "\N{WORD JOINER}?".join(re.escape(sign) for sign in name)
+
+
 def is_ours(said: ConsoleMessage) -> bool:
     """Tell whether a complaint is about the page; Streamlit looks below an address for itself before it does above."""
     return not str(said.location.get("url", "")).endswith(("/_stcore/health", "/_stcore/host-config"))
@@ -314,7 +363,8 @@ def test_nothing_in_a_name_is_run_or_fetched(people: Colleagues, binding: Bindin
     for number, name in enumerate(PAYLOADS):
         owner = f"mallory{number % len(IN_TABLES)}"
         people.put(f"{owner}/{name}", name.encode())
-        people.read("mallory0", f"{owner}/{name}")
+        for reader in ("mallory0", "aiko"):
+            people.read(reader, f"{owner}/{name}")
     people.work()
     listed = queries.files(binding)
     assert len(listed) == 2 + len(PAYLOADS)
@@ -324,6 +374,13 @@ def test_nothing_in_a_name_is_run_or_fetched(people: Colleagues, binding: Bindin
         page.get_by_test_id("stText").get_by_text(name).wait_for()  # as written, so nothing was made of it
         page.get_by_role("tab", name="Readers").click()
         page.locator('[role="tabpanel"]:visible').get_by_test_id("stDataFrame").wait_for()
+    page.goto(f"{address}/?q=csv")  # as Aiko
+    for name in PAYLOADS:
+        page.get_by_test_id("stPageLink-NavLink").filter(has_text=re.compile(loosely(name))).first.wait_for()
+    page.goto(f"{address}/file?id={listed['file_id'][0]}&part=ask")
+    page.get_by_role("heading", name=re.compile(loosely(listed["file_name"][0]))).wait_for()
+    page.goto(f"{address}/person?id={account_id(REALM, 'mallory1')}")
+    page.get_by_role("heading", name=re.compile(loosely(IN_TABLES[1]))).wait_for()
     assert page.locator("img[src*=evil], iframe[src*=evil], svg[onload], a[href^=javascript]").count() == 0
 
 
