@@ -15,11 +15,10 @@ from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.describe import tables as describe
 from populate.duplicates import tables as duplicates
-from populate.profile import tables as profile
+from populate.notes import tables as telling
 from populate.profile import tables as profile
 from populate.recall import tables as recalled
 from populate.retention import tables as retention
-from populate.notes import tables as telling
 from populate.search import tables as search
 from populate.sharing import history
 from schemas import asking, code, conversation, directory, entered, following, notes, output, recall, survey
