@@ -6,7 +6,7 @@ reader       adds to the inbox of accesses, and changes nothing; sees marks of r
 worker       reads all; adds results, accesses and what directories say; keeps the queues;
              changes whose an account is and what people are called; deletes nothing
 dashboard    reads all, and writes nothing
-steward      reads all; keeps people, departments and accounts; has backups tried again
+steward      reads all; keeps people, departments and accounts; has backups tried again, and says which may go
 answers      adds what people tell: answers, asks, choices; sees and changes nothing
 entries      reads all; adds what people enter at the dashboard; has what failed tried again
 ============ ===========================================================================

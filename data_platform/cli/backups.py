@@ -113,10 +113,11 @@ def _print(done: Restored) -> None:
 @json_option
 @click.pass_context
 def erase(ctx: click.Context, /, sha256: str, reason: str, yes: bool, as_json: bool) -> None:
-    """Erase a content from the content store and this machine's cache, for good; exit 1 if a store still has it.
+    """Erase a content from the store, its replica and this machine's cache, for good; exit 1 if a store still has it.
 
     SHA256 is the content's hash: 64 hex digits, or the first 8 and more. That it was there, who read it and
-    why it was erased stays in the catalogue; it is not backed up again. Sources keep their files.
+    why it was erased stays in the catalogue; it is not backed up again. Sources keep their files. What is
+    under a legal hold is not erased.
 
     \b
     Example:

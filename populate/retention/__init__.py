@@ -14,8 +14,8 @@ wherever any of it is killed; tests race and kill for each:
 3. *The most generous rule decides, and a hold overrides all rules*, also in the middle of a quarantine.
 4. *Nothing is swept that was not marked for the whole of the quarantine*; a reason in between ends it, and the
    next mark begins anew.
-5. *An object goes after its rows went, never before.* So a place always leads to bytes, and what is left over by
-   whoever was killed is an object without rows: the next round finds it.
+5. *An object goes after its rows went, never before*, but for a content that is erased. So a place always leads to
+   bytes, and what is left over by whoever was killed is an object without rows: the next round finds it.
 6. *Objects without rows go too, after a quarantine of their own*, unless something that is wanted has its only
    bytes there. A store of which the catalogue knows too little is left alone: then the catalogue was lost.
 7. *All of it can be broken off and done again.*
