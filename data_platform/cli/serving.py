@@ -12,14 +12,15 @@ import click
 @click.option("--address", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--name", "names", multiple=True, metavar="HOST", help="A name that browsers may reach it under.")
 @click.option(
-    "--without-sign-in", is_flag=True, help="Listen beyond loopback: whoever gets there sees all, and is not asked."
+    "--without-sign-in", is_flag=True, help="Listen beyond loopback: whoever gets there may see and do all, unasked."
 )
 @click.option("--answers-only", is_flag=True, help="Serve the page of questions about duplicates and no other.")
 def dashboard(port: int, address: str, names: tuple[str, ...], without_sign_in: bool, answers_only: bool) -> None:
     """Serve the dashboard on this machine (127.0.0.1 only) until Ctrl-C, and print its address.
 
-    It does not ask people to sign in. So it listens elsewhere only with --without-sign-in, which
-    is for containers whose port is published on loopback, and for proxies that ask.
+    It listens elsewhere if people sign in (dashboard.oidc_url): each then sees what they may know.
+    Else only with --without-sign-in, which is for containers whose port is published on loopback,
+    and for proxies that ask: whoever gets there has every role.
 
     With --answers-only there is one page: a question about a duplicate, for whoever has the signed
     link of a mail. Nothing else of the catalogue can be reached there.
