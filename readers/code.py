@@ -160,7 +160,8 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _is_standard(module: str) -> bool:
-    return module.partition(".")[0] in sys.stdlib_module_names
+    """Tell whether a module is Python's own or this product, which all use."""
+    return module.partition(".")[0] in {*sys.stdlib_module_names, "data_platform"}
 
 
 def _calls(tree: ast.Module, names: Mapping[str, str]) -> Iterator[str]:

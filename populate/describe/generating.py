@@ -21,6 +21,7 @@ from populate.profile.view import stored_profile
 from schemas.binding import Binding
 from schemas.code import RunCode
 from schemas.engine import dj
+from schemas.identity import ID_DIGITS
 from schemas.restrict import where
 from schemas.sharing import AccessRun
 
@@ -41,7 +42,7 @@ _TRIED = """
 """
 # Only of runs whose code says something: of nothing a model makes something up.
 _RUNS = f"""
-SELECT d.facts_sha256, MIN(d.batch_id), MIN(d.execution_id) FROM $RunDescription d
+SELECT d.facts_sha256, MIN(CONCAT(d.batch_id, d.execution_id)) FROM $RunDescription d
 JOIN $RunCode c ON c.batch_id = d.batch_id AND c.execution_id = d.execution_id
 WHERE (c.code_title <> '' OR c.code_outline LIKE %(named)s) {_TRIED}
 GROUP BY d.facts_sha256 ORDER BY 2, 1 LIMIT %(at_once)s
@@ -121,8 +122,8 @@ def _due(binding: Binding, model: str, now: datetime) -> Iterator[tuple[str, dic
     names = {table.__name__: table().full_table_name for table in tables}
     values = {"model": model, "since": now - PAUSE, "attempts": ATTEMPTS, "at_once": AT_ONCE, "named": '%": [%"%'}
     query = binding.connection.query
-    for sha, batch, run in query(Template(_RUNS).substitute(names), values).fetchall():
-        yield str(sha), _run_facts(batch, run)
+    for sha, one in query(Template(_RUNS).substitute(names), values).fetchall():
+        yield str(sha), _run_facts(one[:ID_DIGITS], one[ID_DIGITS:])
     _note_contents(query(Template(_NEW_CONTENTS).substitute(names), values).fetchall())
     for sha, content in query(Template(_CONTENTS).substitute(names), values).fetchall():
         if (profile := stored_profile(content)) is not None:

@@ -98,7 +98,7 @@ def test_tags_and_notes_are_for_whoever_may_know_the_file(company: Binding) -> N
     assert refusal(add_tag, stranger, LUNG, "x") == refusal(add_tag, stranger, "0" * 32, "x")
 
 
-def test_collections_show_each_colleague_what_they_may_know(company: Binding) -> None:
+def test_collections_show_each_colleague_what_they_may_know_and_searches_nothing(company: Binding) -> None:
     amy, cem = at(company, "amy"), at(company, "cem")
     kept = make_collection(cem, "Trial 7", about="What we send to the agency.")
     assert "already" in refusal(make_collection, cem, "Trial 7")
@@ -132,9 +132,7 @@ def test_collections_show_each_colleague_what_they_may_know(company: Binding) ->
     assert collections_of(amy) == collections_of(cem) == []
     assert "no collection" in refusal(collection, amy, "Lungs")
 
-
-def test_searches_are_kept_for_oneself(company: Binding) -> None:
-    amy = at(company, "amy")
+    # Saved searches nobody else sees at all.
     save_search(amy, "mine", "lung  cohort", {"kind": ["csv", "xlsx"], "owner": []})
     save_search(at(company, "amy", 1), "mine", "lung cohort", {"kind": {"csv"}})
     save_search(amy, EVIL, "", {"department": ["Chemistry"]})
