@@ -50,6 +50,7 @@ from readers.run import run_record
 from readers.watching import look, mark_of, watch
 from schemas.binding import Binding, bind, unbind
 from schemas.catalogue import Version
+from schemas.code import RunCode
 from schemas.conversation import Answer
 from schemas.engine import dj
 from schemas.identity import account_id
@@ -224,7 +225,7 @@ def refuse(event: Noted, reason: str) -> None:
 
 def test_a_reader_delivers_and_sees_and_changes_nothing(site: Site) -> None:
     records = [an_access(n) for n in range(5)]
-    run = json.dumps(run_record()).encode()
+    run = json.dumps(run_record() | {"entry_point": __file__}).encode()
     events = [Noted("0-1-a.segment", 64 + n, json.dumps(record).encode(), run) for n, record in enumerate(records)]
     binding = bind(site.settings("reader"))
     assert deliver(binding, events[:3], refuse) == 3
@@ -239,6 +240,7 @@ def test_a_reader_delivers_and_sees_and_changes_nothing(site: Site) -> None:
     unbind()
     bind_all(site.settings("worker"))
     assert {str(record["event_id"]) for record in records} <= set(delivered())
+    assert "Each role on each backend" in RunCode.to_arrays("code_title")[0]
 
 
 def test_a_reader_learns_that_bytes_it_has_met_are_recalled_but_not_why(site: Site) -> None:
