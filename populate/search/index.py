@@ -21,7 +21,7 @@ from populate.search.views import Document, View
 if TYPE_CHECKING:
     import tantivy
 
-FORMAT = 1
+FORMAT = 2
 """Rises when what is indexed of the same tables becomes another; an index of another format is made anew."""
 
 FACETS = ("kind", "source", "owner", "department", "month")

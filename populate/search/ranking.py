@@ -13,10 +13,13 @@ from populate.search.question import Word
 from populate.search.text import is_near, words
 from populate.who.whom import day, printable
 
-K1, B = 1.2, 0.6
+K1, B = 1.2, 0.75
 """Parameters of BM25: how soon repetition stops to count, and how much length does."""
 
-PARTS = {"name": 3.0, "label": 1.5, "people": 1.5, "folder": 1.2, "department": 1.0, "source": 0.7}
+PARTS = {
+    **{"name": 3.0, "tag": 2.0, "column": 1.5, "people": 1.5, "folder": 1.2},
+    **{"value": 1.0, "note": 1.0, "department": 1.0, "source": 0.7},
+}
 """Where a word can be found, and how often it counts there."""
 
 BEGINS, NEAR = 0.6, 0.5
@@ -123,7 +126,10 @@ def recency(last_read: str, today: date) -> float:
 
 _WHERE = {
     "name": "its name has {}",
-    "label": "it is described by {}",
+    "tag": "it is tagged {}",
+    "note": "a note says {}",
+    "column": "it has a column named {}",
+    "value": "it has the value {}",
     "folder": "it lies in {}",
     "people": "{} owns or reads it",
     "department": "people in {} own or read it",
@@ -156,9 +162,6 @@ def _what(part: str, met: Sequence[str], about: Mapping[str, Any]) -> str:
         return ", ".join(_whole(met, [about["owner"], *about["people"]])) or ", ".join(met)
     if part == "department":
         return ", ".join(_whole(met, [about["department"], *about["readers"]])) or ", ".join(met)
-    if part == "label":
-        kinds = [kind for kind, text in about["labels"] if set(met) & set(words(text))]
-        return f"{', '.join(met)} ({', '.join(dict.fromkeys(kinds))})" if kinds else ", ".join(met)
     return ", ".join(met)
 
 

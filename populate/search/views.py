@@ -187,7 +187,6 @@ def _known_as(facts: Facts) -> dict[str, tuple[int, str]]:
 
 def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what is shown and the texts that it is found by."""
-    labels = [[kind, text[:MOST_LABEL]] for kind, text in (*facts.labels, *of_content)[:MOST_LABELS]]
     people = list(facts.people[:MOST_PEOPLE])
     kind = kind_of(name.name, facts.is_set)
     texts = {
@@ -196,8 +195,9 @@ def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> tuple[dict[
         "people": " ".join(distinct([facts.owner, *people])),
         "department": " ".join(distinct([facts.department, *sorted(facts.readers)])),
         "source": f"{facts.source_system} {kind}",
-        "label": " ".join(text for _, text in labels),
     }
+    for label, text in (*facts.labels, *of_content)[:MOST_LABELS]:
+        texts[label] = f"{texts.get(label, '')} {text[:MOST_LABEL]}"
     about = {
         "limited": False,
         "name": name.name,
@@ -210,7 +210,6 @@ def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> tuple[dict[
         "readers": dict(facts.readers),
         "last_read": facts.last_read.isoformat() if facts.last_read else "",
         "people": people,
-        "labels": labels,
     }
     return about, texts
 
@@ -231,7 +230,6 @@ def _limited(facts: Facts, name: Name) -> tuple[dict[str, Any], dict[str, str]]:
         "readers": {},
         "last_read": "",
         "people": [],
-        "labels": [],
     }
     return about, texts
 

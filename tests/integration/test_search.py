@@ -105,7 +105,7 @@ def test_what_is_found_by_what_why_and_by_whom(company: Binding) -> None:
     assert names(ask(company, "lung", "bob")) == ["lung trial.xlsx"]
     add_tag(asking(company, "bob", NOW), path_id(TRIAL), "phase two")
     look(company.connection)
-    assert ask(company, "phase", "bob").hits[0].reasons[0] == "it is described by phase (tag)"
+    assert ask(company, "phase", "bob").hits[0].reasons[0] == "it is tagged phase"
 
 
 def test_the_index_follows_and_what_was_taken_away_is_not_shown_even_before_it_does(company: Binding) -> None:
