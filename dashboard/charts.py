@@ -28,7 +28,12 @@ def ink() -> str:
 
 def ground() -> str:
     """Return a colour that stands back from it."""
-    return "#334155" if st.context.theme.type == "dark" else "#e5e7eb"
+    return "#3f3f46" if st.context.theme.type == "dark" else "#e5e7eb"
+
+
+def gap() -> str:
+    """Return a colour for lines between coloured areas, near to that of the page."""
+    return "#18181b" if st.context.theme.type == "dark" else "#ffffff"
 
 
 def draw(chart: Any, alternative: str) -> None:
@@ -82,15 +87,16 @@ def banded(frame: pd.DataFrame) -> Any:
     return (band + chance + line + dots).properties(height=HEIGHT)
 
 
-def bars(frame: pd.DataFrame, x: str, y: str, title: str, form: str = ",.0f") -> Any:
-    """Return columns over days."""
+def bars(frame: pd.DataFrame, x: str, y: str, title: str, unit: str = "yearmonthdate") -> Any:
+    """Return columns over days, or another `unit` of time."""
+    # Moments, for a browser would take days to begin in Greenwich.
     return (
-        alt.Chart(frame)
-        .mark_bar(color=TEAL, cornerRadiusEnd=2)
+        alt.Chart(frame.assign(**{x: pd.to_datetime(frame[x])}))
+        .mark_bar(color=TEAL, cornerRadiusEnd=2, width={"band": 0.75})
         .encode(
-            x=alt.X(f"{x}:T", title=None, axis=alt.Axis(grid=False, labelAngle=0)),
-            y=alt.Y(f"{y}:Q", title=title, axis=alt.Axis(format=form, tickCount=4)),
-            tooltip=[alt.Tooltip(f"{x}:T", title=" "), alt.Tooltip(f"{y}:Q", title=title, format=form)],
+            x=alt.X(f"{unit}({x}):T", title=None, axis=alt.Axis(grid=False, labelAngle=0)),
+            y=alt.Y(f"{y}:Q", title=title, axis=alt.Axis(format=",.0f", tickCount=4)),
+            tooltip=[alt.Tooltip(f"{unit}({x}):T", title=" "), alt.Tooltip(f"{y}:Q", title=title, format=",.0f")],
         )
         .properties(height=220)
     )
@@ -163,13 +169,15 @@ def matrix(pairs: pd.DataFrame, names: Sequence[str]) -> Any:
     )
     scale = alt.Scale(scheme="brownbluegreen", domain=[-2, 2])
     base = alt.Chart(cell).encode(x=x, y=y, tooltip=tip)
-    behind = base.mark_rect(stroke="white", strokeWidth=1, cornerRadius=2, color=ground())
+    behind = base.mark_rect(stroke=gap(), strokeWidth=1, cornerRadius=2, color=ground())
     judged = (
         base.transform_filter("isValid(datum.strength)")
-        .mark_rect(stroke="white", strokeWidth=1, cornerRadius=2)
+        .mark_rect(stroke=gap(), strokeWidth=1, cornerRadius=2)
         .encode(color=alt.Color("strength:Q", scale=scale, legend=legend))
     )
-    dots = base.transform_filter("datum.flagged").mark_point(filled=True, size=50, color="#111827")
+    dots = base.transform_filter("datum.flagged").mark_point(
+        filled=True, size=50, color="#111827", stroke="white", strokeWidth=1
+    )
     # Names above and the legend below take their part of the height.
     return (behind + judged + dots).properties(height=(27 if len(names) <= 26 else 19) * len(names) + 190)
 
@@ -220,7 +228,7 @@ def department_map(departments: pd.DataFrame, pairs: pd.DataFrame) -> Any:
         alt.Tooltip("cross_share_given:Q", title="of what it gives leaves it", format=".0%"),
     ]
     spots = alt.Chart(nodes).encode(x=x, y=y, tooltip=tip)
-    discs = spots.mark_circle(color=TEAL, opacity=0.95, stroke="white", strokeWidth=1.5).encode(
+    discs = spots.mark_circle(color=TEAL, opacity=0.95, stroke=gap(), strokeWidth=1.5).encode(
         size=alt.Size("people:Q", scale=alt.Scale(range=[120, 1500]), legend=None)
     )
     labels = spots.mark_text(dy=-20, fontSize=12, fontWeight=600, color=ink()).encode(text="department:N")

@@ -37,7 +37,7 @@ def _show(known: Catalogue, viewer: Viewer) -> None:
             "accessed_at": tables.moment("When", "D MMM YYYY, HH:mm:ss"),
             "reader": st.column_config.TextColumn("Who", width="medium"),
             "file_name": st.column_config.TextColumn("File", width="medium"),
-            "outcome": st.column_config.TextColumn("Outcome", width="small"),
+            "outcome": "Outcome",
             "source_system": "Source",
             "access_size": tables.size("Size"),
             "entry_point": "With",

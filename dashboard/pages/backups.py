@@ -31,6 +31,7 @@ def _show(known: Catalogue, viewer: Viewer) -> None:
         return
     share = numbers["proven_bytes"] / numbers["stored_bytes"] if numbers["stored_bytes"] else 0.0
     st.subheader(_sentence(numbers, share))
+    st.space("xsmall")
     tiles = [
         ("Kept", human_bytes(numbers["stored_bytes"]), many(numbers["contents"], "content")),
         ("Proven", f"{share:.0%}", f"Bytes that were read back whole in the last {PROVEN_DAYS} days."),

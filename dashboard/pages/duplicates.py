@@ -56,7 +56,7 @@ def _ledger(found: manage.Duplicates) -> None:
         months = rows.groupby("month").agg(bytes_saved=("bytes_saved", "sum")).reset_index()
         months["megabytes"] = months["bytes_saved"] / 1e6
         if len(months) > 1:
-            charts.draw(charts.bars(months, "month", "megabytes", "MB saved"), "Bytes saved, by month")
+            charts.draw(charts.bars(months, "month", "megabytes", "MB saved", "yearmonth"), "Bytes saved, by month")
         columns = {
             "month": "Month",
             "department": "Department",
@@ -75,7 +75,7 @@ def _largest(copies: pd.DataFrame) -> None:
         copies,
         "duplicates",
         {
-            "content": st.column_config.TextColumn("Content", help="Beginning of the SHA-256.", width="small"),
+            "content": st.column_config.TextColumn("Content", help="Beginning of the SHA-256."),
             "file_name": st.column_config.TextColumn("File", width="medium"),
             "original": st.column_config.TextColumn("Which", width="small"),
             "owner": "Owner",

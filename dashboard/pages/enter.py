@@ -124,7 +124,7 @@ def _field(known: Catalogue, field: Field, given: Any, key: str) -> Any:
         return st.date_input(label, _day(given, field.in_key), FAR[0], FAR[1], format="YYYY-MM-DD", help=told, key=key)
     if field.kind == "moment":
         begin = given or (datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0) if field.required else "")
-        return st.text_input(f"{label}, UTC", f"{begin}"[:19], help=told, placeholder="2026-11-29 14:30", key=key)
+        return st.text_input(label, f"{begin}"[:19], help=told, placeholder="2026-11-29 14:30", key=key)
     most = field.length if field.kind == "text" else 40
     return st.text_input(label, "" if given is None else str(given), max_chars=most or None, help=told, key=key)
 
@@ -150,7 +150,8 @@ def _choices(_known: Catalogue, field: Field) -> dict[Any, str]:
 
 
 def _label(field: Field) -> str:
-    return plain(field.label) + (" :red[*]" if field.required or field.in_key else "")
+    name = plain(field.label) + (", UTC" if field.kind == "moment" else "")
+    return name + (" (needed)" if field.required or field.in_key else "")
 
 
 def _help(field: Field) -> str:

@@ -124,7 +124,8 @@ def _queues(known: Catalogue, found: operate.Health) -> None:
         st.subheader("Reads delivered")
         hours = coming.groupby("hour").agg(reads=("reads", "sum")).reset_index()
         charts.draw(
-            charts.bars(hours, "hour", "reads", "reads"), f"Reads delivered an hour, in the last {operate.HOURS} hours"
+            charts.bars(hours, "hour", "reads", "reads", "yearmonthdatehours"),
+            f"Reads delivered an hour, in the last {operate.HOURS} hours",
         )
 
 

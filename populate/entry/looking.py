@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from populate.entry.adding import key_of
+from data_platform.errors import EntryRefused
+from populate.entry.adding import key_of, row_of
 from populate.entry.fields import MOST_CHOICES, Field, Form, table_of
 from schemas.binding import Binding
 from schemas.engine import dj
@@ -66,12 +67,21 @@ def _shown(form: Form, row: dict[str, Any], entries: Mapping[str, list[dict[str,
     state = "replaced" if key in replaced else ""
     for one in of_key:
         if one["corrects"] == key:
-            row = dict.fromkeys(row) | {name: row[name] for name in form.key} | json.loads(one["entry_row"])
+            row = dict.fromkeys(row) | {name: row[name] for name in form.key} | _read(form, one["entry_row"])
             state = state or "corrected"
     if not of_key:
         return Shown(key, row, state, "", None, "")
     last = of_key[-1]
     return Shown(key, row, state, last["entered_name"], last["entered_at"], last["entry_reason"])
+
+
+def _read(form: Form, written: str) -> dict[str, Any]:
+    """Return a row that was noted down, with values as the table has them."""
+    row: dict[str, Any] = json.loads(written)
+    try:
+        return row_of(form, row)
+    except EntryRefused:  # the table has been changed since
+        return row
 
 
 def history_of(binding: Binding, form: Form, key: str) -> list[History]:
