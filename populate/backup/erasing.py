@@ -8,13 +8,14 @@ stays is what the catalogue says about the files: who read which bytes remains k
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from data_platform.errors import RestrictionError, StoreError
 from data_platform.settings import Settings
-from populate.backup.erased import Erasure
+from populate.backup.erased import Erasure, erased
 from populate.backup.removing import removing
 from populate.backup.repacking import repack
 from populate.backup.restore import Content, content_of_prefix
@@ -27,6 +28,7 @@ from readers.cache import Cache
 from readers.cache_sets import forget
 from readers.event import consumer
 from schemas.binding import Binding
+from schemas.engine import dj
 from schemas.identity import display_text
 from schemas.restrict import where
 
@@ -105,7 +107,9 @@ def _write_down(settings: Settings, content: Content, reason: str) -> None:
         "erased_by": display_text(f"{login.realm}/{login.name}")[:255],
         "erase_reason": display_text(reason.strip())[:512],
     }
-    Erasure.insert1(row, skip_duplicates=True)
+    if not erased({content.sha256}):
+        with suppress(dj.errors.DuplicateError):  # a steward may insert only, so skipping is no way
+            Erasure.insert1(row)
 
 
 def out_of(binding: Binding, store: Store, settings: Settings, sha256: str) -> list[str]:

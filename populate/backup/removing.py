@@ -13,7 +13,7 @@ from populate.backup.erased import erased
 from populate.backup.removal import Removal, RemovalClaim, RemovalDone, claims_made, object_id, pass_gate
 from populate.backup.stores import record_store
 from populate.backup.tables import Placement
-from populate.lookup import add, lookup
+from populate.lookup import lookup
 from populate.store import Store, content_of
 from populate.work.lease import Lease
 from readers.event import consumer
@@ -115,7 +115,7 @@ class Round:
         made = claims_made(self.store_id)
         new = enumerate((name for name in free if name not in known), start=made + 1)
         rows = [self._key(name) | {"object_name": name, "claim_number": number} for number, name in new]
-        add(RemovalClaim, [row | {"claimed_at": _now()} for row in rows])
+        RemovalClaim.insert(row | {"claimed_at": _now()} for row in rows)
         self._claimed_at |= dict.fromkeys(free, time.clock_gettime(_CLOCK))
         self._but_for |= dict.fromkeys(free, but_for)
         return free
@@ -135,7 +135,7 @@ class Round:
             used = {name for name in some if self._in_use([name], self._but_for.get(name, ()))}
             free = [name for name in some if name not in used and self._is_valid(name)]
             removed += self.store.remove_many(free)
-            add(RemovalDone, [self._key(name) | {"removed_at": _now()} for name in free])
+            self._done(self.number, free)
         return removed
 
     def carry_on(self, take_over: timedelta = TAKE_OVER) -> list[str]:
@@ -152,8 +152,15 @@ class Round:
             with self.behind_gate():
                 free = self.claim({name for _, name in some})
             removed += self.remove(free)
-            add(RemovalDone, [self._key(name) | {"removal": number, "removed_at": _now()} for number, name in some])
+            for number in sorted({number for number, _ in some}):
+                self._done(number, [name for of, name in some if of == number])
         return removed
+
+    def _done(self, number: int, names: Collection[str]) -> None:
+        """Note down that a round's claims are carried out. Who removes may only insert, and skip nothing."""
+        rows = {object_id(name): self._key(name) | {"removal": number, "removed_at": _now()} for name in names}
+        known = lookup(RemovalDone, "object_id", store_id=(self.store_id,), removal=(number,), object_id=rows.keys())
+        RemovalDone.insert(row for key, row in rows.items() if (key,) not in known)
 
     def _in_use(self, names: Collection[str], but_for: Collection[str]) -> set[str]:
         """Return those of some objects to which rows lead; not those of contents that are erased."""

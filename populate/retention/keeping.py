@@ -89,7 +89,7 @@ def end_rule(binding: Binding, settings: Settings, number: int) -> None:
     if number not in {rule.number for rule in rules()}:
         raise VersionUnavailable(f"No rule {number} is in force. List them with `data-platform retention`.")
     row = {"rule_number": number, "rule_ended_at": _now(), "rule_ended_by": _who(settings)}
-    RetentionRuleEnded.insert1(row, skip_duplicates=True)
+    RetentionRuleEnded.insert1(row)  # a steward may insert only, and skip nothing
 
 
 def hold(
@@ -143,7 +143,7 @@ def release(binding: Binding, settings: Settings, number: int) -> None:
     if number not in {one.number for one in holds()}:
         raise VersionUnavailable(f"No hold {number} is in force. List them with `data-platform retention`.")
     row = {"hold_number": number, "hold_ended_at": _now(), "hold_ended_by": _who(settings)}
-    LegalHoldEnded.insert1(row, skip_duplicates=True)
+    LegalHoldEnded.insert1(row)
 
 
 def assert_not_held(binding: Binding, sha256: str) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from populate.backup.removing import Round
 from populate.backup.tables import Placement
-from populate.lookup import add, lookup
+from populate.lookup import lookup
 from populate.retention import keeping
 from populate.retention.references import known_of
 from populate.retention.rules import reason_to_keep
@@ -60,7 +60,7 @@ def look(judge: Judge, store_id: str, hashes: Collection[str], due_before: datet
     unkept = {sha256 for sha256, reason in reasons.items() if not reason}
     marked, spared = unkept - marks.keys(), marks.keys() - unkept
     if not dry_run:
-        add(Quarantine, [_mark(store_id, sha256, judge.now) for sha256 in sorted(marked)])
+        Quarantine.insert(_mark(store_id, sha256, judge.now) for sha256 in sorted(marked))
         end(store_id, {sha256: marks[sha256] for sha256 in spared}, KEPT, judge.now)
     since = {sha256: marks.get(sha256, judge.now) for sha256 in unkept}
     due = {sha256: at for sha256, at in since.items() if at <= due_before}
@@ -101,7 +101,7 @@ def _delete_places(store_id: str, hashes: Collection[str]) -> None:
 def end(store_id: str, marks: Mapping[str, datetime], outcome: str, now: datetime) -> None:
     """Note down what became of contents in quarantine."""
     key = {"store_id": store_id, "quarantine_ended_at": now, "quarantine_outcome": outcome}
-    add(QuarantineEnd, [{**key, "sha256": sha256, "quarantined_at": at} for sha256, at in sorted(marks.items())])
+    QuarantineEnd.insert({**key, "sha256": sha256, "quarantined_at": at} for sha256, at in sorted(marks.items()))
 
 
 def _mark(store_id: str, sha256: str, now: datetime) -> dict[str, object]:

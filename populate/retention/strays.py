@@ -13,7 +13,7 @@ from populate.backup.erased import erased
 from populate.backup.removal import object_id
 from populate.backup.removing import Round
 from populate.backup.tables import Placement
-from populate.lookup import add, lookup
+from populate.lookup import lookup
 from populate.retention.quarantine import Judge
 from populate.retention.rules import NO_FILE
 from populate.retention.tables import Stray, StrayEnd
@@ -88,7 +88,7 @@ def note(store_id: str, held: Inventory, now: datetime) -> dict[str, datetime]:
     new = [name for name in sorted(held.strays) if name not in known]
     rows = [{**_key(store_id, name, now), "object_name": name, "stray_bytes": held.strays[name]} for name in new]
     for some in pages(rows):
-        add(Stray, list(some))
+        Stray.insert(some)
     ended = {name: since for name, since in known.items() if name not in held.strays}
     _end(store_id, {n: at for n, at in ended.items() if n in held.packs}, RECORDED, now)
     _end(store_id, {n: at for n, at in ended.items() if n not in held.packs}, GONE, now)
@@ -146,7 +146,7 @@ def _end(store_id: str, strays: Mapping[str, datetime], outcome: str, now: datet
         for name, since in sorted(strays.items())
     ]
     for some in pages(rows):
-        add(StrayEnd, list(some))
+        StrayEnd.insert(some)
 
 
 def _key(store_id: str, name: str, since: datetime) -> dict[str, object]:

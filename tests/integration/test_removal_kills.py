@@ -1,6 +1,6 @@
 """Killed at any call, a sweep or an erasure leaves a store in which everything that is to be kept can be had.
 
-40 points here; `REMOVAL_KILLS=1000 pytest tests/integration/test_removal_kills.py` for more.
+40 points here; ``REMOVAL_KILLS=1000 pytest tests/integration/test_removal_kills.py`` for more.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def lab(binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> La
     return Lab(binding, tmp_path / "lab")
 
 
+@pytest.mark.timeout(300 + 30 * POINTS)
 @pytest.mark.parametrize("backend", ["postgresql"])  # that both end a session's transaction is tested elsewhere
 def test_whatever_kills_a_removal_the_next_one_ends_it(binding: Binding, lab: Lab) -> None:
     chance = random.Random(8)

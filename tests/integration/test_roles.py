@@ -28,7 +28,7 @@ from dashboard.queries import files as queries
 from data_platform.errors import DatabaseError
 from data_platform.settings import DashboardSettings, MailSettings, QuestionSettings
 from populate.adopt.share import adopt
-from populate.backup.tables import Backup
+from populate.backup.tables import Backup, Placement
 from populate.conversation.answering import answer
 from populate.conversation.asking import ask_due
 from populate.conversation.links import Link, token_of
@@ -36,8 +36,11 @@ from populate.conversation.questions import Question, question_id
 from populate.directory.request import Request, sync_people
 from populate.ingest import Ingest
 from populate.pipeline import SCHEMAS, bind_all
+from populate.retention.keeping import add_rule, end_rule, hold, release
+from populate.retention.retaining import retain
 from populate.roles import ROLES, deploy_roles
 from populate.snapshot import Snapshot, take_snapshot
+from populate.store import open_store
 from populate.watch.status import try_again
 from populate.work.jobs import Queue
 from populate.work.lease import living, scheduler_lease
@@ -434,6 +437,23 @@ def test_a_steward_keeps_people(site: Site) -> None:
     (Person & {"person_id": "1" * 32}).delete_quick()
     with pytest.raises(dj.errors.AccessError):
         Access().delete_quick()
+
+
+def test_a_steward_has_go_what_no_rule_keeps(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_bytes(b"old")
+    assert adopt(tmp_path, settings=site.settings("worker")).taken == 1
+    unbind()
+    settings = site.settings("steward")
+    binding, store, later = bind_all(settings), open_store(site.settings("worker")), datetime(2100, 1, 1)
+    rule = add_rule(binding, settings, "days", 30)
+    assert retain(binding, store, settings, now=later).marked >= 1
+    done = retain(binding, store, settings, now=later + timedelta(days=30))
+    assert done.swept >= 1
+    assert done.removed >= 1
+    end_rule(binding, settings, rule.number)
+    case = hold(binding, settings, "case 17")
+    release(binding, settings, case.number)
+    assert len(Placement & {"sha256": hashlib.sha256(b"old").hexdigest()}) == 0
 
 
 def privileges(site: Site) -> list[tuple[Any, ...]]:
