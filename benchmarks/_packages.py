@@ -60,11 +60,12 @@ def packages() -> list[Package]:
     """Return the packages that tell enough of themselves, each once, by name."""
     found: dict[str, Package] = {}
     for one in distributions():
-        about = one.metadata
-        summary = about.get("Summary") or ""
-        text = str(about.get_payload() or about.get("Description") or "")
+        about = one.metadata.json
+        summary, text = str(about.get("summary", "")), str(about.get("description", ""))
         if len(text) >= LEAST and len(plain_words(summary)) >= 3:
-            told = Package(about["Name"], summary, about.get("Keywords") or "", text.replace(summary, " "))
+            keywords = about.get("keywords", "")
+            tags = keywords if isinstance(keywords, str) else " ".join(keywords)
+            told = Package(str(about["name"]), summary, tags, text.replace(summary, " "))
             found.setdefault(told.name.lower(), told)
     return [found[name] for name in sorted(found)]
 
