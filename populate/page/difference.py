@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 
 from data_platform.errors import BlobDamaged, BlobMissing, VersionUnavailable
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
+from populate.backup.erased import erased
 from populate.backup.tables import ContentStore, Placement
 from populate.duplicates.forms.limited import Limits
 from populate.duplicates.forms.stored import Checked, Placed, placed
@@ -54,12 +56,31 @@ def difference(
     BlobDamaged
         If it gives other bytes than were read.
     """
+    return comparison(asker, file_id, old_version_id, new_version_id, settings=settings, shown=shown)()
+
+
+def comparison(
+    asker: Asker,
+    file_id: str,
+    old_version_id: str,
+    new_version_id: str,
+    *,
+    settings: Settings | None = None,
+    shown: bool = False,
+) -> Callable[[], Difference]:
+    """Return what finds a difference, as `difference` does, and asks no table any more: others may do so meanwhile.
+
+    Whether the asker may know both versions has been asked by then.
+    """
     contents = [_content(asker, file_id, version, shown) for version in (old_version_id, new_version_id)]
     if contents[0] == contents[1]:
-        return OpaqueDifference(kind="opaque", why="both versions have the same bytes", same=True)
+        return partial(OpaqueDifference, kind="opaque", why="both versions have the same bytes", same=True)
     here = settings or settings_of_process()
     store = open_store(here)
-    places = [_placed(store, sha256) for sha256 in contents]
+    return partial(_compared, contents, [_placed(store, sha256) for sha256 in contents], store, here)
+
+
+def _compared(contents: Sequence[str], places: Sequence[Placed], store: Store, here: Settings) -> Difference:
     read = [Checked(store.read(one.place)) for one in places]
     here.home.mkdir(parents=True, exist_ok=True)
     with Differences(LIMITS, here.home) as differences:
@@ -96,7 +117,7 @@ def _placed(store: Store, sha256: str) -> Placed:
     columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
     rows = (where(Placement, sha256=sha256) * Blob * ContentStore).to_arrays(*columns)
     found = placed(zip(*(column.tolist() for column in rows), strict=True)).get(sha256, ())
-    for one in found:
+    for one in found if not erased({sha256}) else ():  # a store may hold it still
         if one.store_name == store.name:
             return one
     raise VersionUnavailable(

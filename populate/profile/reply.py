@@ -40,7 +40,7 @@ class ColumnSaid(_Said):
     distinct: Annotated[int, Field(ge=-1, lt=2**31)]
     least: Short
     greatest: Short
-    values: Annotated[list[list[Short | Count]], Field(max_length=20)]
+    values: Annotated[list[tuple[Short, Count]], Field(max_length=20)]
 
 
 class SheetSaid(_Said):

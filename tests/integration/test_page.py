@@ -14,10 +14,11 @@ from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, pe
 from data_platform.cli import main
 from data_platform.errors import BlobDamaged, VersionUnavailable
 from data_platform.settings import load, settings
+from populate.backup.erased import Erasure
 from populate.backup.erasing import erase
 from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
-from populate.page.difference import difference
+from populate.page.difference import comparison, difference
 from populate.page.page import file_page
 from populate.page.reply import OpaqueDifference, TableDifference
 from populate.profile.tables import Profile
@@ -181,6 +182,10 @@ def test_versions_are_compared_by_their_bytes_in_the_store(
     same = difference(dora, file_id, new.version_id, new.version_id)
     assert isinstance(same, OpaqueDifference)
     assert same.same
+    prepared = comparison(dora, file_id, old.version_id, new.version_id)
+    with monkeypatch.context() as others:  # who asks tables meanwhile is not kept waiting
+        others.setattr(type(binding.connection), "query", None)
+        assert prepared() == found
 
     # Bob read the second version only: that there is a first one, and what was in it, is not told.
     refusals = set()
@@ -224,6 +229,10 @@ def test_versions_are_compared_by_their_bytes_in_the_store(
     kept.chmod(0o600)
     kept.write_bytes(kept.read_bytes().replace(b"A2", b"B2"))
     with pytest.raises(BlobDamaged):
+        difference(dora, file_id, old.version_id, new.version_id)
+    ordered = {"sha256": new.sha256, "erased_at": NOW, "erased_by": "amy", "erase_reason": "consent withdrawn"}
+    Erasure.insert1(ordered)  # and no store has obeyed yet
+    with pytest.raises(VersionUnavailable, match="not any more"):
         difference(dora, file_id, old.version_id, new.version_id)
     erase(binding, open_store(load()), load(), new.sha256, "consent withdrawn")
     with pytest.raises(VersionUnavailable, match="not any more"):

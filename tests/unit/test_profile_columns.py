@@ -67,7 +67,7 @@ def test_a_table_has_one_profile_however_it_is_saved() -> None:
     (sheet,) = found[0].sheets
     assert (sheet.rows, sheet.width, sheet.first[0]) == (3, 3, ["A1", "1", "2026-05-04"])
     assert [one.type for one in sheet.columns] == ["text", "integer", "date"]
-    assert sheet.columns[0].values == [["A1", 2], ["B2", 1]]
+    assert sheet.columns[0].values == [("A1", 2), ("B2", 1)]
 
 
 def test_what_is_no_table_says_so() -> None:
@@ -91,6 +91,14 @@ def test_what_is_no_table_says_so() -> None:
 )  # fmt: skip
 def test_an_odd_reply_of_the_child_is_no_profile(reply: bytes, tmp_path) -> None:  # type: ignore[no-untyped-def]
     assert Profiles(Limits(1, 1, 1), tmp_path)._checked(reply) is None
+
+
+@pytest.mark.parametrize("value", [["A1"], ["A1", 2, 3], [2, "A1"], ["A1", "2"]])
+def test_what_is_counted_is_a_text_and_its_number(value: list[object], tmp_path) -> None:  # type: ignore[no-untyped-def]
+    said = profile(b"well,n\nA1,1\nA1,2\nB2,3\n").model_dump()
+    assert Profiles(Limits(1, 1, 1), tmp_path)._checked(json.dumps(said).encode()) is not None
+    said["sheets"][0]["columns"][0]["values"] = [value]
+    assert Profiles(Limits(1, 1, 1), tmp_path)._checked(json.dumps(said).encode()) is None
 
 
 def test_what_a_child_says_steers_no_screen(tmp_path) -> None:  # type: ignore[no-untyped-def]
