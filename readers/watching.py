@@ -7,7 +7,7 @@ the answer as it was: no read and no delivery depends on it.
 
 What is asked never goes beyond what the reader may know. That bytes were recalled is written under an identity of
 their hash, which whoever has not met them cannot ask for. A copy counts only if its reader owns the other file, was
-granted it, or has read there what is newer.
+granted it, or has read there what is newer; then it is called what it was called when they did.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ _OWN = """
                         AND x.granted_since = p.granted_since)
 """
 _READ = """
-    SELECT DISTINCT file_id, account_id, sha256 FROM {access}
+    SELECT /*+ MAX_EXECUTION_TIME({limit}) */ file_id, account_id, sha256, MIN(file_path) FROM {access}
     WHERE file_id IN %(files)s AND account_id IN %(accounts)s AND outcome = 'ok'
+    GROUP BY file_id, account_id, sha256
 """
 _SCHEMAS = {
     "sharing": ("access", "permission", "permission_ended"),
@@ -250,15 +251,17 @@ def _copies(ask: _Asking, present: Sequence[Watched]) -> Iterator[_Told]:
     accounts = tuple(sorted({each.account_id for each in present}))
     files = tuple(sorted(others))
     may_know = set(ask(_OWN, files=files, accounts=accounts))
-    have_read = set(ask(_READ, files=files, accounts=accounts))
+    have_read = {tuple(row[:3]): row[3] for row in ask(_READ, files=files, accounts=accounts)}
     for each in present:
         for other in sorted(holders[each.sha256] - {each.file_id}):
             now = newest.get(other)
             if now is None or now.sha256 == each.sha256:
                 continue
-            known = (other, each.account_id) in may_know or (other, each.account_id, now.sha256) in have_read
-            if known:
-                reason = f"{shown(now.path, 200)} had the same bytes and has others now. Compare them before you go on."
+            known_as = have_read.get((other, each.account_id, now.sha256))
+            if (other, each.account_id) in may_know:
+                known_as = now.path
+            if known_as is not None:
+                reason = f"{shown(known_as, 200)} had the same bytes and has others now. Compare them before you go on."
                 yield each.sha256, Stale("copy", each.file_id, reason)
                 break
 

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from click.testing import CliRunner
 from servers.mail import MailServer, mail_server
@@ -24,12 +25,18 @@ from populate.recall.looking import recalls_of
 from populate.recall.making import acknowledge, end, recall
 from populate.recall.telling import Told, raise_notices, tell_due
 from populate.work.scheduler import Keeper
+from readers.backlog import Noted
 from readers.flush import flush as deliver_all
 from readers.flush import look
+from readers.freshness import file_of
+from readers.freshness import load as load_told
+from readers.watching import look as look_at
+from readers.watching import watch
 from schemas.binding import Binding
 from schemas.conversation import MailAddress
 from schemas.identity import identity, version_id
 from schemas.output import Output
+from schemas.sharing import Access
 
 PLATE, COPY, TABLE = "/amy/plate.csv", "/colin/plate.csv", "/bob/table.csv"
 
@@ -145,6 +152,22 @@ def test_the_owner_of_a_copy_speaks_for_it_only_and_what_is_taken_back_concerns_
     end(asking(lab, "amy"), made)
     assert raise_notices(lab, NOW) == 0
     assert recalls_of(asking(lab, "amy"))[0].ended_at == NOW
+
+
+def test_a_copy_is_told_of_by_the_name_that_its_reader_knows(lab: Binding) -> None:
+    deliver(lab, [("bob", COPY, "colin", 6)], batch="bob's copy", data="plate", alike=True)
+    deliver(lab, [("dora", PLATE, "amy", 7)], batch="renamed", data="mended", alike=True)
+    lab.connection.query(
+        f"UPDATE {Access().full_table_name} SET file_path = '/amy/of late.csv' WHERE account_login = 'dora'"
+    )
+    here = lab.settings
+    for login, told in (("bob", PLATE), ("amy", "/amy/of late.csv"), ("eve", "")):
+        access = {"accessed_at": "", "file_id": path_id(COPY), "sha256": content("plate"), "account_id": person(login)}
+        watch(here, [Noted("", 0, orjson.dumps(access), b"")])
+        look_at(here, lab)
+        said = [one.reason.partition(" had ")[0] for one in load_told(file_of(here.home)).get(content("plate"), ())]
+        assert said == ([told] if told else [])
+        file_of(here.home).with_name("watched.json").unlink()
 
 
 def test_each_is_sent_a_recall_once_by_mail_and_hears_only_what_they_may_know(
