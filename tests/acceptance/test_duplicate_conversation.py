@@ -184,11 +184,11 @@ def test_a_link_that_is_not_good_is_one_sentence(binding: Binding, post: MailSer
 
 @on_one_database
 def test_the_page_of_questions_alone_shows_nothing_without_a_link(binding: Binding, post: MailServer) -> None:
-    app = AppTest.from_file(str(APP.parent / ANSWERS_ONLY), default_timeout=PATIENCE).run()
+    app = AppTest.from_file(str(APP.parents[1] / ANSWERS_ONLY), default_timeout=PATIENCE).run()
     assert "opened by the link in a mail" in app.info[0].value
     shown = (app.dataframe, app.metric, app.text_input, app.button)
     assert not any(shown)
-    assert not (APP.parent / ANSWERS_ONLY).with_name("pages").exists()  # Streamlit would open what is in it
+    assert not (APP.parents[1] / ANSWERS_ONLY).with_name("pages").exists()  # Streamlit would open what is in it
 
 
 @contextmanager
