@@ -172,8 +172,14 @@ def _beyond(some: Sequence[Any], others: Sequence[Any]) -> list[int]:
 
 def _unique(names: Sequence[str]) -> list[str]:
     met: Counter[str] = Counter()
+    taken: set[str] = set()
     unique = []
     for name in names:
-        met[name] += 1
-        unique.append(name if met[name] == 1 else f"{name} ({met[name]})")
+        while True:  # a column may be called ``x (2)`` itself
+            met[name] += 1
+            called = name if met[name] == 1 else f"{name} ({met[name]})"
+            if called not in taken:
+                break
+        taken.add(called)
+        unique.append(called)
     return unique

@@ -59,6 +59,15 @@ def test_rows_are_found_again_by_a_key_whatever_their_order() -> None:
     assert not found.alike
 
 
+def test_columns_are_told_apart_whatever_they_are_called() -> None:
+    found = between(b"a,a (2),a\n1,2,3\n4,5,6\n", b"a,a (2),a\n1,2,3\n4,5,7\n")
+    assert isinstance(found, TableDifference)
+    assert found.sheets[0].new_columns == ("a", "a (2)", "a (3)")
+    assert found.sheets[0].changed[0].cells == (("a (3)", "6", "7"),)
+    many = ",".join(["a"] * 15_000).encode()
+    assert between(many + b"\n", many + b"\n" + many + b"\n").kind == "table"
+
+
 def test_a_key_may_have_two_columns_or_there_may_be_none() -> None:
     pairs = pd.DataFrame({"plate": [1, 1, 2, 2], "well": ["A", "B", "A", "B"], "value": [5, 5, 5, 5]})
     changed = pairs.assign(value=[5, 5, 5, 6])
