@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import NoReturn
 
@@ -113,9 +114,9 @@ def acknowledge(asker: Asker, recall_id: str) -> str:
         not told, "This recall is your own: there is nothing to acknowledge. `data-platform recalls` tells of it."
     )
     done = {row[0] for row in lookup(RecallAcknowledged, "account_id", recall_id={found}, account_id=told)}
-    RecallAcknowledged.insert(
-        [{"recall_id": found, "account_id": account, "acknowledged_at": asker.now} for account in sorted(told - done)]
-    )
+    for account in sorted(told - done):
+        with suppress(dj.errors.DuplicateError):  # clicked twice
+            RecallAcknowledged.insert1({"recall_id": found, "account_id": account, "acknowledged_at": asker.now})
     return found
 
 
