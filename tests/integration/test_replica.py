@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from store_contract import content_of_size
 from data_platform import face
 from data_platform.errors import SettingsError
 from data_platform.settings import load, settings
-from populate.backup.check import check
+from populate.backup.check import Kept, check
+from populate.backup.copying import copied
 from populate.backup.proving import plan_due
 from populate.backup.replica import Replica, plan_copies
 from populate.backup.tables import Backup, Placement
 from populate.backup.verification import Damage, DamageMended, Verify
 from populate.ingest import Ingest
-from populate.store import open_replica, open_store, stores
+from populate.store import Place, open_replica, open_store, stores
 from populate.store.folder import FolderStore
-from populate.store.pack import PACKED
+from populate.store.pack import PACKED, keep
 from populate.work.jobs import Queue
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
@@ -94,3 +96,23 @@ def test_the_replica_is_another_place(binding: Binding, monkeypatch: pytest.Monk
         open_replica(load())
     monkeypatch.delenv("DATA_PLATFORM_STORE__REPLICA_URL")
     assert [store.name for store in stores(load())] == [open_store(load()).name]
+
+
+def test_a_copy_is_of_the_very_bytes_that_were_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = FolderStore(tmp_path / "a"), FolderStore(tmp_path / "b")
+    contents = {sha256(content): content for content in (content_of_size(100, seed=n) for n in range(10))}
+    wanted = [Kept(one, 100, keep(source, {one: content})[one]) for one, content in contents.items()]
+    bad, read, reads = wanted[3].place.object_name, FolderStore.read, list[str]()
+
+    def once_otherwise(self: FolderStore, place: Place) -> Iterator[bytes]:
+        """Give other bytes the second time, as a cable may."""
+        reads.append(place.object_name)
+        yield b"0" * 100 if place.object_name == bad and reads.count(bad) == 2 else b"".join(read(self, place))
+
+    monkeypatch.setattr(FolderStore, "read", once_otherwise)
+    places, problems = copied(source, target, wanted, 8_000_000)
+    assert places.keys() == contents.keys() - {wanted[3].sha256}
+    assert problems == []  # it is whole, and copied the next time
+    assert {one: b"".join(target.read(place)) for one, place in places.items()} == {
+        one: contents[one] for one in places
+    }
