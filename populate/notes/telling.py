@@ -24,6 +24,7 @@ from data_platform.errors import (
 )
 from data_platform.redact import redact_text
 from populate.conversation.people import addresses
+from populate.conversation.wording import SHORT, harmless
 from populate.mail import Mailer, SendingUnknown, mailer, message
 from populate.notes.due import Due, due
 from populate.notes.tables import VersionNotice, VersionNoticeRefused, VersionNoticeSent
@@ -146,22 +147,24 @@ def _mail_to(binding: Binding, server: Mailer, address: str, news: list[Due], no
 
 def _subject(news: Sequence[Due]) -> str:
     files = {one.file_id for one in news}
-    return f"New version of {news[0].name.name}" if len(files) == 1 else f"New versions of {len(files)} files"
+    return (
+        f"New version of {harmless(news[0].name.name, SHORT)}"
+        if len(files) == 1
+        else (f"New versions of {len(files)} files")
+    )
 
 
 _END = "You asked to be told. `data-platform follow FILE --end` ends that for a file."
 
 
 def _lines(news: Sequence[Due]) -> list[tuple[str, str]]:
-    """Return name and place of each, and when it was met."""
-    lines = [
-        (
-            one.name.name,
-            f"{one.name.path}, {f'first read on {one.met_at:%d %B %Y at %H:%M} UTC' if one.met_at else 'not read yet'}",
-        )
-        for one in news[:SHOWN]
-    ]
+    """Return name and place of each, and when it was met; what others called it is no link to any mail program."""
+    lines = [(harmless(one.name.name), f"{harmless(one.name.path)}, {_met(one.met_at)}") for one in news[:SHOWN]]
     return lines + ([("…", f"and {len(news) - SHOWN} more")] if len(news) > SHOWN else [])
+
+
+def _met(at: datetime | None) -> str:
+    return f"first read on {at:%d %B %Y at %H:%M} UTC" if at else "not read yet"
 
 
 def _plain(news: Sequence[Due]) -> str:

@@ -25,6 +25,7 @@ from populate.describe.model import MOST_FACTS, Model, cleaned, told
         ("See [the docs](javascript:alert(1)) of arms.", "See the docs) of arms."),
         ("See https://evil.example/a?b=c, //evil.example or www.evil.example now.", "See or now."),
         ("Ask amy@lab.example or mailto:amy.", "Ask or"),
+        ("Ask (x@y@z.example) or @team at 5@2, v@1.", "Ask or @team at 5@2, v@1."),
         ("<img src=x onerror=alert(1)>**Bold** `code` | # arms", "Bold code arms"),
         ("<script", ""),
         ("h[x](y)ttps://evil.example arms", "arms"),
@@ -36,6 +37,13 @@ from populate.describe.model import MOST_FACTS, Model, cleaned, told
 )
 def test_only_plain_text_is_shown(said: str, shown: str) -> None:
     assert cleaned(said, 400) == shown
+
+
+@pytest.mark.parametrize("bait", ["a", "@a", "a@", "[", "[a](", "<think>", "<", "a:", "http", "//.", "www.", "key="])
+def test_no_answer_is_looked_at_for_long(bait: str) -> None:
+    shown = cleaned(bait * (200_000 // len(bait)), 500)
+    assert len(shown) <= 500
+    assert shown.isprintable()
 
 
 def test_what_is_too_long_ends_with_a_sentence_or_a_word() -> None:
