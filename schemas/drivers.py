@@ -4,7 +4,9 @@
   server said goodbye, and its ping never fails.
 - TLS checks the server's certificate and name; DataJoint knows no way to say so on PostgreSQL
   and does not switch it on on MySQL.
-- Each connection speaks UTC and has the memory that antijoins need, after a reconnect too.
+- Each connection speaks UTC and has the memory that antijoins need, after a reconnect too. On
+  PostgreSQL a transaction sees what others commit meanwhile, whatever the server is set to:
+  whoever waited for a lock has to see what its holder did.
 - Others can see whether a session lives, on MySQL too.
 - Either side notices within minutes that the other one is gone without a word, as after a power
   cut; systems wait for two hours.
@@ -39,6 +41,7 @@ DRIVER_ERRORS = (psycopg2.Error, pymysql.Error)
 
 _SESSION = (
     "SET TIME ZONE 'UTC'; SET standard_conforming_strings = on; "
+    "SET default_transaction_isolation = 'read committed'; "
     "SELECT set_config('work_mem', '64MB', false) "
     "WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB'); "
     f"SET tcp_keepalives_idle = {ALIVE_SECONDS}; SET tcp_keepalives_interval = {ALIVE_AGAIN_SECONDS}; "

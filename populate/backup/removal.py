@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import Any
 
 from populate.backup.stores import ContentStore
@@ -86,12 +87,20 @@ _FIRST_OPEN = (
     "SELECT MIN(c.claim_number) FROM {claim} AS c WHERE c.store_id = %s AND NOT EXISTS (SELECT 1 FROM {done} AS d"
     " WHERE d.store_id = c.store_id AND d.removal = c.removal AND d.object_id = c.object_id)"
 )
+_CLOCK = {"postgresql": "SELECT clock_timestamp() AT TIME ZONE 'UTC'", "mysql": "SELECT UTC_TIMESTAMP(6)"}
 _PLACED = "SELECT sha256 FROM {placement} WHERE store_id = %s AND sha256 IN ({marks})"
 
 
 def object_id(object_name: str) -> str:
     """Return the identity of an object's name: keys of that length fit into every index."""
     return identity("object", object_name)
+
+
+def server_now(connection: Any) -> datetime:
+    """Return the present moment by the clock of the database, UTC and naive: the one that all machines share."""
+    (found,) = connection.query(_CLOCK[connection.adapter.backend]).fetchone()
+    assert isinstance(found, datetime)
+    return found
 
 
 def latest_removal(store_id: str) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
 from populate.backup.erased import erased
-from populate.backup.removal import Removal, RemovalClaim, RemovalDone, claims_made, object_id, pass_gate
+from populate.backup.removal import Removal, RemovalClaim, RemovalDone, claims_made, object_id, pass_gate, server_now
 from populate.backup.stores import record_store
 from populate.backup.tables import Placement
 from populate.lookup import lookup
@@ -68,7 +68,7 @@ class Round:
         with self._alone():
             number = max((n for (n,) in lookup(Removal, "removal", store_id=(self.store_id,))), default=0) + 1
             Removal.insert1(
-                {"store_id": self.store_id, "removal": number, "removal_began_at": _now(), "removal_by": by}
+                {"store_id": self.store_id, "removal": number, "removal_began_at": self._now(), "removal_by": by}
             )
         return number
 
@@ -109,13 +109,14 @@ class Round:
         but_for
             SHA-256 of contents whose rows do not count: they are erased, or lost anyway.
         """
-        free = sorted(set(names) - self._in_use(names, but_for))
+        free = sorted(set(names) - self._in_use(names, but_for) - self._stored_again(names, but_for))
         ids = {object_id(name) for name in free}
         known = {name for (name,) in lookup(RemovalClaim, "object_name", object_id=ids, **self._round())}
         made = claims_made(self.store_id)
         new = enumerate((name for name in free if name not in known), start=made + 1)
         rows = [self._key(name) | {"object_name": name, "claim_number": number} for number, name in new]
-        RemovalClaim.insert(row | {"claimed_at": _now()} for row in rows)
+        now = self._now()
+        RemovalClaim.insert(row | {"claimed_at": now} for row in rows)
         self._claimed_at |= dict.fromkeys(free, time.clock_gettime(_CLOCK))
         self._but_for |= dict.fromkeys(free, but_for)
         return free
@@ -145,7 +146,8 @@ class Round:
         """
         names = {"claim": RemovalClaim().full_table_name, "done": RemovalDone().full_table_name}
         rows = self._binding.connection.query(_OPEN.format(**names), args=(self.store_id,)).fetchall()
-        old = [(number, name) for number, name, at in rows if number < self.number and at <= _now() - take_over]
+        before = self._now() - take_over
+        old = [(number, name) for number, name, at in rows if number < self.number and at <= before]
         removed: list[str] = []
         for start in range(0, len(old), AT_ONCE):
             some = old[start : start + AT_ONCE]
@@ -158,9 +160,20 @@ class Round:
 
     def _done(self, number: int, names: Collection[str]) -> None:
         """Note down that a round's claims are carried out. Who removes may only insert, and skip nothing."""
-        rows = {object_id(name): self._key(name) | {"removal": number, "removed_at": _now()} for name in names}
+        now = self._now()
+        rows = {object_id(name): self._key(name) | {"removal": number, "removed_at": now} for name in names}
         known = lookup(RemovalDone, "object_id", store_id=(self.store_id,), removal=(number,), object_id=rows.keys())
         RemovalDone.insert(row for key, row in rows.items() if (key,) not in known)
+
+    def _stored_again(self, names: Collection[str], but_for: Collection[str]) -> set[str]:
+        """Return those of some objects that this round has removed before, but for those of contents in `but_for`.
+
+        What has such a name was stored by somebody who knows of that claim, and who would not meet a second one
+        of the same number. The next round may have it.
+        """
+        ids = {object_id(name): name for name in names if content_of(name) not in but_for}
+        done = lookup(RemovalDone, "object_id", object_id=ids.keys(), **self._round())
+        return {ids[found] for (found,) in done}
 
     def _in_use(self, names: Collection[str], but_for: Collection[str]) -> set[str]:
         """Return those of some objects to which rows lead; not those of contents that are erased."""
@@ -171,6 +184,9 @@ class Round:
         wanted = {sha256 for sha256, _ in rows} - set(but_for)
         wanted -= erased(wanted)
         return {name for sha256, name in rows if sha256 in wanted and name in names}
+
+    def _now(self) -> datetime:
+        return server_now(self._binding.connection)
 
     def _is_valid(self, name: str) -> bool:
         return time.clock_gettime(_CLOCK) - self._claimed_at.get(name, float("-inf")) < VALID_SECONDS
@@ -209,7 +225,3 @@ def removing(binding: Binding, store: Store, settings: Settings) -> Iterator[Rou
         yield Round(binding, store, display_text(f"{login.realm}/{login.name}")[:255], lease)
     finally:
         lease.give()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
