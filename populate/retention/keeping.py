@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from data_platform.errors import RestrictionError, VersionUnavailable
 from data_platform.settings import Settings
+from populate.backup.removal import pass_gate, within_transaction
 from populate.backup.restorable import person_called
 from populate.backup.restore import content_of_prefix
+from populate.backup.stores import ContentStore
 from populate.retention.references import known_of
 from populate.retention.rules import EVERYTHING, KINDS, Hold, Rule, holding
 from populate.retention.tables import LegalHold, LegalHoldEnded, RetentionRule, RetentionRuleEnded
@@ -89,7 +93,8 @@ def end_rule(binding: Binding, settings: Settings, number: int) -> None:
     if number not in {rule.number for rule in rules()}:
         raise VersionUnavailable(f"No rule {number} is in force. List them with `data-platform retention`.")
     row = {"rule_number": number, "rule_ended_at": _now(), "rule_ended_by": _who(settings)}
-    RetentionRuleEnded.insert1(row)  # a steward may insert only, and skip nothing
+    with _between_sweeps(RetentionRuleEnded):
+        RetentionRuleEnded.insert1(row)  # a steward may insert only, and skip nothing
 
 
 def hold(
@@ -170,11 +175,22 @@ def _numbered(table: Any, name: str, row: dict[str, Any]) -> int:
     for _ in range(TRIES):
         number = max((taken for (taken,) in lookup_all(table, name)), default=0) + 1
         try:
-            table.insert1({name: number, **row})
+            with _between_sweeps(table):
+                table.insert1({name: number, **row})
         except dj.errors.DuplicateError:  # somebody else was faster
             continue
         return int(number)
     raise RestrictionError("Many others write rules at the same time. Try again.")
+
+
+@contextmanager
+def _between_sweeps(table: Any) -> Iterator[None]:
+    """Begin a transaction once no sweep is judging: who is told that something is kept may rely on it from then on."""
+    connection = table().connection
+    with within_transaction(connection):
+        for (store_id,) in lookup_all(ContentStore, "store_id"):
+            pass_gate(connection, store_id)
+        yield
 
 
 def _who(settings: Settings) -> str:

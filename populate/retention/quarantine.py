@@ -11,7 +11,7 @@ from populate.backup.tables import Placement
 from populate.lookup import lookup
 from populate.retention import keeping
 from populate.retention.references import known_of
-from populate.retention.rules import reason_to_keep
+from populate.retention.rules import holding, reason_to_keep
 from populate.retention.tables import Quarantine, QuarantineEnd
 from schemas.binding import Binding
 
@@ -36,6 +36,12 @@ class Judge:
         known = known_of(self._binding, hashes, self.now.date())
         rules, holds = keeping.rules(), keeping.holds()  # last, so that a hold of this moment counts
         return {sha256: reason_to_keep(sha256, known[sha256], rules, holds, self.now) for sha256 in hashes}
+
+    def held(self, hashes: Collection[str]) -> set[str]:
+        """Return those of some contents that a legal hold keeps."""
+        known = known_of(self._binding, hashes, self.now.date()) if hashes else {}
+        holds = keeping.holds()
+        return {sha256 for sha256 in known if holding(sha256, known[sha256], holds) is not None}
 
 
 def waiting(store_id: str, hashes: Collection[str]) -> dict[str, datetime]:

@@ -43,11 +43,13 @@ SELECT m.file_id FROM {AdoptMember} AS m WHERE m.file_id IN ({marks}) AND NOT EX
 UNION SELECT m.file_id FROM {HistoryMember} AS m WHERE m.file_id IN ({marks})
 AND NOT EXISTS (SELECT 1 FROM {History} AS h WHERE h.history_id = m.history_id)
 """
-# When a version was met as the present state of its file, and when it was last used.
+# When a version was met as the present state of its file, and when it was last used. A reader met it before that was
+# taken in, whatever its clock says: else one that is ahead would make an old version the latest for years.
 _MET = """
-SELECT a.file_id, a.version_id, MAX(CASE WHEN a.function_name <> 'read_version' THEN a.accessed_at END),
-    MAX(a.accessed_at)
-FROM {Access} AS a WHERE a.file_id IN ({marks}) AND a.outcome = 'ok' GROUP BY a.file_id, a.version_id
+SELECT a.file_id, a.version_id, MAX(CASE WHEN a.function_name <> 'read_version'
+    THEN LEAST(a.accessed_at, COALESCE(i.ingested_at, a.accessed_at)) END), MAX(a.accessed_at)
+FROM {Access} AS a LEFT JOIN {Ingest} AS i ON i.batch_id = a.batch_id
+WHERE a.file_id IN ({marks}) AND a.outcome = 'ok' GROUP BY a.file_id, a.version_id
 UNION ALL
 SELECT t.file_id, t.version_id, MAX(d.adopted_at), MAX(d.adopted_at) FROM {AdoptTaken} AS t
 JOIN {Adopt} AS d ON d.root_id = t.root_id AND d.survey = t.survey AND d.part = t.part

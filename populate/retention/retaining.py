@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from data_platform.settings import Settings
 from populate.backup.erasing import out_of, unfinished
 from populate.backup.held import held
+from populate.backup.removal import server_now
 from populate.backup.removing import TAKE_OVER, Round, removing
 from populate.backup.repacking import repack
 from populate.backup.tables import Placement
@@ -56,8 +57,8 @@ class Retained:
     erased
         Orders to erase that were carried on.
     doubtful
-        So many objects have no rows that the catalogue must have been lost: none of them was touched.
-        `data-platform rebuild` enters them.
+        So much in the store is unknown that the catalogue was lost, or is not the only one of this store: no object
+        without rows was touched. `data-platform rebuild` enters them.
     """
 
     store: str
@@ -97,7 +98,7 @@ def retain(
     dry_run
         Change nothing.
     now
-        UTC, naive; the present moment unless given.
+        UTC, naive; the present moment by the clock of the database unless given: a clock that is ahead sweeps early.
     take_over
         Age of what a killed round had claimed before it is removed; see `populate.backup.removing`.
 
@@ -107,13 +108,13 @@ def retain(
         If the store does not answer, does not let anything be removed, or another round is at work in it.
     """
     binding.ensure()
-    judge = Judge(binding, now or datetime.now(UTC).replace(tzinfo=None))
+    judge = Judge(binding, now or server_now(binding.connection))
     due_before = judge.now - timedelta(days=settings.store.quarantine_days)
     done = Retained(store.name)
     with ExitStack() as stack:
         round_: Round | None = None
         if not dry_run:
-            done.erased = _finish_erasing(binding, store, settings)
+            done.erased = _finish_erasing(binding, store, settings, judge)
             round_ = stack.enter_context(removing(binding, store, settings))
             done.removed += len(round_.carry_on(take_over))
         for due, sizes in _looked_through(binding, store, judge, due_before, done, dry_run=dry_run):
@@ -151,9 +152,10 @@ def _sweep(round_: Round | None, judge: Judge, due: dict[str, datetime], sizes: 
     done.removed += len(removed)
 
 
-def _finish_erasing(binding: Binding, store: Store, settings: Settings) -> int:
-    """Carry on what somebody who erased was broken off at, and erase what came back meanwhile."""
-    orders = [row["sha256"] for row in unfinished()]
+def _finish_erasing(binding: Binding, store: Store, settings: Settings, judge: Judge) -> int:
+    """Carry on what somebody who erased was broken off at, and erase what came back meanwhile; not what is held."""
+    orders = {row["sha256"] for row in unfinished()}
+    orders -= judge.held(orders)
     there = lookup(Placement, "sha256", store_id=(identity("store", store.name),), sha256=orders)
     for (sha256,) in there:
         out_of(binding, store, settings, sha256)
@@ -162,7 +164,7 @@ def _finish_erasing(binding: Binding, store: Store, settings: Settings) -> int:
 
 def _sweep_strays(round_: Round, judge: Judge, stock: Inventory, due_before: datetime, done: Retained) -> None:
     since = strays.note(round_.store_id, stock, judge.now)
-    due = strays.due(round_.store, stock, since, due_before)
+    due = strays.due(stock, since, due_before)
     for some in pages(due.items(), SWEPT_AT):
         done.removed += len(strays.sweep(round_, judge, dict(some), since))
 

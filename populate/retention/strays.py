@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -13,6 +14,7 @@ from populate.backup.erased import erased
 from populate.backup.removal import object_id
 from populate.backup.removing import Round
 from populate.backup.tables import Placement
+from populate.backup.verification import open_damages
 from populate.lookup import lookup
 from populate.retention.quarantine import Judge
 from populate.retention.rules import NO_FILE
@@ -21,13 +23,14 @@ from populate.store import Store, content_of
 from populate.store.base import PACKS
 from populate.store.pack import contents_of_pack
 from schemas.binding import Binding
+from schemas.catalogue import Blob
 
 PAGE = 1000
 T = TypeVar("T")
 RECORDED, GONE, SWEPT = "recorded", "gone", "swept"
 
 FEW = 100
-"""Objects without rows up to which nobody thinks that the catalogue was lost."""
+"""Objects without rows, and contents that nobody knows, up to which nobody thinks that the catalogue was lost."""
 
 _LIVE = (
     "SELECT object_name, SUM(place_length) FROM {placement}"
@@ -47,16 +50,23 @@ class Inventory:
         Bytes of each object without rows, by name.
     packs
         Bytes of each pack with rows, and how many of these are of contents with a place there.
+    contents
+        SHA-256 of the contents of each object without rows, by name. A pack whose footer cannot be read is none
+        of them: nobody knows what it holds.
+    unknown
+        How many of these contents are not in the catalogue at all.
     """
 
     objects: int = 0
     strays: dict[str, int] = field(default_factory=dict)
     packs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    contents: dict[str, set[str]] = field(default_factory=dict)
+    unknown: int = 0
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the catalogue knows so little of the store that it must have been lost."""
-        return len(self.strays) > max(FEW, self.objects // 2)
+        """Whether the catalogue knows so little of the store that it was lost, is an old copy, or not the only one."""
+        return len(self.strays) > max(FEW, self.objects // 2) or self.unknown > FEW
 
 
 def inventory(binding: Binding, store: Store, store_id: str) -> Inventory:
@@ -79,7 +89,17 @@ def inventory(binding: Binding, store: Store, store_id: str) -> Inventory:
     live = dict(binding.connection.query(statement, args=(store_id, f"{PACKS}%")).fetchall())
     found.strays |= {name: size for name, (size, _) in found.packs.items() if name not in live}
     found.packs = {name: (size, int(live[name])) for name, (size, _) in found.packs.items() if name in live}
+    if not found.is_doubtful:
+        found.contents = dict(_contents(store, found.strays))
+        for some in pages(sorted(set().union(*found.contents.values()))):
+            found.unknown += len(some) - len(lookup(Blob, "sha256", sha256=some))
     return found
+
+
+def _contents(store: Store, strays: Mapping[str, int]) -> Iterator[tuple[str, set[str]]]:
+    for name, size in strays.items():
+        with suppress(BlobDamaged, BlobMissing):
+            yield name, {sha256} if (sha256 := content_of(name)) else set(contents_of_pack(store, name, size))
 
 
 def note(store_id: str, held: Inventory, now: datetime) -> dict[str, datetime]:
@@ -95,22 +115,12 @@ def note(store_id: str, held: Inventory, now: datetime) -> dict[str, datetime]:
     return {name: known.get(name, now) for name in held.strays}
 
 
-def due(store: Store, held: Inventory, since: Mapping[str, datetime], before: datetime) -> dict[str, set[str]]:
-    """Return the objects that have waited long enough, or hold what was erased, and the contents of each.
-
-    A pack whose footer cannot be read is none of them: nobody knows what it holds.
-    """
-    contents: dict[str, set[str]] = {}
-    for name, size in held.strays.items():
-        try:
-            sha256 = content_of(name)
-            contents[name] = {sha256} if sha256 else set(contents_of_pack(store, name, size))
-        except (BlobDamaged, BlobMissing):
-            continue
+def due(held: Inventory, since: Mapping[str, datetime], before: datetime) -> dict[str, set[str]]:
+    """Return the objects that have waited long enough, or hold what was erased, and the contents of each."""
     gone = set[str]()
-    for some in pages(sorted({sha256 for hashes in contents.values() for sha256 in hashes})):
+    for some in pages(sorted(set().union(*held.contents.values()))):
         gone |= erased(some)
-    return {name: hashes for name, hashes in contents.items() if since[name] <= before or hashes & gone}
+    return {name: hashes for name, hashes in held.contents.items() if since[name] <= before or hashes & gone}
 
 
 def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], since: Mapping[str, datetime]) -> list[str]:
@@ -126,8 +136,10 @@ def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], sinc
     with round_.behind_gate():
         hashes = {sha256 for contents in some.values() for sha256 in contents}
         placed = {sha256 for (sha256,) in lookup(Placement, "sha256", store_id=(round_.store_id,), sha256=hashes)}
-        reasons = judge.reasons(hashes - placed - erased(hashes))
-        wanted = {sha256 for sha256, reason in reasons.items() if reason not in ("", NO_FILE)}
+        placed -= open_damages(round_.store_id, placed).keys()  # whoever was mending them may have been killed
+        gone = erased(hashes)
+        reasons = judge.reasons(hashes - placed - gone)
+        wanted = {sha256 for sha256, reason in reasons.items() if reason not in ("", NO_FILE)} | judge.held(gone)
         free = round_.claim([name for name, contents in some.items() if not wanted & set(contents)])
         _end(round_.store_id, {name: since[name] for name in free}, SWEPT, judge.now)
     return round_.remove(free)

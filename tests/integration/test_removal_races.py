@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Self
 
 import pytest
 from deliveries import hand_in, read_file, sha256, stored
+from store_contract import content_of_size
 
-from data_platform.settings import load
+from data_platform.settings import load, settings
 from populate.backup import removing as rounds
+from populate.backup.erased import Erasure
 from populate.backup.removal import latest_removal
 from populate.backup.removing import removing
-from populate.backup.tables import Backup, record_places
+from populate.backup.tables import Backup, Placement, record_places
+from populate.backup.verification import Damage
 from populate.ingest import Ingest
+from populate.pipeline import bind_all
+from populate.retention import quarantine, strays
+from populate.retention.keeping import add_rule, hold, holds, release
+from populate.retention.quarantine import Judge
 from populate.retention.retaining import Retained, retain
 from populate.store import object_name_of, open_store
+from populate.store.base import pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import keep
 from populate.work.jobs import Queue
 from schemas.binding import Binding
 from schemas.catalogue import Blob
+from schemas.identity import identity
 
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
 NOW = datetime(2026, 6, 1)
@@ -104,3 +115,76 @@ def test_no_clock_of_a_machine_decides_when_a_round_is_dead(binding: Binding, mo
         cursor.execute("SHOW transaction_isolation")
         assert cursor.fetchone() == ("read committed",)  # else nobody saw claims that were made meanwhile
     other.close()
+
+
+@on_postgresql
+def test_what_may_be_the_last_of_something_stays(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [content_of_size(100 + n, seed=n) for n in range(6)]
+    hashes = [backed_up(binding, tmp_path / f"{n}", content) for n, content in enumerate(contents)]
+    store = open_store(load())
+    # A damaged place, and whole bytes that somebody had fetched again who was killed.
+    key = {"sha256": hashes[0], "store_id": identity("store", store.name)}
+    Placement.update1({**key, "object_name": pack_name_of(hashes[1])})
+    Damage.insert1({**key, "found_at": NOW, "damage": "missing", "damage_detail": ""})
+    # An order to erase that was broken off, and then a hold.
+    Erasure.insert1({"sha256": hashes[2], "erased_at": NOW, "erased_by": "", "erase_reason": ""})
+    case = hold(binding, load(), "case 1", sha256=hashes[2])
+    assert [retained(binding, NOW + n * LATER).removed for n in range(2)] == [0, 0]
+    assert store.size(object_name_of(hashes[0])) == len(contents[0])
+    assert store.size(object_name_of(hashes[2])) == len(contents[2])
+    release(binding, load(), case.number)
+    assert retained(binding, NOW + LATER).erased == 1
+    assert store.size(object_name_of(hashes[2])) is None
+    # Somebody else's, or stored after the catalogue was copied that was restored since.
+    strange = b"another catalogue's"
+    keep(store, {sha256(strange): strange})
+    assert not retained(binding, NOW + 2 * LATER).doubtful
+    with monkeypatch.context() as patch:
+        patch.setattr(strays, "FEW", 0)
+        done = retained(binding, NOW + 3 * LATER)
+    assert (done.doubtful, done.removed) == (True, 0)
+    # A reader's clock that is ahead does not make what it read first the latest.
+    add_rule(binding, load(), "versions", 1)
+    old = backed_up(binding, tmp_path / "ahead", b"old", CENTURIES + 9)
+    new = backed_up(binding, tmp_path / "ahead", b"new", CENTURIES)
+    reasons = Judge(binding, NOW).reasons([old, new])
+    assert (reasons[old], reasons[new][:6]) == ("", "rule 1")
+
+
+def test_whoever_is_told_of_a_hold_may_rely_on_it(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__QUARANTINE_DAYS", "0")
+    settings.cache_clear()
+    add_rule(binding, load(), "versions", 1)
+    for day in range(2):
+        backed_up(binding, tmp_path / "a", b"%d" % day, day)
+    read, write = os.pipe()
+    delete, children = quarantine._delete_places, list[int]()
+
+    def held_meanwhile(store_id: str, hashes: set[str]) -> None:
+        """Have somebody order a hold once the sweep has judged; it must not be in force before the sweep ends."""
+        children.append(os.fork())
+        if not children[0]:
+            try:
+                settings.cache_clear()
+                own = bind_all(load())
+                os.write(write, b"begun")
+                hold(own, load(), "case 1")
+                os.write(write, b"told")
+            finally:
+                os._exit(0)
+        assert os.read(read, 5) == b"begun"
+        assert not select.select([read], [], [], 1.0)[0]
+        assert holds() == []
+        delete(store_id, hashes)
+
+    monkeypatch.setattr(quarantine, "_delete_places", held_meanwhile)
+    assert retained(binding, datetime.now(UTC).replace(tzinfo=None)).swept == 1
+    assert os.read(read, 4) == b"told"
+    os.waitpid(children[0], 0)
+    assert len(holds()) == 1
+    os.close(read)
+    os.close(write)
