@@ -56,7 +56,7 @@ COLUMNS = (
 
 REMOVED = Failure(
     permanent=False,
-    name=StoreUnavailable.__name__,  # which is tried for as long as it takes
+    name="RemovedMeanwhile",  # which is tried for as long as it takes, and whatever other stores hold
     message="It was removed from the store while it was counted on. Nothing to do: it is tried again later.",
 )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from populate.backup.elsewhere import ELSEWHERE
-from populate.backup.tables import Backup, BackupFailure, Placement
+from populate.backup.tables import REMOVED, Backup, BackupFailure, Placement
 from populate.ingest import BackupBatch, BackupMember
 from schemas.binding import Binding
 from schemas.catalogue import Version
@@ -17,17 +17,18 @@ DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
 ATTEMPTS = len(DELAYS) + 1
 """Attempts at a version before a person is needed."""
 
-PATIENT = ("StoreFull", "StoreUnavailable")
+PATIENT = ("StoreFull", "StoreUnavailable", REMOVED.name)
 """Failures that say nothing about the version: these are tried for as long as it takes."""
 
-# The newest failure of each version in its batch, if nothing has been done about it since.
+# The newest failure of each version in its batch, if nothing has been done about it since. A content that has a place
+# is no failure any more, but for one that was removed from the first store and not from its replica.
 _UNRESOLVED = """
 SELECT f.batch_id, f.part, f.attempt, f.file_id, f.version_id, f.failure_permanent, f.failure, b.backed_up_at,
     (SELECT MAX(n.attempt) FROM {batch} AS n WHERE n.batch_id = f.batch_id AND n.part = f.part) AS latest
 FROM {failure} AS f
 JOIN {backup} AS b ON b.batch_id = f.batch_id AND b.part = f.part AND b.attempt = f.attempt
 JOIN {version} AS v ON v.file_id = f.file_id AND v.version_id = f.version_id
-WHERE NOT EXISTS (SELECT 1 FROM {placement} AS p WHERE p.sha256 = v.sha256)
+WHERE (f.failure = '{removed}' OR NOT EXISTS (SELECT 1 FROM {placement} AS p WHERE p.sha256 = v.sha256))
 AND NOT EXISTS (
     SELECT 1 FROM {member} AS m
     WHERE m.batch_id = f.batch_id AND m.part = f.part AND m.attempt > f.attempt
@@ -89,7 +90,8 @@ def unresolved(binding: Binding) -> list[Unresolved]:
         "version": Version,
         "placement": Placement,
     }
-    statement = _UNRESOLVED.format(**{name: table().full_table_name for name, table in tables.items()})
+    names = {name: table().full_table_name for name, table in tables.items()}
+    statement = _UNRESOLVED.format(**names, removed=REMOVED.name)
     return [Unresolved(*row) for row in binding.connection.query(statement).fetchall()]
 
 

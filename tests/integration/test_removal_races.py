@@ -7,7 +7,7 @@ import select
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from deliveries import hand_in, read_file, sha256, stored
@@ -18,6 +18,7 @@ from populate.backup import removing as rounds
 from populate.backup.erased import Erasure
 from populate.backup.removal import latest_removal
 from populate.backup.removing import removing
+from populate.backup.stores import record_store
 from populate.backup.tables import Backup, Placement, record_places
 from populate.backup.verification import Damage
 from populate.ingest import Ingest
@@ -31,9 +32,11 @@ from populate.store.base import pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import keep
 from populate.work.jobs import Queue
+from populate.work.retries import retry_failed, unresolved
 from schemas.binding import Binding
 from schemas.catalogue import Blob
 from schemas.identity import identity
+from schemas.restrict import where
 
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
 NOW = datetime(2026, 6, 1)
@@ -88,6 +91,33 @@ def test_what_is_stored_again_is_not_removed_by_a_claim_of_before(
         round_.remove(free)
     assert [*lost, record_places(store.name, places, since)][0] == set()
     assert stored() == {hash_: content}
+
+
+@on_postgresql
+def test_what_went_from_the_first_store_only_is_stored_there_again(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = backed_up(binding, tmp_path / "a", b"in both stores")
+    row = Placement.to_dicts()[0]
+    replica = {**row, "store_id": record_store("folder:/the/replica")}
+    Placement.insert1(replica)
+    record = Backup.make_insert
+
+    def swept_before(self: Backup, *computed: Any) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Backup, "make_insert", record)
+            where(Placement, store_id=row["store_id"]).delete_quick()
+            record(self, *computed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Backup, "make_insert", swept_before)
+        backed_up(binding, tmp_path / "a", b"in both stores", day=1)
+    assert Placement.to_dicts() == [replica]
+    assert retry_failed(binding) == 1
+    back_up()
+    assert {one["store_id"] for one in Placement.to_dicts()} == {row["store_id"], replica["store_id"]}
+    assert stored() == {content: b"in both stores"}
+    assert unresolved(binding) == []
 
 
 class Slow(datetime):
