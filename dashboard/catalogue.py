@@ -18,13 +18,15 @@ from schemas.binding import Binding
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# One for all: a process has one binding, however often the catalogue is opened anew.
+_LOCK = RLock()
+
 
 class Catalogue:
     """A binding that one session at a time asks something of: a connection is not thread-safe."""
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
-        self._lock = RLock()
         self.figures = Counting(headline_beside(binding))
 
     def ask(self, query: Callable[Concatenate[Binding, P], T], *args: P.args, **values: P.kwargs) -> T:
@@ -35,7 +37,7 @@ class Catalogue:
     @contextmanager
     def alone(self) -> Iterator[Binding]:
         """Yield the binding while no other session asks anything; this one may go on asking."""
-        with self._lock:
+        with _LOCK:
             yield self._binding
 
 

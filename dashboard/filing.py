@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
+from threading import BoundedSemaphore
 
 import pandas as pd
 import streamlit as st
@@ -15,7 +18,7 @@ from dashboard.parts import attempt, many
 from data_platform.errors import VersionUnavailable
 from data_platform.settings import settings
 from populate.backup.tables import ContentStore, Placement
-from populate.page.difference import difference
+from populate.page.difference import comparison
 from populate.page.page import file_page
 from populate.page.reply import Difference, OpaqueDifference, SheetDifference, TableDifference, TextDifference
 from populate.page.shape import FilePage, VersionRow
@@ -25,6 +28,7 @@ from populate.who.asker import Asker
 from schemas.restrict import where
 
 LARGEST = 200_000_000  # bytes that a browser is handed
+_COMPARING = BoundedSemaphore(2)  # differences that are looked for at a time, whoever asks
 KINDS = {
     "integer": "whole number",
     "number": "number",
@@ -46,32 +50,27 @@ def contents(profile: ProfileView | None) -> None:
         st.caption(plain(reason[:1].upper() + reason[1:]))
         return
     if len(profile.sheets) > 1:
-        for tab, sheet in zip(
-            st.tabs([plain(sheet.name or "sheet") for sheet in profile.sheets]), profile.sheets, strict=True
-        ):
+        tabs = st.tabs([plain(sheet.name or "sheet") for sheet in profile.sheets])
+        for number, (tab, sheet) in enumerate(zip(tabs, profile.sheets, strict=True), start=1):
             with tab:
-                _sheet(sheet)
+                _sheet(sheet, f" of sheet {number}")
     else:
         _sheet(profile.sheets[0])
 
 
-def _sheet(sheet: SheetView) -> None:
-    if not sheet.columns:
+def _sheet(sheet: SheetView, of: str = "") -> None:
+    if not sheet.width:
         st.caption(many(sheet.rows, "line"))
         st.code("\n".join(" ".join(row) for row in sheet.first), language=None)
         return
     looked = f", of which the first {sheet.looked_at:,} were looked at" if sheet.looked_at < sheet.rows else ""
     st.caption(f"{many(sheet.rows, 'row')}, {many(sheet.width, 'column')}{looked}")
-    names = _different([column.name or f"column {n + 1}" for n, column in enumerate(sheet.columns)])
-    st.dataframe(
-        pd.DataFrame([row + ("",) * (len(names) - len(row)) for row in sheet.first], columns=names[: _width(sheet)]),
-        hide_index=True,
-        width="stretch",
-        key=f"first {sheet.name}",
-    )
+    st.dataframe(first_rows(sheet), hide_index=True, width="stretch", key=f"first rows{of}")
+    if not sheet.columns:
+        return
     about = pd.DataFrame(
         {
-            "Column": names,
+            "Column": _names(sheet),
             "Type": [KINDS.get(column.kind, column.kind) for column in sheet.columns],
             "Missing": [column.missing / max(1, sheet.looked_at) for column in sheet.columns],
             "Different": [column.distinct for column in sheet.columns],
@@ -80,7 +79,7 @@ def _sheet(sheet: SheetView) -> None:
     )
     tables.show(
         about,
-        f"columns {sheet.name}".strip(),
+        f"columns{of}",
         {
             "Column": st.column_config.TextColumn(width="small"),
             "Type": st.column_config.TextColumn(width="small"),
@@ -92,17 +91,29 @@ def _sheet(sheet: SheetView) -> None:
     )
 
 
-def _width(sheet: SheetView) -> int:
-    return max((len(row) for row in sheet.first), default=0)
+def first_rows(sheet: SheetView) -> pd.DataFrame:
+    """Return the first rows under the names of their columns; those that nothing is told of are numbered."""
+    width = max((len(row) for row in sheet.first), default=0)
+    rows = [(*row, *[""] * (width - len(row))) for row in sheet.first]
+    return pd.DataFrame(rows, columns=_names(sheet, width)[:width])
+
+
+def _names(sheet: SheetView, width: int = 0) -> list[str]:
+    told = [column.name or f"column {number}" for number, column in enumerate(sheet.columns, start=1)]
+    return _different([*told, *(f"column {number}" for number in range(len(told) + 1, width + 1))])
 
 
 def _different(names: Iterable[str]) -> list[str]:
     """Return names of columns, told apart: a frame shows none twice."""
-    found: list[str] = []
+    met: Counter[str] = Counter()
+    found: dict[str, None] = {}
     for name in names:
-        number = found.count(name)
-        found.append(name if not number else f"{name} ({number + 1})")
-    return found
+        called = name
+        while called in found:  # a column may be called ``x (2)`` itself
+            met[name] += 1
+            called = f"{name} ({met[name] + 1})"
+        found[called] = None
+    return list(found)
 
 
 def _values(least: str, greatest: str, values: Iterable[tuple[str, int]]) -> str:
@@ -171,7 +182,7 @@ def _restore(viewer: Viewer, page: FilePage) -> None:
         return
     version = _pick(page, "Version", 0, "restore", kept)
     if page.kind == "folder":
-        st.code(f"data-platform restore-files --folder '{page.path}' TO", language="shell")
+        st.code(folder_command(page.path), language="shell")
         return
     if version.size <= LARGEST:
         st.download_button(
@@ -186,6 +197,11 @@ def _restore(viewer: Viewer, page: FilePage) -> None:
     st.caption("Or on the command line, or in Python:")
     st.code(f"data-platform restore {version.sha256[:16]}", language="shell")
     st.code(f'read(link, version="sha256:{version.sha256[:16]}")', language="python")
+
+
+def folder_command(path: str) -> str:
+    """Return what somebody types, or pastes, to have a folder back: a path of others is never a command."""
+    return f"data-platform restore-files --folder {shlex.quote(path)} TO"
 
 
 def bytes_of(viewer: Viewer, file_id: str, version_id: str) -> bytes:
@@ -219,7 +235,14 @@ def _compare(viewer: Viewer, page: FilePage) -> None:
     old = _pick(page, "From", 1, "old", kept)
     new = _pick(page, "To", 0, "new", kept)
     if st.button("Show what differs", icon=":material/difference:", disabled=old == new):
-        attempt(lambda: _differs(viewer.ask(difference, page.file_id, old.version_id, new.version_id)))
+        attempt(lambda: _differs(_compared(viewer, page.file_id, old.version_id, new.version_id)))
+
+
+def _compared(viewer: Viewer, *of: str) -> Difference:
+    """Return a difference; while it is looked for others ask the catalogue."""
+    compare = viewer.ask(comparison, *of)
+    with _COMPARING:
+        return compare()
 
 
 def _differs(found: Difference) -> None:

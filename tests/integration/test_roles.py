@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,13 @@ def test_what_people_enter_at_the_dashboard_is_added_by_another_login_than_shows
         Account.insert1({"account_id": "0" * 32, "realm": "x", "login": "x", "person_id": "0" * 32})
     with pytest.raises(dj.errors.AccessError):
         Department.insert1({"department": "Physics"})
+    again = Catalogue(known.ask(lambda binding: binding))  # opened anew, as after an error, while others ask yet
+    with ThreadPoolExecutor(1) as others:
+        with entering(known):
+            waits = others.submit(again.ask, session_login)
+            with pytest.raises(TimeoutError):  # it would ask by the login that enters
+                waits.result(timeout=0.5)
+        assert waits.result().startswith(unset.database.user)
     with pytest.raises(ZeroDivisionError), entering(known):
         raise ZeroDivisionError  # what goes wrong otherwise is told as it is, and the own login is back
     assert known.ask(session_login).startswith(unset.database.user)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 import tomllib
 from pathlib import Path
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 
 from dashboard.asking import draft, mail_link
 from dashboard.display import plain
+from dashboard.filing import first_rows, folder_command
 from dashboard.identity import roles_of
 from data_platform.errors import SettingsError
 from data_platform.oidc import sign_in_file
 from data_platform.settings import load
 from data_platform.settings.dashboard import DashboardSettings
+from populate.profile.view import ColumnView, SheetView
 from populate.who.person import topics
 
 PROVIDER = {"oidc_url": "https://login.example.org/.well-known/openid-configuration", "client_id": "dashboard"}
@@ -44,6 +47,24 @@ def test_a_label_shows_a_text_as_it_is_on_one_line(text: str) -> None:
 @pytest.mark.parametrize("text", [":material/warning:", ":red[x]", "https://evil.example", "a@evil.example", "a --> b"])
 def test_what_streamlit_makes_of_texts_afterwards_does_not_match(text: str) -> None:
     assert text not in plain(text).replace("\\", "")
+
+
+def test_a_path_is_no_command_whoever_pastes_it() -> None:
+    path = "/share/a'; rm -rf ~; echo '"
+    assert shlex.split(folder_command(path)) == ["data-platform", "restore-files", "--folder", path, "TO"]
+
+
+def test_first_rows_of_a_table_stand_under_names_that_are_all_different() -> None:
+    def sheet(names: list[str], first: tuple[tuple[str, ...], ...]) -> SheetView:
+        columns = tuple(ColumnView(name, "text", 0, 1, "", "", ()) for name in names)
+        return SheetView("", len(first), len(names), len(first), columns, first)
+
+    wide = first_rows(sheet([f"c{n}" for n in range(40)], (("x",) * 30,)))
+    assert (wide.shape, list(wide.columns)[-1]) == ((1, 30), "c29")
+    beyond = first_rows(sheet(["a", "", "a (2)", "a"], (("1", "2", "3", "4", "5"), ("1",))))
+    assert list(beyond.columns) == ["a", "column 2", "a (2)", "a (3)", "column 5"]
+    assert list(beyond.loc[1]) == ["1", "", "", "", ""]
+    assert first_rows(sheet([], ())).empty
 
 
 def test_roles_are_given_by_login_or_group_and_everybody_is_a_scientist() -> None:
