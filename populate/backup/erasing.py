@@ -90,11 +90,11 @@ def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reaso
     binding.ensure()
     content = content_of_prefix(sha256)
     _write_down(settings, content, reason)
+    forget_profile(content.sha256)  # at once: a store may not answer
     others = [one for one in stores(settings) if one.name != store.name]
     removed = [name for one in (store, *others) for name in out_of(binding, one, settings, content.sha256)]
     cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
     cached = forget(cache, content.sha256, content.size)
-    forget_profile(content.sha256)
     rest = (ContentStore & where(Placement, sha256=content.sha256)).to_arrays("store_name", order_by="store_name")
     return Erased(content.sha256, tuple(removed), cached, tuple(rest.tolist()))
 

@@ -101,8 +101,10 @@ STATEMENTS = {
         WHERE n.file_id IN %(files)s AND NOT EXISTS (SELECT 1 FROM $NoteEnded e WHERE e.note_id = n.note_id)
     """,
     "columns": """
-        SELECT sha256, column_name, column_values FROM $ColumnProfile
-        WHERE sha256 IN %(contents)s AND profile_method = %(method)s ORDER BY sha256, sheet_no, column_no
+        SELECT p.sha256, p.column_name, p.column_values FROM $ColumnProfile p
+        WHERE p.sha256 IN %(contents)s AND p.profile_method = %(method)s
+          AND NOT EXISTS (SELECT 1 FROM $Erasure e WHERE e.sha256 = p.sha256)
+        ORDER BY p.sha256, p.sheet_no, p.column_no
     """,
     "departments": "WITH $worked SELECT department, COUNT(*) FROM worked GROUP BY department",
     # What the asker knows each of the files by, at this moment.

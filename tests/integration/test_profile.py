@@ -9,10 +9,11 @@ import tempfile
 from pathlib import Path
 
 from deliveries import hand_in, read_file
-from small_company import asking
+from small_company import NOW, asking
 from test_forms_limited import HOSTILE
 
 from data_platform.settings import load
+from populate.backup.erased import Erasure
 from populate.backup.erasing import erase
 from populate.backup.tables import Backup
 from populate.duplicates.forms.limited import Limits
@@ -21,6 +22,7 @@ from populate.page.reply import Difference, Differences
 from populate.profile.reply import ContentSaid, Profiles
 from populate.profile.tables import ColumnProfile, ContentProfile, Profile, SheetProfile
 from populate.profile.view import profile_of
+from populate.search.describing import Tables
 from populate.store import open_store
 from schemas.binding import Binding
 
@@ -114,6 +116,11 @@ def test_a_worker_finds_profiles_that_those_see_who_may_know_the_bytes(binding: 
     assert profile_of(eve, table) is profile_of(amy, "f" * 64) is None
 
     # What the store does not give back has no profile; what is erased has none any more.
+    columns = Tables(binding.connection)
+    assert len(columns.ask("columns", contents=(table,))) == 2
+    Erasure.insert1({"sha256": table, "erased_at": NOW, "erased_by": "amy", "erase_reason": "consent withdrawn"})
+    assert columns.ask("columns", contents=(table,)) == []  # nor is anything found by it, whatever stores do
+    assert profile_of(amy, table) is None
     erase(binding, open_store(load()), load(), table, "consent withdrawn")
     assert profile_of(amy, table) is None
     assert (len(ContentProfile()), len(SheetProfile()), len(ColumnProfile())) == (1, 0, 0)
