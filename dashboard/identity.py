@@ -176,7 +176,9 @@ def _signed_in(binding: Binding, configured: Settings, claims: dict[str, Any]) -
     if standing.closed:
         return None
     name = _name(here, standing) or str(claims.get("name") or login)
-    names = {login, standing.login, *(f"{GROUP}{key}" for key in standing.groups)} - {""}
+    # What somebody calls themselves never stands for a group.
+    logins = {one for one in (login, standing.login) if one and not normal_login(one).startswith(GROUP)}
+    names = logins | {f"{GROUP}{key}" for key in standing.groups}
     return Viewer(here, roles_of(names, configured.dashboard), name, standing.login or login)
 
 

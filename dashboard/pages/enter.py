@@ -61,7 +61,7 @@ def _form(known: Catalogue, viewer: Viewer, form: Form, wanted: Shown | None) ->
         st.subheader("Correct this row" if wanted else "New row")
         if wanted:
             st.caption(_what_happens(form))
-        values = _fields(known, form, wanted.row if wanted else {}, key)
+        values = _fields(known, viewer, form, wanted.row if wanted else {}, key)
         reason = ""
         if wanted:
             reason = st.text_input("Why", placeholder="what was wrong", max_chars=512, key=f"{key} why")
@@ -92,7 +92,7 @@ def _add(
     st.rerun()
 
 
-def _fields(known: Catalogue, form: Form, row: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _fields(known: Catalogue, viewer: Viewer, form: Form, row: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return what is filled in; short fields stand beside each other."""
     values: dict[str, Any] = {}
     asked = [field for field in form.fields if field.kind != "other"]
@@ -101,7 +101,8 @@ def _fields(known: Catalogue, form: Form, row: Mapping[str, Any], key: str) -> d
     for start in range(0, len(short), 2):
         for column, field in zip(st.columns(2), short[start : start + 2], strict=False):
             with column:
-                values[field.name] = _field(known, field, row.get(field.name, field.default), f"{key} {field.name}")
+                given = row.get(field.name, field.default)
+                values[field.name] = _field(known, viewer, field, given, f"{key} {field.name}")
     for field in wide:
         if field not in short:
             given = row.get(field.name, field.default)
@@ -110,11 +111,12 @@ def _fields(known: Catalogue, form: Form, row: Mapping[str, Any], key: str) -> d
     return values
 
 
-def _field(known: Catalogue, field: Field, given: Any, key: str) -> Any:
+def _field(known: Catalogue, viewer: Viewer, field: Field, given: Any, key: str) -> Any:
     """Show the widget that suits a field, and return its value."""
     label, told = _label(field), _help(field)
     if field.parent:
-        return _pick(known, field, given, label=label, told=told, key=key)
+        found = _choices(known, field, viewer.may("steward"))
+        return _pick(found, field, given, label=label, told=told, key=key)
     if field.kind == "bool":
         return st.toggle(label, bool(given), help=told, key=key)
     if field.kind == "choice":
@@ -129,12 +131,10 @@ def _field(known: Catalogue, field: Field, given: Any, key: str) -> Any:
     return st.text_input(label, "" if given is None else str(given), max_chars=most or None, help=told, key=key)
 
 
-def _pick(known: Catalogue, field: Field, given: Any, *, label: str, told: str, key: str) -> Any:
-    found = _choices(known, field)
-    if len(found) >= MOST_CHOICES:
-        return st.text_input(
-            label, "" if given is None else str(given), help=f"{told} There are too many to list.", key=key
-        )
+def _pick(found: dict[Any, str] | None, field: Field, given: Any, *, label: str, told: str, key: str) -> Any:
+    if found is None or len(found) >= MOST_CHOICES:
+        why = "These are not listed." if found is None else "There are too many to list."
+        return st.text_input(label, "" if given is None else str(given), help=f"{told} {why}", key=key)
     options = list(found)
     place = options.index(given) if given in found else None
     shown = st.selectbox(label, options, place, format_func=lambda one: found.get(one, str(one)), help=told, key=key,
@@ -145,8 +145,8 @@ def _pick(known: Catalogue, field: Field, given: Any, *, label: str, told: str, 
 
 
 @st.cache_data(show_spinner=False, ttl=5, max_entries=64)
-def _choices(_known: Catalogue, field: Field) -> dict[Any, str]:
-    return _known.ask(choices, field)
+def _choices(_known: Catalogue, field: Field, steward: bool) -> dict[Any, str] | None:
+    return _known.ask(choices, field, steward=steward)
 
 
 def _label(field: Field) -> str:

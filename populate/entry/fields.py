@@ -117,6 +117,11 @@ def tables(binding: Binding, settings: Settings, *, steward: bool) -> list[str]:
     return found + (own_tables() if steward else [])
 
 
+def is_own(binding: Binding, schema: str) -> bool:
+    """Tell whether a schema is one of the platform's own."""
+    return schema in {f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS}
+
+
 def own_tables() -> list[str]:
     """Return the platform's own tables that forms are for."""
     return [f"{table.database}.{table.table_name}" for table in OWN]
@@ -124,7 +129,7 @@ def own_tables() -> list[str]:
 
 def _in_schema(binding: Binding, schema: str) -> Iterator[str]:
     """Yield the Manual and Lookup tables of a schema that are no parts of others."""
-    if schema in {f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS}:
+    if is_own(binding, schema):
         return  # what the platform keeps itself is not entered by whoever comes
     listed = binding.connection.query(binding.connection.adapter.list_tables_sql(schema)).fetchall()
     for (name,) in sorted(listed):

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from data_platform.errors import EntryRefused
 from populate.entry.adding import key_of, row_of
-from populate.entry.fields import MOST_CHOICES, Field, Form, table_of
+from populate.entry.fields import MOST_CHOICES, Field, Form, is_own, table_of
 from schemas.binding import Binding
 from schemas.engine import dj
 from schemas.entered import Entry
+from schemas.people import Department
 from schemas.restrict import where
 
 MOST = 1000  # rows shown, those with the highest keys
@@ -108,10 +109,17 @@ def _entries(form: Form) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def choices(binding: Binding, field: Field) -> dict[Any, str]:
-    """Return what a field that refers to another table can be, and how people read it; at most `MOST_CHOICES`."""
+def choices(binding: Binding, field: Field, *, steward: bool) -> dict[Any, str] | None:
+    """Return what a field that refers to another table can be, and how people read it; at most `MOST_CHOICES`.
+
+    Of the platform's own tables only departments are listed to everybody: not everybody may know of all files, and
+    people choose whether they are pointed to. None if there is no list for whoever asks.
+    """
     binding.ensure()
     parent = dj.FreeTable(binding.connection, field.parent)
+    department = (Department.database, Department.table_name)
+    if not steward and is_own(binding, parent.database) and (parent.database, parent.table_name) != department:
+        return None
     heading = parent.heading
     texts = [
         name

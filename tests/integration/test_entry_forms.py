@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, datetime
 
 import pytest
@@ -15,7 +16,7 @@ from populate.entry.looking import choices, history_of, rows_of
 from schemas.binding import Binding
 from schemas.engine import dj
 from schemas.entered import Entry
-from schemas.people import Department
+from schemas.people import Department, Person
 
 AMY, BOB = Enterer("a" * 32, "Amy"), Enterer("b" * 32, "Bob")
 
@@ -96,7 +97,13 @@ def test_a_form_is_what_the_table_says_and_rows_are_added_with_who_and_why(
     assert {name for name, field in fields.items() if field.required} == {"mouse_id", "strain", "born", "sex"}
     assert (fields["sex"].options, fields["alive"].default, fields["notes"].default) == (("m", "f"), True, "")
     assert (fields["mouse_id"].help, fields["notes"].length) == ("number of the ear tag", 200)
-    assert choices(binding, fields["strain"]) == {"C57": "C57"}
+    assert choices(binding, fields["strain"], steward=False) == {"C57": "C57"}
+    # All people, and all files, are not for everybody to see.
+    person = replace(fields["strain"], parent=Person().full_table_name, parent_column="person_id")
+    assert choices(binding, person, steward=False) is None
+    assert choices(binding, person, steward=True) is not None
+    department = replace(fields["strain"], parent=Department().full_table_name, parent_column="department")
+    assert choices(binding, department, steward=False) is not None
 
     for wrong, why in (
         ({"born": None}, "Born has to be filled in"),
