@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
-from populate.backup.tables import Backup, ContentStore, Placement  # noqa: F401  (foreign key)
+from populate.backup.tables import Backup  # noqa: F401  (foreign key)
 from populate.ingest import BackupMember
 from populate.lookup import add, lookup
+from populate.placed import OfContents
 from populate.snapshot import Snapshot, cover  # noqa: F401  (foreign key)
-from schemas.catalogue import Blob, Version
+from schemas.catalogue import Blob, Version  # noqa: F401  (foreign keys)
 from schemas.engine import dj
 
 schema = dj.Schema()
@@ -45,8 +45,27 @@ class CanonicalMethod(dj.Lookup):
     )
 
 
+class _Forms(OfContents):
+    method = CanonicalMethod
+
+    def look(self, key: dict[str, Any], fetched: tuple[Any, ...]) -> tuple[int, list[dict[str, Any]]]:
+        from populate.duplicates.forms.stored import forms_of, placed
+
+        *columns, limits = fetched
+        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+        among = {"sha256": contents, "method_no": [key["method_no"]]}
+        known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", **among)}
+        new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
+        return len(contents), forms_of(self.settings or settings_of_process(), new, limits)
+
+    def keep(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
+        add(CanonicalContent, [{"sha256": row["sha256"], "method_no": key["method_no"], **row} for row in rows])
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        self.insert1({**key, "form_count": count}, skip_duplicates=True)  # type: ignore[attr-defined]
+
+
 @schema
-class Canonical(dj.Computed):
+class Canonical(_Forms, dj.Computed):
     definition = """
     # The contents of a backup batch were reduced to what they say
     -> Backup
@@ -54,25 +73,11 @@ class Canonical(dj.Computed):
     ---
     form_count : int32 # contents of the batch that were in the store
     """
-
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
-    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what `placed_of` does for the versions of the batch."""
-        return placed_of(BackupMember() & key, CanonicalMethod() & key)
-
-    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
-        """Find forms, as `_forms_of` does."""
-        return _forms_of(self.settings, key, fetched)
-
-    def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
-        """Keep the forms."""
-        _keep(self, key, count, rows)
+    members = BackupMember
 
 
 @schema
-class CanonicalAdopted(dj.Computed):
+class CanonicalAdopted(_Forms, dj.Computed):
     definition = """
     # The contents of a batch of files that were taken in unread were reduced to what they say
     -> Adopt
@@ -80,21 +85,7 @@ class CanonicalAdopted(dj.Computed):
     ---
     form_count : int32 # contents of the batch's files that were in the store
     """
-
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
-    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what `placed_of` does for the versions of the batch's files."""
-        return placed_of(AdoptMember() & key, CanonicalMethod() & key)
-
-    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
-        """Find forms, as `_forms_of` does."""
-        return _forms_of(self.settings, key, fetched)
-
-    def make_insert(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
-        """Keep the forms."""
-        _keep(self, key, count, rows)
+    members = AdoptMember
 
 
 @schema
@@ -205,30 +196,3 @@ class DuplicateSet(dj.Computed):
         self.Relation.insert(({**key, **row} for row in rows.relations), chunk_size=5000)
         self.AlikeCount.insert1({**key, **rows.alike_count})
         self.Alike.insert(({**key, **row} for row in rows.alike), chunk_size=5000)
-
-
-def placed_of(members: Any, method: Any) -> tuple[Any, ...]:
-    """Return arrays: contents of `members` that are in a store, their sizes and places; then the method's limits."""
-    columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
-    placed = members * Version * Blob * Placement * ContentStore
-    limits = method.fetch1("most_bytes", "most_memory", "most_seconds")
-    return (*placed.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
-
-
-def _forms_of(
-    settings: Settings | None, key: dict[str, Any], fetched: tuple[Any, ...]
-) -> tuple[int, list[dict[str, Any]]]:
-    """Return the number of contents, and forms of those that the method has not seen; outside the transaction."""
-    from populate.duplicates.forms.stored import forms_of, placed
-
-    *columns, limits = fetched
-    contents = placed(zip(*(column.tolist() for column in columns), strict=True))
-    known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", sha256=contents, method_no=[key["method_no"]])}
-    new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
-    return len(contents), forms_of(settings or settings_of_process(), new, limits)
-
-
-def _keep(table: Any, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
-    add(CanonicalContent, [{"sha256": row["sha256"], "method_no": key["method_no"], **row} for row in rows])
-    # A worker that lost its connection may meet its own row, written by the one that took over.
-    table.insert1({**key, "form_count": count}, skip_duplicates=True)

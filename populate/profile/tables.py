@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
 from populate.backup.erased import erased
 from populate.backup.tables import Backup  # noqa: F401  (foreign key)
 from populate.describe.tables import forget as forget_descriptions
-from populate.duplicates.tables import placed_of
 from populate.ingest import BackupMember
 from populate.lookup import add, lookup
+from populate.placed import OfContents
 from schemas.catalogue import Blob  # noqa: F401  (foreign key)
 from schemas.engine import dj
 from schemas.restrict import where
@@ -51,8 +50,33 @@ class ProfileMethod(dj.Lookup):
     )
 
 
+class _Profiles(OfContents):
+    method = ProfileMethod
+
+    def look(self, key: dict[str, Any], fetched: tuple[Any, ...]) -> tuple[int, tuple[Rows, Rows, Rows]]:
+        from populate.duplicates.forms.stored import placed
+        from populate.profile.stored import profiles_of
+
+        *columns, limits = fetched
+        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+        among = {"sha256": contents, "profile_method": [key["profile_method"]]}
+        known = {sha256 for (sha256,) in lookup(ContentProfile, "sha256", **among)}
+        new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
+        return len(contents), profiles_of(self.settings or settings_of_process(), new, limits)
+
+    def keep(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
+        gone = erased({row["sha256"] for row in rows[0]})  # since its bytes were looked at
+        method = {"profile_method": key["profile_method"]}
+        for target, some in zip((ContentProfile, SheetProfile, ColumnProfile), rows, strict=True):
+            kept = [method | row for row in some if row["sha256"] not in gone]
+            for start in range(0, len(kept), 1000):
+                add(target, kept[start : start + 1000])
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        self.insert1({**key, "profile_count": count}, skip_duplicates=True)  # type: ignore[attr-defined]
+
+
 @schema
-class Profile(dj.Computed):
+class Profile(_Profiles, dj.Computed):
     definition = """
     # The contents of a backup batch have a profile
     -> Backup
@@ -60,25 +84,11 @@ class Profile(dj.Computed):
     ---
     profile_count : int32 # contents of the batch that were in the store
     """
-
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
-    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what `placed_of` does for the versions of the batch."""
-        return placed_of(BackupMember() & key, ProfileMethod() & key)
-
-    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
-        """Find profiles, as `_profiles_of` does."""
-        return _profiles_of(self.settings, key, fetched)
-
-    def make_insert(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
-        """Keep the profiles."""
-        _keep(self, key, count, rows)
+    members = BackupMember
 
 
 @schema
-class ProfileAdopted(dj.Computed):
+class ProfileAdopted(_Profiles, dj.Computed):
     definition = """
     # The contents of a batch of files that were taken in unread have a profile
     -> Adopt
@@ -86,21 +96,7 @@ class ProfileAdopted(dj.Computed):
     ---
     profile_count : int32 # contents of the batch's files that were in the store
     """
-
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
-    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return what `placed_of` does for the versions of the batch's files."""
-        return placed_of(AdoptMember() & key, ProfileMethod() & key)
-
-    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
-        """Find profiles, as `_profiles_of` does."""
-        return _profiles_of(self.settings, key, fetched)
-
-    def make_insert(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
-        """Keep the profiles."""
-        _keep(self, key, count, rows)
+    members = AdoptMember
 
 
 @schema
@@ -152,29 +148,3 @@ def forget(sha256: str) -> None:
     for table in (ColumnProfile, SheetProfile, ContentProfile):
         where(table, sha256=sha256).delete_quick()
     forget_descriptions(sha256)
-
-
-def _profiles_of(
-    settings: Settings | None, key: dict[str, Any], fetched: tuple[Any, ...]
-) -> tuple[int, tuple[Rows, Rows, Rows]]:
-    """Return the number of contents, and rows of those that the method has not seen; outside the transaction."""
-    from populate.duplicates.forms.stored import placed
-    from populate.profile.stored import profiles_of
-
-    *columns, limits = fetched
-    contents = placed(zip(*(column.tolist() for column in columns), strict=True))
-    among = {"sha256": contents, "profile_method": [key["profile_method"]]}
-    known = {sha256 for (sha256,) in lookup(ContentProfile, "sha256", **among)}
-    new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
-    return len(contents), profiles_of(settings or settings_of_process(), new, limits)
-
-
-def _keep(table: Any, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
-    gone = erased({row["sha256"] for row in rows[0]})  # since its bytes were looked at
-    method = {"profile_method": key["profile_method"]}
-    for target, some in zip((ContentProfile, SheetProfile, ColumnProfile), rows, strict=True):
-        kept = [method | row for row in some if row["sha256"] not in gone]
-        for start in range(0, len(kept), 1000):
-            add(target, kept[start : start + 1000])
-    # A worker that lost its connection may meet its own row, written by the one that took over.
-    table.insert1({**key, "profile_count": count}, skip_duplicates=True)
