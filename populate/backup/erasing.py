@@ -95,6 +95,7 @@ def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reaso
     removed = [name for one in (store, *others) for name in out_of(binding, one, settings, content.sha256)]
     cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
     cached = forget(cache, content.sha256, content.size)
+    forget_profile(content.sha256)  # and what was just being kept
     rest = (ContentStore & where(Placement, sha256=content.sha256)).to_arrays("store_name", order_by="store_name")
     return Erased(content.sha256, tuple(removed), cached, tuple(rest.tolist()))
 
