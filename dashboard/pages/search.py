@@ -85,7 +85,7 @@ def _address(**changes: str | list[str]) -> None:
 
 def _pages() -> int:
     number = st.query_params.get("n", "1")
-    return max(1, min(40, int(number))) if number.isdecimal() else 1
+    return max(1, min(40, int(number))) if number.isdecimal() and len(number) < 4 else 1
 
 
 def _facets(found: Results, chosen: Mapping[str, list[str]]) -> None:

@@ -17,6 +17,7 @@ from populate.who.asker import FOREVER, Asker, Colleague, oneself
 from populate.who.evidence import Item, gather
 from populate.who.whom import about_item, printable, ranked
 from schemas.catalogue import Version
+from schemas.identity import display_text
 
 SUGGESTIONS = 5
 NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -54,6 +55,8 @@ def file_page(asker: Asker, file_id: str, *, shown: bool = False) -> FilePage | 
 
 def standing_of(asker: Asker, file_id: str, *, shown: bool = False) -> Standing | None:
     """Return how the asker stands to a file; None if there is none, or they may not even know that it is there."""
+    if display_text(file_id) != file_id:
+        return None  # no database stores such an id, nor looks for one
     rows = ask(asker, "file", file=file_id)
     if not rows and shown:
         rows = [(*row, 1, None, 0) for row in ask(asker, "latest_name", file=file_id)]

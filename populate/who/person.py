@@ -14,6 +14,7 @@ from populate.who.route import routes
 from populate.who.together import Collaborator, collaborators_of
 from populate.who.whom import printable
 from populate.who.words import words
+from schemas.identity import display_text
 from schemas.people import Account
 
 MOST = 50
@@ -86,6 +87,7 @@ class PersonPage:
 
 def person_page(asker: Asker, person_id: str) -> PersonPage | None:
     """Return what the asker may see of a person, or None: there is no such person, or they choose not to be named."""
+    person_id = display_text(person_id)
     colleague = oneself(asker) if person_id == asker.person_id != "" else asker.colleagues([person_id]).get(person_id)
     if colleague is None:
         return None
@@ -112,7 +114,7 @@ def person_page(asker: Asker, person_id: str) -> PersonPage | None:
 
 def find_people(asker: Asker, text: str, limit: int = MOST) -> list[Colleague]:
     """Return colleagues whose name, department or title has all words of `text`, by name; without words the first."""
-    terms = text.lower().split()[:5]
+    terms = display_text(text).lower().split()[:5]
     columns = ("full_name", "department", "title")
     # The statement finds those with any of the words: the first, as the others are looked at here.
     rows = asker.ask("colleagues", columns, terms=terms[:1], most=limit if len(terms) < 2 else 20 * limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from small_company import NOW, asking, deliver, dismiss, hire, path_id, person
 
+from populate.page.page import file_page
 from populate.pipeline import SCHEMAS
 from populate.who.asker import choose
 from populate.who.asks import record_ask, record_outcome
@@ -41,6 +42,9 @@ def test_a_person_is_seen_by_files_that_one_may_know_if_they_may_be_named(compan
     assert [script.name for script in mine.scripts] == ["model.py"]
     assert mine.route == ""
     assert person_page(ben, "nobody") is None
+    for odd in ("a\x00b", "\ud800"):  # an address can have anything in it
+        assert person_page(ben, odd) is file_page(ben, odd) is None
+        assert find_people(ben, odd) == []
 
     # Who is closed, or left, is like nobody.
     assert [one.name for one in find_people(ben, "smith LABS")] == ["Carla Smith", "Dora Smith"]
