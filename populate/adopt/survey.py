@@ -7,6 +7,7 @@ one finds what was taken in, or still waits to be, and plans the rest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from itertools import islice
 from data_platform.errors import SourceError, SourceNotFound
 from populate.adopt.plan import Found, Plan
 from populate.adopt.seen import Seen
-from populate.adopt.tables import AdoptFile
+from populate.adopt.tables import AdoptFile, AdoptMember, AdoptTaken
 from populate.backup.contents import THREADS, Failure
 from populate.facts import stored
 from populate.lookup import lookup
@@ -150,16 +151,20 @@ class Survey:
 
     def _compare(self, portion: list[Found]) -> None:
         ids = [found.file_id for found in portion]
+        versions = lookup(Version, "file_id", "version_id", "revision", file_id=ids)
         revisions: dict[str, set[str]] = {}
-        for identity, revision in lookup(Version, "file_id", "revision", file_id=ids):
+        for identity, _, revision in versions:
             revisions.setdefault(identity, set()).add(revision)
+        latest = _taken_last(self._plan.root_id, versions)
         waiting = self._plan.waiting(ids)
         known, wanted = [], []
         for found in portion:
             held = revisions.get(found.file_id, set())
             self.counts.files += 1
             self.counts.bytes += found.revision.size or 0
-            if stored(found.revision.token, 512) in held:
+            token = stored(found.revision.token, 512)
+            # What is back as it was before a change is taken in anew: else its present state would count as an old one.
+            if token in held and token in latest.get(found.file_id, held):
                 self.counts.known += 1
                 known.append(found)
             elif found.file_id in waiting:
@@ -193,6 +198,19 @@ class Survey:
         except SourceError:  # nobody knows: it may be in a folder that cannot be looked into
             pass
         return identity, False
+
+
+def _taken_last(root_id: str, versions: Collection[tuple[str, str, str]]) -> dict[str, set[str]]:
+    """Return the revisions in which the last survey that planned it met a file, of those that have several."""
+    revision_of = {version[:2]: version[2] for version in versions}
+    times = Counter(file_id for file_id, _ in revision_of)
+    among: dict[str, Collection[str]] = {"root_id": (root_id,), "file_id": {one for one in times if times[one] > 1}}
+    found: dict[tuple[str, int], set[str]] = {}
+    for identity, survey, revision in lookup(AdoptMember, "file_id", "survey", "seen_revision", **among):
+        found.setdefault((identity, survey), set()).add(revision)
+    for identity, survey, version in lookup(AdoptTaken, "file_id", "survey", "version_id", **among):
+        found[identity, survey].add(revision_of[identity, version])
+    return {identity: found[identity, survey] for identity, survey in sorted(found)}
 
 
 def _gone(file_ids: Collection[str]) -> set[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from deliveries import stored
+from deliveries import sha256, stored
 from servers.fault_proxy import Fault, FaultProxy
 from servers.processes import S3Server
 
@@ -20,6 +21,7 @@ from data_platform.settings import settings
 from populate.adopt.progress import Lines
 from populate.adopt.share import Adopted, adopt
 from populate.adopt.tables import AdoptFile
+from populate.retention.references import known_of
 from schemas.binding import Binding
 from schemas.catalogue import File, FileGone, FileName, FileOwner, Version
 from schemas.sharing import Access
@@ -106,6 +108,14 @@ def test_a_prefix_is_adopted_with_a_request_an_object(
     assert (again.found.changed, again.found.gone, again.taken) == (1, 1, 1)
     assert asked(proxy)["objects"] == 1
     assert [row["file_path"] for row in (FileGone() * FileName).to_dicts()] == ["2019/run 2/plate.csv"]
+
+    client.put_object(Bucket=bucket, Key="2019/run 1/plate.csv", Body=b"plate 1\n")  # as it was, with the tag it had
+    back = quietly(f"s3://{bucket}/2019/")
+    assert (back.found.changed, back.taken, asked(proxy)["objects"]) == (1, 1, 1)
+    assert quietly(f"s3://{bucket}/2019/").taken == 0
+    hashes = [sha256(b"another\n"), sha256(b"plate 1\n")]
+    known = known_of(binding, hashes, date(2026, 1, 1))
+    assert [[state.newer for state in known[one].states] for one in hashes] == [[1], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
