@@ -144,16 +144,20 @@ def _root(source: Source, url: str) -> Item:
 
 
 def own_places(settings: Settings) -> Callable[[Item], bool]:
-    """Return a function that tells whether an item lies in the cache, the outbox, the database or the content store."""
-    home = settings.home.resolve().as_uri()
-    store = settings.store_url
+    """Return a function that tells whether an item lies in the cache, the outbox, the database or a content store."""
+    store = settings.store
+    stores = ((settings.store_url, store.endpoint), (store.replica_url, store.replica_endpoint))
+    kept = [settings.home.resolve().as_uri(), *(_place(settings, *one) for one in stores if one[0])]
+    places = tuple(f"{place.rstrip('/')}/" for place in kept if place)
+    return lambda item: f"{item.url.rstrip('/')}/".startswith(places)
+
+
+def _place(settings: Settings, store: str, endpoint: str) -> str:
+    """Return where a store is as items tell it; empty for a bucket of that name on another server."""
     if urlsplit(store).scheme in ("", "file"):
         path = unquote(urlsplit(store).path) if store.startswith("file:") else store
-        store = Path(path).expanduser().resolve().as_uri()
-    elif settings.store.endpoint != settings.s3.endpoint:  # a bucket of that name on another server
-        store = home
-    places = tuple(f"{place.rstrip('/')}/" for place in (home, store))
-    return lambda item: f"{item.url.rstrip('/')}/".startswith(places)
+        return Path(path).expanduser().resolve().as_uri()
+    return store if endpoint == settings.s3.endpoint else ""
 
 
 @contextmanager

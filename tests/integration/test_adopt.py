@@ -394,13 +394,15 @@ def test_what_the_product_keeps_for_itself_is_left_out(
     binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path, name: str
 ) -> None:
     monkeypatch.setenv("DATA_PLATFORM_STORE__URL", str(tmp_path / "around" / name))
+    monkeypatch.setenv("DATA_PLATFORM_STORE__REPLICA_URL", str(tmp_path / "around" / f"{name} 2"))
     settings.cache_clear()
     some_files(tmp_path / "around" / "share", 3)
+    write(tmp_path / "around" / f"{name} 2" / "objects" / "x", b"ours")
     write(home / "cache" / "x", b"ours")
     for _ in range(2):
         assert quietly(tmp_path).found.files == 3
     assert any((tmp_path / "around" / name / "objects").iterdir())
-    for own in (home, home / "cache", tmp_path / "around" / name):
+    for own in (home, home / "cache", *(tmp_path / "around" / store for store in (name, f"{name} 2"))):
         with pytest.raises(UnsupportedItem, match="keeps its own files"):
             quietly(own)
 
