@@ -35,7 +35,8 @@ _NUMBERS = {
     "contents_unproven": "SELECT COUNT(*) FROM {Placement} AS p WHERE NOT {proven}",
     "contents_damaged": "SELECT COUNT(*) FROM {Damage} AS d WHERE NOT EXISTS (SELECT 1 FROM {DamageMended} AS m"
     " WHERE m.sha256 = d.sha256 AND m.store_id = d.store_id AND m.found_at = d.found_at)"
-    " AND NOT EXISTS (SELECT 1 FROM {Erasure} AS e WHERE e.sha256 = d.sha256)",
+    " AND NOT EXISTS (SELECT 1 FROM {Erasure} AS e WHERE e.sha256 = d.sha256)"
+    " AND EXISTS (SELECT 1 FROM {Placement} AS p WHERE p.sha256 = d.sha256 AND p.store_id = d.store_id)",
 }
 # Since when a content that is not proven is not: since it was read back last, else since it was put there.
 _READ_BACK = (
@@ -65,7 +66,7 @@ def statements(backend: str) -> dict[str, str]:
 
     ``stored_bytes`` (of every store), ``proven_bytes`` (of these, read back in the last 30
     days), ``contents_unproven`` (not read back in that time) and ``contents_damaged`` (found
-    missing or damaged, and not whole again).
+    missing or damaged, not whole again, and not let go since).
     """
     return {name: _filled(statement, backend) for name, statement in _NUMBERS.items()}
 

@@ -202,7 +202,7 @@ def try_again(binding: Binding) -> dict[str, int]:
 
 def _damages() -> list[Need]:
     """Return the contents that a store has lost and nobody could fetch again yet."""
-    rows = (Damage() - DamageMended() - Erasure.proj()).to_dicts(order_by="found_at")
+    rows = ((Damage() - DamageMended() - Erasure.proj()) & Placement.proj()).to_dicts(order_by="found_at")
     return [
         Need(
             "Damage",

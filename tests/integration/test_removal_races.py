@@ -31,6 +31,7 @@ from populate.store import object_name_of, open_store
 from populate.store.base import pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import keep
+from populate.watch.status import left_to_do, needs
 from populate.work.jobs import Queue
 from populate.work.retries import retry_failed, unresolved
 from schemas.binding import Binding
@@ -164,6 +165,10 @@ def test_what_may_be_the_last_of_something_stays(
     assert [retained(binding, NOW + n * LATER).removed for n in range(2)] == [0, 0]
     assert store.size(object_name_of(hashes[0])) == len(contents[0])
     assert store.size(object_name_of(hashes[2])) == len(contents[2])
+    damaged = [left_to_do(binding, load())["contents_damaged"], len(needs(binding))]
+    where(Placement, sha256=hashes[0]).delete_quick()  # nobody wants it any more
+    after = [left_to_do(binding, load())["contents_damaged"], len(needs(binding))]
+    assert (damaged[0], after[0], damaged[1] - after[1]) == (1, 0, 1)
     release(binding, load(), case.number)
     assert retained(binding, NOW + LATER).erased == 1
     assert store.size(object_name_of(hashes[2])) is None
