@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import streamlit as st
@@ -13,10 +14,11 @@ from dashboard.navigation import link
 from dashboard.parts import attempt, failed, kind_icon, many
 from data_platform.errors import DataPlatformError
 from populate.notes.searches import save_search, saved_searches
-from populate.search.searching import Hit, Results, search
+from populate.search.searching import Hit, Results, prepare, search
 from populate.who.whom import about_text, day
 
 STEP = 15  # hits of a page
+PAUSE = 0.1  # seconds
 MOST_VALUES = 12  # of a facet
 FACETS = {
     "kind": ("Kind", "category"),
@@ -41,6 +43,7 @@ def _search(viewer: Viewer) -> None:
     text = _question()
     chosen = {name: st.query_params.get_all(name) for name in FACETS if name in st.query_params}
     limit = STEP * _pages()
+    _prepare(viewer)
     with st.spinner("Searching …", show_time=False):
         found = viewer.ask(search, text, facets=chosen, limit=limit)
     _facets(found, chosen)
@@ -52,6 +55,17 @@ def _search(viewer: Viewer) -> None:
         _hit(hit)
     if found.total > len(found.hits):
         st.button("Show more", on_click=_address, kwargs={"n": str(_pages() + 1)}, icon=":material/expand_more:")
+
+
+def _prepare(viewer: Viewer) -> None:
+    """Have the index of this machine made at the first time, in short turns: others use the connection, too."""
+    if viewer.ask(prepare):
+        return
+    with st.spinner("Making the search index of this machine, once …", show_time=True):
+        turn = st.empty()
+        while not viewer.ask(prepare):
+            turn.empty()  # whoever has left the page ends here
+            time.sleep(PAUSE)
 
 
 def _question() -> str:

@@ -75,7 +75,7 @@ class Tables:
                     **people.of(file_id),
                 )
             )
-            for file_id, system in self.ask("files", files=files)
+            for file_id, system in sorted(self.ask("files", files=files))  # in the order of `all_files`
         }
 
 

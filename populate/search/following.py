@@ -8,7 +8,9 @@ a machine share an index, and one of them at a time writes: the others answer wi
 from __future__ import annotations
 
 import logging
+import math
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -72,6 +74,19 @@ def index_of(binding: Binding) -> Index:
     return _Local(binding).follow()
 
 
+def advance(binding: Binding, seconds: float) -> bool:
+    """Go on making the index of this machine for about so long, and return whether it is whole.
+
+    For whoever must not keep a connection for longer; while another process makes it, nothing is done.
+
+    Raises
+    ------
+    SearchUnavailable
+        If its folder cannot be written to.
+    """
+    return _Local(binding).advance(seconds)
+
+
 def rebuild(binding: Binding) -> int:
     """Make the index of this machine anew, and return how many files are in it.
 
@@ -125,6 +140,17 @@ class _Local:
             raise self._unwritable(error) from error
         return self._open()
 
+    def advance(self, seconds: float) -> bool:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._read().complete:
+                with suppress(TimeoutError), locked(self._folder / "lock", EXCLUSIVE, 0.0):
+                    if not self._read().complete:
+                        self._build(time.monotonic() + seconds)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self._read().complete
+
     def rebuild(self) -> int:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -166,8 +192,9 @@ class _Local:
                 self._build()
             return Index(self._folder / "index")
 
-    def _build(self) -> int:
-        tables = Tables(self._binding.connection)
+    def _build(self, until: float = math.inf) -> int:
+        """Put in all files that are not in it yet, or some of them if that takes longer than `until`, monotonic."""
+        tables, whole = Tables(self._binding.connection), True
         state = self._read()
         if not state.after:
             (newest,) = tables.ask("newest_change")[0]
@@ -177,8 +204,17 @@ class _Local:
             state.after = last
             self._write(state)
 
-        count = Index(self._folder / "index").put(_documents(tables, state.after), indexed)
-        self._write(_State(complete=True, at=state.at))
+        def documents() -> Iterator[Document]:
+            nonlocal whole
+            for some in all_files(tables, state.after):
+                yield from tables.documents(some).values()
+                if time.monotonic() >= until:
+                    whole = False
+                    return
+
+        count = Index(self._folder / "index").put(documents(), indexed)
+        if whole:
+            self._write(_State(complete=True, at=state.at))
         return count
 
     def _catch_up(self) -> None:
@@ -236,8 +272,3 @@ class _Local:
             f"The search index in {self._folder} cannot be written: {error}. See that the disk has space and the "
             "folder belongs to you, or set DATA_PLATFORM_HOME to another one."
         )
-
-
-def _documents(tables: Tables, after: str) -> Iterator[Document]:
-    for some in all_files(tables, after):
-        yield from tables.documents(some).values()

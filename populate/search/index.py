@@ -73,16 +73,18 @@ class Index:
             Called with the last file after each commit.
         """
         writer = self._index.writer(HEAP_BYTES, 1)
-        count = 0
+        count, last = 0, ""
         for document in documents:
-            count += 1
+            count, last = count + 1, document.file_id
             writer.delete_documents_by_term("file_id", document.file_id)
             for view in document.views:
                 writer.add_document(self._entry(document, view))
             if count % COMMIT_EVERY == 0:
                 writer.commit()
-                done(document.file_id)
+                done(last)
         writer.commit()
+        if last:
+            done(last)
         writer.wait_merging_threads()
         return count
 

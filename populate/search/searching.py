@@ -18,7 +18,7 @@ import orjson
 
 from data_platform.errors import RestrictionError
 from populate.search.describing import Tables
-from populate.search.following import index_of
+from populate.search.following import advance, index_of
 from populate.search.index import FACETS, Index
 from populate.search.question import Questions, Word, required
 from populate.search.ranking import Candidate, Measure, rank, reasons
@@ -160,6 +160,12 @@ def search(
     shown = held[offset : offset + limit]
     hits = _named(asker, shown, [_hit(one, found.words, explain) for one in shown])
     return Results(found.total - gone, hits, found.facets, found.suggestion)
+
+
+def prepare(asker: Asker, seconds: float = 1.0) -> bool:
+    """Go on making the index of this machine for about so long, and return whether it can be searched at once."""
+    asker.binding.ensure()
+    return advance(asker.binding, seconds)
 
 
 def complete(asker: Asker, prefix: str, limit: int = 8) -> list[str]:

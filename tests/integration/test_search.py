@@ -16,9 +16,9 @@ from data_platform.cli import main
 from data_platform.errors import RestrictionError
 from data_platform.settings import settings
 from populate.notes.tags import add_tag
-from populate.search import following
+from populate.search import describing, following
 from populate.search.describing import Tables, describe, look
-from populate.search.following import check, rebuild
+from populate.search.following import advance, check, rebuild
 from populate.search.index import Index
 from populate.search.searching import Results, complete, search
 from populate.search.tables import Document, DocumentChange
@@ -216,6 +216,12 @@ def test_an_index_that_is_wrong_is_put_right_and_one_that_is_broken_made_anew(
     assert len(DocumentChange()) == 3  # what is to be indexed had not changed
     Index(folder).put([replace(documents[path_id(TRIAL)], file_id="f" * 32)])
     assert check(company).wrong > 0
+    assert check(company) == (3, 0)
+    following._Local(company)._forget()
+    monkeypatch.setattr(describing, "MANY", 1)
+    turns = [advance(company, 0.0) for _ in range(4)]  # a file each, and then there is none
+    assert turns == [False, False, False, True]
+    assert advance(company, 0.0)
     assert check(company) == (3, 0)
     (folder / "meta.json").write_text("{}")
     assert names(ask(company, "plate 1")) == ["plate_1.csv"]
