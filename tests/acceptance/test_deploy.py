@@ -28,9 +28,10 @@ def test_deploying_prints_the_grants_and_may_be_repeated(mysql: MySQLServer, hom
         roles = mysql.execute(f"SELECT user FROM mysql.user WHERE user = '{site.prefix}_reader'")
         assert roles == []
         text = deploy(site)
-        inbox = [f"{site.prefix}_sharing.{table}" for table in ("access", "access_batch", "access_run")]
+        inbox = {f"{site.prefix}_sharing.{table}" for table in ("access", "access_batch", "access_run")}
+        inbox |= {f"{site.prefix}_output.output", f"{site.prefix}_code.run_code"}
         (granted,) = (line for line in text.splitlines() if line.startswith("  reader: INSERT on "))
-        assert {*granted.removeprefix("  reader: INSERT on ").split(", ")} == {*inbox, f"{site.prefix}_output.output"}
+        assert {*granted.removeprefix("  reader: INSERT on ").split(", ")} == inbox
         assert "  dashboard: SELECT on all " in text
         assert "dashboard: UPDATE" not in text
         assert "dashboard: DELETE" not in text

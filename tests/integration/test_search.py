@@ -113,7 +113,7 @@ def test_the_index_follows_and_what_was_taken_away_is_not_shown_even_before_it_d
     granted = grant(TRIAL, person("zoe"))
     look(company.connection)
     assert names(ask(company, "lung")) == ["lung trial.xlsx"]
-    PermissionEnded.insert1({**granted, "ended_at": NOW})
+    PermissionEnded.insert1({**granted, "ended_at": datetime.now(UTC).replace(tzinfo=None)})
     assert ask(company, "lung") == replace(ask(company, "lung"), total=0, hits=[])
     look(company.connection)
     assert ask(company, "lung").facets["kind"] == []
