@@ -18,7 +18,7 @@ from populate.adopt.tables import Adopt, AdoptMember
 from schemas.catalogue import Version
 from schemas.sharing import Access
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 600.0
 FEW, MANY = 400, 20_000

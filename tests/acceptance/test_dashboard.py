@@ -31,7 +31,7 @@ from schemas.people import Account, Person
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
 
-pytestmark = pytest.mark.timeout(900)  # a browser, on a busy machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a browser, on a busy machine
 PAGE = Path(dashboard.__file__).with_name("pages") / "files.py"
 PATIENCE = 120  # seconds, on a very busy machine
 on_one_database = pytest.mark.parametrize("backend", ["postgresql"])  # the queries are tested on each

@@ -24,7 +24,10 @@ from data_platform.errors import DatabaseUnavailable
 from data_platform.settings import isolated_environment
 from schemas.embedded import EmbeddedServer
 
-pytestmark = pytest.mark.timeout(900)  # the demo plays for half a minute, on a busy machine for many
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]  # the demo plays for half a minute, on a busy machine for many
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 600.0  # seconds, on a very busy machine
 QUERY = """

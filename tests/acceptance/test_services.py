@@ -23,7 +23,7 @@ from data_platform.settings import settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
 
-pytestmark = pytest.mark.timeout(900)  # many commands, each a new process
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # many commands, each a new process
 PROGRAM = [sys.executable, "-m", "data_platform"]
 PATIENCE = 240.0
 

@@ -20,6 +20,8 @@ from populate.work.crew import Alone
 from populate.work.jobs import Queue
 from schemas.binding import Binding
 
+pytestmark = pytest.mark.slow
+
 on_mysql = pytest.mark.parametrize("backend", ["mysql"])
 _WAITING = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
 

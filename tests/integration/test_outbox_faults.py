@@ -24,6 +24,8 @@ from readers.shipper import flush
 from schemas.binding import Binding, bind, unbind
 from schemas.sharing import Access
 
+pytestmark = pytest.mark.slow
+
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])
 
 

@@ -33,6 +33,8 @@ from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileName, FileOwner, Version
 from schemas.sharing import Access, AccessBatch, ShareEdge
 
+pytestmark = pytest.mark.slow
+
 KILLS = 50
 KILLS_BETWEEN = 16  # before the work is completed and everything compared
 AT_ONCE = 2  # workers killed at once, so that they also meet each other
