@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from data_platform.settings import Settings
+from data_platform.settings import settings as settings_of_process
 from populate.backup.tables import ContentStore, Placement
+from populate.lookup import lookup
 from schemas.catalogue import Blob, Version
 
 
@@ -18,12 +21,15 @@ class OfContents:
         Table of the versions in a batch.
     method
         Lookup table with the limits of a method: ``most_bytes``, ``most_memory``, ``most_seconds``.
+    kept
+        Table with a row for each content and method that was looked into.
     settings
         Of an instance, whose worker sets them; None stands for those of the process.
     """
 
     members: ClassVar[Any]
     method: ClassVar[Any]
+    kept: ClassVar[Any]
     settings: Settings | None = None
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
@@ -32,18 +38,25 @@ class OfContents:
 
     def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
         """Return the number of contents, and rows of those that the method has not seen."""
-        return self.look(key, fetched)
+        from populate.duplicates.forms.stored import placed
+
+        *columns, limits = fetched
+        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+        by_method = {name: [key[name]] for name in self.method.primary_key}
+        seen = {sha256 for (sha256,) in lookup(self.kept, "sha256", sha256=contents, **by_method)}
+        new = {sha256: place for sha256, place in contents.items() if sha256 not in seen}
+        return len(contents), self.look(self.settings or settings_of_process(), new, limits)
 
     def make_insert(self, key: dict[str, Any], count: int, rows: Any) -> None:
-        """Keep these."""
+        """Keep what was found."""
         self.keep(key, count, rows)
 
-    def look(self, key: dict[str, Any], fetched: tuple[Any, ...]) -> tuple[int, Any]:
-        """Do what `make_compute` does."""
+    def look(self, settings: Settings, contents: Mapping[str, Sequence[Any]], limits: Sequence[int]) -> Any:
+        """Return rows of these contents, for `keep`."""
         raise NotImplementedError
 
     def keep(self, key: dict[str, Any], count: int, rows: Any) -> None:
-        """Do what `make_insert` does."""
+        """Keep them, and the row of the batch."""
         raise NotImplementedError
 
 

@@ -8,11 +8,11 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import tables
 from dashboard.catalogue import Catalogue
-from dashboard.guard import page
 from dashboard.identity import Viewer
-from dashboard.opening import open_file
+from dashboard.parts import tables
+from dashboard.parts.guard import page
+from dashboard.parts.opening import open_file
 from dashboard.queries import govern
 
 PAGE = 50

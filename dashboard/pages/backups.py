@@ -5,13 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, tables
 from dashboard.catalogue import Catalogue
 from dashboard.display import human_bytes
-from dashboard.guard import page
 from dashboard.identity import Viewer
-from dashboard.opening import open_file
-from dashboard.parts import many
+from dashboard.parts import charts, many, tables
+from dashboard.parts.guard import page
+from dashboard.parts.opening import open_file
 from dashboard.queries import govern
 from populate.backup.proof import PROVEN_DAYS
 

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import tables
 from dashboard.catalogue import Catalogue
 from dashboard.display import plain
 from dashboard.entering import enter
-from dashboard.guard import page
 from dashboard.identity import Viewer
+from dashboard.parts import tables
+from dashboard.parts.guard import page
 from data_platform.errors import EntryRefused
 from data_platform.settings import settings
 from populate.entry.adding import Enterer, add

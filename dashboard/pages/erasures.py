@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import tables
 from dashboard.catalogue import Catalogue
-from dashboard.guard import page
 from dashboard.identity import Viewer
-from dashboard.opening import open_file
-from dashboard.parts import many
+from dashboard.parts import many, tables
+from dashboard.parts.guard import page
+from dashboard.parts.opening import open_file
 from dashboard.queries import govern
 
 HOW = 'data-platform erase SHA256 --reason "Patient 0118 withdrew consent"'

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import tables
-from dashboard.asking import ask_button
 from dashboard.catalogue import catalogue
 from dashboard.display import human_bytes, plain
-from dashboard.filing import contents, versions
 from dashboard.identity import Viewer, require
-from dashboard.marking import marks
 from dashboard.navigation import link
-from dashboard.parts import card, failed, kind_icon, many
+from dashboard.parts import card, failed, kind_icon, many, tables
+from dashboard.parts.asking import ask_button
+from dashboard.parts.file_contents import contents, versions
+from dashboard.parts.file_marks import marks
 from data_platform.errors import DataPlatformError, VersionUnavailable
 from data_platform.settings import settings
 from populate.page.page import file_page

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard import tables
 from dashboard.catalogue import Catalogue
-from dashboard.guard import page
 from dashboard.identity import Viewer
-from dashboard.opening import open_file
-from dashboard.parts import many
+from dashboard.parts import many, tables
+from dashboard.parts.guard import page
+from dashboard.parts.opening import open_file
 from dashboard.queries import govern
 
 REACH = {

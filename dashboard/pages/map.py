@@ -8,9 +8,9 @@ import streamlit as st
 from dashboard.catalogue import Catalogue, catalogue
 from dashboard.display import plain
 from dashboard.identity import Viewer, require
-from dashboard.mapping import PICK, chart
 from dashboard.navigation import link
 from dashboard.parts import failed, many
+from dashboard.parts.department_map import PICK, chart
 from data_platform.errors import DataPlatformError
 from populate.insight.publish import FLOOR, Published, latest_snapshot, published
 from populate.who.person import people_in

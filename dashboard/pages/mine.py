@@ -5,14 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import tables
 from dashboard.catalogue import catalogue
 from dashboard.display import plain
 from dashboard.identity import Viewer, require
-from dashboard.keeping import kept
 from dashboard.navigation import link
-from dashboard.parts import attempt, failed, many
-from dashboard.telling import choices, export, questions
+from dashboard.parts import attempt, failed, many, tables
+from dashboard.parts.kept import kept
+from dashboard.parts.told import choices, export, questions
 from data_platform.errors import DataPlatformError
 from populate.recall.looking import Recalled, recalls_of
 from populate.recall.making import acknowledge

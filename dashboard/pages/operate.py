@@ -6,19 +6,17 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import charts, tables
 from dashboard.catalogue import Catalogue
 from dashboard.display import human_bytes
 from dashboard.entering import enter
-from dashboard.guard import page
 from dashboard.identity import Viewer
-from dashboard.parts import many
+from dashboard.parts import charts, many, tables
+from dashboard.parts.guard import page
 from dashboard.queries import operate
 from data_platform.settings import settings
 from populate.watch.status import try_again
 
 NEEDS, QUEUES, SOURCES, STORAGE = "Needs a person", "Queues", "Sources", "Storage"
-LATE_SECONDS = 24 * 3600
 
 
 def _show(known: Catalogue, viewer: Viewer) -> None:

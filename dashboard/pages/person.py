@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.asking import ask_button
 from dashboard.catalogue import catalogue
 from dashboard.display import plain
 from dashboard.identity import Viewer, require
 from dashboard.navigation import link
 from dashboard.parts import card, failed, many
+from dashboard.parts.asking import ask_button
 from data_platform.errors import DataPlatformError
 from populate.who.asker import Colleague
 from populate.who.person import PersonPage, Touched, find_people, person_page

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, tables
 from dashboard.catalogue import Catalogue
 from dashboard.display import plain
-from dashboard.guard import page
 from dashboard.identity import Viewer
+from dashboard.parts import charts, tables
+from dashboard.parts.guard import page
 from dashboard.queries import manage
 
 MAP, MATRIX, TREND, TABLE = "Map", "Matrix", "Trend", "Departments"

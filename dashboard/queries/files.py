@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.queries.file_statements import CONDITIONS, ORDERS, statement
 from dashboard.queries.rows import number, rows
-from dashboard.queries.statements import CONDITIONS, ORDERS, statement
 from data_platform.errors import DatabaseUnavailable
 from data_platform.redact import redact_text
 from schemas.binding import Binding

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.queries import statements
+from dashboard.queries import file_statements
 from dashboard.queries.files import pattern
-from dashboard.queries.governing import statement
+from dashboard.queries.govern_statements import statement
 from dashboard.queries.rows import number, rows
 from populate.backup.proof import PROVEN_DAYS, oldest_unproven_days
 from populate.backup.proof import statements as proof_statements
@@ -136,7 +136,7 @@ def _failed(binding: Binding) -> pd.DataFrame:
 def _named(binding: Binding, found: pd.DataFrame) -> pd.DataFrame:
     """Return rows of files with ``file_name, file_path, owner``; empty where a file has no name."""
     ids = tuple({str(one) for one in found["file_id"].dropna()}) or ("",)
-    names = rows(binding, statements.statement("names"), {"ids": ids})
+    names = rows(binding, file_statements.statement("names"), {"ids": ids})
     merged = found.merge(names, on="file_id", how="left", suffixes=("_of", ""))
     text = ["file_name", "file_path", "owner"]
     merged[text] = merged[text].fillna("")

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from schemas.binding import Binding
 
 REALM = "demo"
-COMPANY = "Example Biotech (invented)"
 FOUNDED = date(2026, 1, 5)
 
 

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data_platform.errors import SourceTimeout, SourceUnavailable
-from data_platform.settings import Settings
-from data_platform.settings import settings as settings_of_process
 from populate import facts
 from populate.adopt.contents import Harvest, Intake, Member
 from populate.adopt.reach import LeftToOthers, Origin, Reach
@@ -20,6 +18,7 @@ from populate.backup.erased import erased
 from populate.backup.removal import latest_removal
 from populate.backup.tables import Placement, assert_recorded, ready_store
 from populate.lookup import add, lookup, unknown
+from populate.reaching import WithinReach
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.engine import dj
 from schemas.identity import identity, version_id
@@ -137,7 +136,7 @@ class AdoptMember(dj.Manual):
 
 
 @schema
-class Adopt(dj.Imported):
+class Adopt(WithinReach, dj.Imported):
     definition = """
     # The files of a batch are in the catalogue and in the store, but for those that failed
     -> AdoptBatch
@@ -146,9 +145,6 @@ class Adopt(dj.Imported):
     files_taken : int32 # whose bytes were read
     bytes_taken : int64 # that were read
     """
-
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
 
     _reach: Reach | None = None
 
@@ -167,17 +163,10 @@ class Adopt(dj.Imported):
         roots = zip(*(column.tolist() for column in waiting.to_arrays("root_id", *PLACE)), strict=True)
         return [{"root_id": root_id} for root_id, *place in roots if not self._reached.has(Origin(*place))]
 
-    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
-        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
-        if away := self.out_of_reach():
-            restrictions = (*restrictions, dj.Not(away))
-        made: dict[str, Any] = super().populate(*restrictions, **options)
-        return made
-
     @property
     def _reached(self) -> Reach:
         if self._reach is None:
-            self._reach = Reach(self.settings or settings_of_process())
+            self._reach = Reach(self.in_force)
         return self._reach
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
@@ -195,7 +184,7 @@ class Adopt(dj.Imported):
         values = [column.tolist() for column in columns]
         origin = Origin(*(value[0] for value in values[: len(ORIGIN)]))
         members = [Member(*member) for member in zip(*values[len(ORIGIN) :], strict=True)]
-        settings = self.settings or settings_of_process()
+        settings = self.in_force
         store = ready_store(settings)
         store_id = identity("store", store.name)
         since, counted = latest_removal(store_id), set[str]()

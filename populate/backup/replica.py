@@ -10,18 +10,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from data_platform.errors import StoreUnavailable
-from data_platform.settings import Settings
-from data_platform.settings import settings as settings_of_process
 from populate.backup.check import Kept
 from populate.backup.copying import copied
 from populate.backup.held import FIRST, LAST, held
 from populate.backup.proving import BYTES, CONTENTS, Range, before
 from populate.backup.removal import latest_removal
-from populate.backup.stores import ContentStore, record_store
+from populate.backup.stores import ContentStore, OnStores, record_store  # noqa: F401  (definitions refer to the first)
 from populate.backup.tables import Placement, ready_store, record_places
 from populate.backup.verification import Damage, DamageMended, record
-from populate.store import Place, open_replica, open_store
+from populate.store import Place, Store, open_replica, open_store
 from schemas.binding import Binding
 from schemas.engine import dj
 from schemas.identity import identity
@@ -52,7 +49,7 @@ class ReplicaBatch(dj.Manual):
 
 
 @schema
-class Replica(dj.Imported):
+class Replica(OnStores, dj.Imported):
     definition = """
     # The contents of a batch are in the replica, but for those that the first store could not give
     -> ReplicaBatch
@@ -62,26 +59,9 @@ class Replica(dj.Imported):
     copied_bytes : int64
     """
 
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
-    def out_of_reach(self) -> list[dict[str, Any]]:
-        """Return the stores that are not this worker's replica, as restrictions: others may reach them."""
-        try:
-            replica = open_replica(self._settings())
-        except StoreUnavailable:
-            replica = None  # it is tried again later
-        here = identity("store", replica.name) if replica else ""
-        return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other != here]
-
-    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
-        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
-        if not len(self.jobs.pending):
-            return {"success_count": 0, "error_list": []}  # and no store is opened
-        if away := self.out_of_reach():
-            restrictions = (*restrictions, dj.Not(away))
-        made: dict[str, Any] = super().populate(*restrictions, **options)
-        return made
+    def stores(self) -> list[Store]:
+        """Return the replica, if there is one."""
+        return [replica] if (replica := open_replica(self.in_force)) else []
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
         """Return first and last hash."""
@@ -90,7 +70,7 @@ class Replica(dj.Imported):
 
     def make_compute(self, key: dict[str, Any], first: str, last: str) -> tuple[Any, ...]:
         """Copy the contents; outside the transaction, and harmless to repeat."""
-        settings = self._settings()
+        settings = self.in_force
         source, target = ready_store(settings), ready_store(settings, key["store_id"])
         since = latest_removal(key["store_id"])
         wanted = uncopied(self.connection, identity("store", source.name), key["store_id"], first, last)
@@ -113,9 +93,6 @@ class Replica(dj.Imported):
         counts = {"copied_contents": len(kept), "copied_bytes": sum(kept)}
         now = datetime.now(UTC).replace(tzinfo=None)
         self.insert1({**key, "copied_at": now, **counts}, skip_duplicates=True)
-
-    def _settings(self) -> Settings:
-        return self.settings or settings_of_process()
 
 
 def uncopied(connection: Any, source_id: str, target_id: str, first: str = FIRST, last: str = LAST) -> Iterator[Kept]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from data_platform.errors import StoreUnavailable
 from populate.lookup import lookup
+from populate.reaching import WithinReach
+from populate.store import Store
 from schemas.engine import dj
 from schemas.identity import identity
 
@@ -25,3 +30,24 @@ def record_store(store_name: str) -> str:
     if not lookup(ContentStore, "store_id", store_id=(store_id,)):
         ContentStore.insert1({"store_id": store_id, "store_name": store_name}, skip_duplicates=True)
     return store_id
+
+
+class OnStores(WithinReach):
+    """Works on stores, one for each key; before `dj.Imported`."""
+
+    def stores(self) -> list[Store]:
+        """Return the stores of this worker that it is for. Raises `StoreUnavailable` if none answers."""
+        raise NotImplementedError
+
+    def out_of_reach(self) -> list[dict[str, Any]]:
+        """Return the other stores, as restrictions; none is opened while no job waits.
+
+        A store of this worker's own that does not answer just now is out of reach, too, and no reason to end.
+        """
+        if not len(self.jobs.pending):  # type: ignore[attr-defined]
+            return []
+        try:
+            here = {identity("store", store.name) for store in self.stores()}
+        except StoreUnavailable:
+            here = set()
+        return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other not in here]

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from data_platform.errors import StoreUnavailable
 from data_platform.settings import Settings
-from data_platform.settings import settings as settings_of_process
 from populate.backup.contents import Failure, Fetcher, Outcome, Wanted
 from populate.backup.elsewhere import out_of_sight
 from populate.backup.erased import erased
@@ -17,6 +16,7 @@ from populate.backup.removal import claimed, latest_removal, pass_gate, within_t
 from populate.backup.stores import ContentStore, record_store, schema
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
 from populate.lookup import lookup
+from populate.reaching import WithinReach
 from populate.store import Place, Store, Traits, open_replica, open_store
 from populate.watch.seldom import Seldom
 from readers.fileset import manifest
@@ -98,7 +98,7 @@ class Placement(dj.Manual):
 
 
 @schema
-class Backup(dj.Imported):
+class Backup(WithinReach, dj.Imported):
     definition = """
     # The versions of a batch are in the store, but for those that failed
     -> BackupBatch
@@ -106,24 +106,14 @@ class Backup(dj.Imported):
     backed_up_at : datetime(6) # UTC, by the clock of the worker
     """
 
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
     _away: Seldom[list[dict[str, Any]]] | None = None
 
     def out_of_reach(self) -> list[dict[str, Any]]:
         """Return waiting batches of files that this machine does not see, as restrictions: others may."""
         if self._away is None:
-            settings = self.settings or settings_of_process()
+            settings = self.in_force
             self._away = Seldom(lambda: out_of_sight(self, BackupFailure, settings))
         return self._away.latest().value
-
-    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
-        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
-        if away := self.out_of_reach():
-            restrictions = (*restrictions, dj.Not(away))
-        made: dict[str, Any] = super().populate(*restrictions, **options)
-        return made
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
         """Return an array for each of `COLUMNS`, a member of the batch an element."""
@@ -136,7 +126,7 @@ class Backup(dj.Imported):
         Which contents have a place already is asked here and not in `make_fetch`, since it
         changes under way when two batches bring the same content, and what is fetched must not.
         """
-        settings = self.settings or settings_of_process()
+        settings = self.in_force
         store = ready_store(settings)
         since = latest_removal(identity("store", store.name))
         members = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]

@@ -14,21 +14,18 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from data_platform.errors import StoreUnavailable
-from data_platform.settings import Settings
-from data_platform.settings import settings as settings_of_process
 from populate.backup.check import Kept, Problem, verified
 from populate.backup.contents import Outcome
 from populate.backup.held import held
 from populate.backup.mending import fetch_again
 from populate.backup.removal import claimed, latest_removal, pass_gate
-from populate.backup.stores import ContentStore
+from populate.backup.stores import ContentStore, OnStores  # noqa: F401  (definitions refer to the former)
 from populate.backup.tables import Placement, ready_store
 from populate.lookup import add, lookup
-from populate.store import Place, reachable_stores
+from populate.store import Place, Store, reachable_stores
 from schemas.catalogue import Blob  # noqa: F401  (definitions refer to it)
 from schemas.engine import dj
-from schemas.identity import display_text, identity
+from schemas.identity import display_text
 from schemas.restrict import where
 
 schema = dj.Schema()
@@ -92,7 +89,7 @@ class Looked(NamedTuple):
 
 
 @schema
-class Verify(dj.Imported):
+class Verify(OnStores, dj.Imported):
     definition = """
     # The contents of a batch were read back
     -> VerificationBatch
@@ -103,28 +100,9 @@ class Verify(dj.Imported):
     verify_contents : int32 # that were whole
     """
 
-    settings: Settings | None = None
-    """Of an instance, whose worker sets them; None stands for those of the process."""
-
-    def out_of_reach(self) -> list[dict[str, Any]]:
-        """Return the other stores than this worker's, as restrictions: others may reach them.
-
-        A store of its own that does not answer just now is out of reach, too, and no reason to end.
-        """
-        try:
-            here = {identity("store", store.name) for store in reachable_stores(self._settings())}
-        except StoreUnavailable:
-            here = set()
-        return [{"store_id": other} for other in ContentStore.to_arrays("store_id").tolist() if other not in here]
-
-    def populate(self, *restrictions: Any, **options: Any) -> dict[str, Any]:
-        """Make what is within reach, as `dj.AutoPopulate.populate` does; the rest is left to others."""
-        if not len(self.jobs.pending):
-            return {"success_count": 0, "error_list": []}  # and no store is opened
-        if away := self.out_of_reach():
-            restrictions = (*restrictions, dj.Not(away))
-        made: dict[str, Any] = super().populate(*restrictions, **options)
-        return made
+    def stores(self) -> list[Store]:
+        """Return the store and its replica, as far as they answer."""
+        return reachable_stores(self.in_force)
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
         """Return store, first and last hash."""
@@ -137,7 +115,7 @@ class Verify(dj.Imported):
         What is in the store is asked here and not in `make_fetch`, since it grows under way, and
         what is fetched must not.
         """
-        settings = self._settings()
+        settings = self.in_force
         store = ready_store(settings, store_id)
         since = latest_removal(store_id)
         began, sound, problems = time.monotonic(), list[Kept](), list[Problem]()
@@ -165,9 +143,6 @@ class Verify(dj.Imported):
             },
             skip_duplicates=True,  # a worker that lost its connection may meet its own row
         )
-
-    def _settings(self) -> Settings:
-        return self.settings or settings_of_process()
 
 
 def record(

@@ -95,11 +95,6 @@ def describe_file(asker: Asker, file_id: str) -> FileAbout:
     return FileAbout(file_id, known.name, content_summary(facts) if facts else "", text, model, tuple(runs))
 
 
-def run_summaries(runs: Collection[str]) -> dict[str, str]:
-    """Return the summaries of runs, for an index that leaves out later who may not know them."""
-    return {run: summary for run, (summary, _) in _described(runs).items()}
-
-
 def _newest_first(file_id: str, contents: Collection[str]) -> list[str]:
     """Return contents of a file, the one that was met last first."""
     met: dict[str, datetime] = {}

@@ -10,12 +10,11 @@ common with another one: what these questions cost depends on how much is duplic
 
 from __future__ import annotations
 
-from string import Template
-
 from populate.adopt.tables import AdoptBack, AdoptGone, AdoptMember, AdoptSurvey, AdoptTaken
 from populate.backup.tables import BackupFailure
 from populate.duplicates.tables import CanonicalContent, SnapshotForms, SnapshotFormsAdopted
 from populate.ingest import BackupMember
+from populate.rendering import rendered
 from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
 from schemas.people import Account, Membership, Person
@@ -319,7 +318,4 @@ def statement(name: str, scope: str = NOW) -> str:
         "back": BACK[scope],
     }
     words |= {"covered": COVERED[scope], "surveyed": SURVEYED[scope], "missed": MISSED[scope]}
-    text = STATEMENTS[name]
-    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
-        text = expanded
-    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
+    return rendered(STATEMENTS[name], words, TABLES)

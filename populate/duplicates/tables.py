@@ -5,13 +5,14 @@ What computes them is loaded by `make()`, so that workers start quickly.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_platform.settings import settings as settings_of_process
+from data_platform.settings import Settings
 from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
 from populate.backup.tables import Backup  # noqa: F401  (foreign key)
 from populate.ingest import BackupMember
-from populate.lookup import add, lookup
+from populate.lookup import add
 from populate.placed import OfContents
 from populate.snapshot import Snapshot, cover  # noqa: F401  (foreign key)
 from schemas.catalogue import Blob, Version  # noqa: F401  (foreign keys)
@@ -45,18 +46,29 @@ class CanonicalMethod(dj.Lookup):
     )
 
 
+@schema
+class CanonicalContent(dj.Manual):
+    definition = """
+    # What a content says, whatever it was saved as; equal hashes say the same
+    -> Blob
+    -> CanonicalMethod
+    ---
+    form_kind : varchar(16) # table | workbook | document | text | json | archive | bytes | none
+    form_sha256 : varchar(64) # hash of the form, hex; of bytes the SHA-256 of what was unpacked; empty = no form
+    element_count : int64 # different rows, or runs of words
+    sketch : varchar(1536) # least hashes of these, 12 hex digits each
+    form_reason : varchar(255) # why there is no form, or none but the bytes; mostly empty
+    index (form_sha256)
+    """
+
+
 class _Forms(OfContents):
-    method = CanonicalMethod
+    method, kept = CanonicalMethod, CanonicalContent
 
-    def look(self, key: dict[str, Any], fetched: tuple[Any, ...]) -> tuple[int, list[dict[str, Any]]]:
-        from populate.duplicates.forms.stored import forms_of, placed
+    def look(self, settings: Settings, contents: Mapping[str, Sequence[Any]], limits: Sequence[int]) -> Any:
+        from populate.duplicates.forms.stored import forms_of
 
-        *columns, limits = fetched
-        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
-        among = {"sha256": contents, "method_no": [key["method_no"]]}
-        known = {sha256 for (sha256,) in lookup(CanonicalContent, "sha256", **among)}
-        new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
-        return len(contents), forms_of(self.settings or settings_of_process(), new, limits)
+        return forms_of(settings, contents, limits)
 
     def keep(self, key: dict[str, Any], count: int, rows: list[dict[str, Any]]) -> None:
         add(CanonicalContent, [{"sha256": row["sha256"], "method_no": key["method_no"], **row} for row in rows])
@@ -86,22 +98,6 @@ class CanonicalAdopted(_Forms, dj.Computed):
     form_count : int32 # contents of the batch's files that were in the store
     """
     members = AdoptMember
-
-
-@schema
-class CanonicalContent(dj.Manual):
-    definition = """
-    # What a content says, whatever it was saved as; equal hashes say the same
-    -> Blob
-    -> CanonicalMethod
-    ---
-    form_kind : varchar(16) # table | workbook | document | text | json | archive | bytes | none
-    form_sha256 : varchar(64) # hash of the form, hex; of bytes the SHA-256 of what was unpacked; empty = no form
-    element_count : int64 # different rows, or runs of words
-    sketch : varchar(1536) # least hashes of these, 12 hex digits each
-    form_reason : varchar(255) # why there is no form, or none but the bytes; mostly empty
-    index (form_sha256)
-    """
 
 
 @schema

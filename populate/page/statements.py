@@ -5,14 +5,14 @@ What the asker may not know is left out by the fragments of `populate.who.statem
 
 from __future__ import annotations
 
-from string import Template
 from typing import Any
 
 from populate.backup.erased import Erasure
 from populate.backup.tables import Placement
+from populate.rendering import rendered
 from populate.sharing.history import HistoryContent
 from populate.who import statements as who
-from populate.who.asker import FOREVER, Asker
+from populate.who.asker import Asker
 from schemas.catalogue import Blob, FileGone, FileSetMember, Version
 from schemas.following import PermissionDetail, SourceVersion
 from schemas.output import Output
@@ -25,12 +25,6 @@ TABLES = (
     *(Blob, Erasure, FileGone, FileSetMember, HistoryContent, Output, PermissionDetail, Placement),
     *(SourceVersion, Version),
 )
-
-# The grants in force: none that ended, and none that ran out by what was told of it last.
-IN_FORCE = """
-NOT EXISTS (SELECT 1 FROM $PermissionEnded e
-            WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id AND e.granted_since = p.granted_since)
-AND (x.expires_at IS NULL OR x.expires_at > %(now)s)"""
 
 STATEMENTS = {
     "file": """
@@ -135,22 +129,7 @@ STATEMENTS = {
 def ask(asker: Asker, name: str, **values: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a statement; a list without members means that nothing is in it."""
     values = {name: value or ("",) if isinstance(value, tuple) else value for name, value in values.items()}
-    values |= {
-        "mine": asker.accounts,
-        "groups": asker.groups or ("",),
-        "me": asker.person_id,
-        "now": asker.now,
-        "today": asker.now.date(),
-        "forever": FOREVER,
-        "default": asker.default,
-        "most": MOST,
-    }
+    values |= asker.values | {"most": MOST}
     asker.binding.ensure()
-    return list(asker.binding.connection.query(_statement(name), values).fetchall())
-
-
-def _statement(name: str) -> str:
-    text, words = STATEMENTS[name], {**who.FRAGMENTS, "in_force": IN_FORCE}
-    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
-        text = expanded
-    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
+    text = rendered(STATEMENTS[name], who.FRAGMENTS, TABLES)
+    return list(asker.binding.connection.query(text, values).fetchall())

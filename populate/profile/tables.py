@@ -6,15 +6,16 @@ contents, so they go when a content is erased: `forget`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_platform.settings import settings as settings_of_process
+from data_platform.settings import Settings
 from populate.adopt.tables import Adopt, AdoptMember  # noqa: F401  (foreign key)
 from populate.backup.erased import erased
 from populate.backup.tables import Backup  # noqa: F401  (foreign key)
 from populate.describe.tables import forget as forget_descriptions
 from populate.ingest import BackupMember
-from populate.lookup import add, lookup
+from populate.lookup import add
 from populate.placed import OfContents
 from schemas.catalogue import Blob  # noqa: F401  (foreign key)
 from schemas.engine import dj
@@ -48,55 +49,6 @@ class ProfileMethod(dj.Lookup):
             "most_seconds": 60,
         },
     )
-
-
-class _Profiles(OfContents):
-    method = ProfileMethod
-
-    def look(self, key: dict[str, Any], fetched: tuple[Any, ...]) -> tuple[int, tuple[Rows, Rows, Rows]]:
-        from populate.duplicates.forms.stored import placed
-        from populate.profile.stored import profiles_of
-
-        *columns, limits = fetched
-        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
-        among = {"sha256": contents, "profile_method": [key["profile_method"]]}
-        known = {sha256 for (sha256,) in lookup(ContentProfile, "sha256", **among)}
-        new = {sha256: place for sha256, place in contents.items() if sha256 not in known}
-        return len(contents), profiles_of(self.settings or settings_of_process(), new, limits)
-
-    def keep(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
-        gone = erased({row["sha256"] for row in rows[0]})  # since its bytes were looked at
-        method = {"profile_method": key["profile_method"]}
-        for target, some in zip((ContentProfile, SheetProfile, ColumnProfile), rows, strict=True):
-            kept = [method | row for row in some if row["sha256"] not in gone]
-            for start in range(0, len(kept), 1000):
-                add(target, kept[start : start + 1000])
-        # A worker that lost its connection may meet its own row, written by the one that took over.
-        self.insert1({**key, "profile_count": count}, skip_duplicates=True)  # type: ignore[attr-defined]
-
-
-@schema
-class Profile(_Profiles, dj.Computed):
-    definition = """
-    # The contents of a backup batch have a profile
-    -> Backup
-    -> ProfileMethod
-    ---
-    profile_count : int32 # contents of the batch that were in the store
-    """
-    members = BackupMember
-
-
-@schema
-class ProfileAdopted(_Profiles, dj.Computed):
-    definition = """
-    # The contents of a batch of files that were taken in unread have a profile
-    -> Adopt
-    -> ProfileMethod
-    ---
-    profile_count : int32 # contents of the batch's files that were in the store
-    """
-    members = AdoptMember
 
 
 @schema
@@ -141,6 +93,49 @@ class ColumnProfile(dj.Manual):
     greatest_value : varchar(255) # greatest value of numbers and times, else empty
     column_values : varchar(4096) # where they are few: JSON list of value and number, the most frequent first
     """
+
+
+class _Profiles(OfContents):
+    method, kept = ProfileMethod, ContentProfile
+
+    def look(self, settings: Settings, contents: Mapping[str, Sequence[Any]], limits: Sequence[int]) -> Any:
+        from populate.profile.stored import profiles_of
+
+        return profiles_of(settings, contents, limits)
+
+    def keep(self, key: dict[str, Any], count: int, rows: tuple[Rows, Rows, Rows]) -> None:
+        gone = erased({row["sha256"] for row in rows[0]})  # since its bytes were looked at
+        method = {"profile_method": key["profile_method"]}
+        for target, some in zip((ContentProfile, SheetProfile, ColumnProfile), rows, strict=True):
+            kept = [method | row for row in some if row["sha256"] not in gone]
+            for start in range(0, len(kept), 1000):
+                add(target, kept[start : start + 1000])
+        # A worker that lost its connection may meet its own row, written by the one that took over.
+        self.insert1({**key, "profile_count": count}, skip_duplicates=True)  # type: ignore[attr-defined]
+
+
+@schema
+class Profile(_Profiles, dj.Computed):
+    definition = """
+    # The contents of a backup batch have a profile
+    -> Backup
+    -> ProfileMethod
+    ---
+    profile_count : int32 # contents of the batch that were in the store
+    """
+    members = BackupMember
+
+
+@schema
+class ProfileAdopted(_Profiles, dj.Computed):
+    definition = """
+    # The contents of a batch of files that were taken in unread have a profile
+    -> Adopt
+    -> ProfileMethod
+    ---
+    profile_count : int32 # contents of the batch's files that were in the store
+    """
+    members = AdoptMember
 
 
 def forget(sha256: str) -> None:

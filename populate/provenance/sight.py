@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from populate.lookup import lookup
 from populate.provenance.statements import statement
-from populate.who.asker import FOREVER, Asker
+from populate.who.asker import Asker
 from populate.who.whom import printable
 from schemas.people import Account
 
@@ -70,20 +70,9 @@ class Sight:
         """Return the rows of one of `populate.provenance.statements`; no values mean no rows."""
         if any(value == () for value in values.values()):
             return []
-        asker = self.asker
-        values |= {
-            "mine": asker.accounts,
-            "groups": asker.groups or ("",),
-            "me": asker.person_id,
-            "now": asker.now,
-            "today": asker.now.date(),
-            "forever": FOREVER,
-            "default": asker.default,
-            "most": MOST,
-        }
-        asker.binding.ensure()
-        text = statement(name)
-        rows = list(asker.binding.connection.query(text, values).fetchall())
+        binding, text = self.asker.binding, statement(name)
+        binding.ensure()
+        rows = list(binding.connection.query(text, values | self.asker.values | {"most": MOST}).fetchall())
         # Of the others, what may not be known is left out only later, and must not show in this.
         self.cut = self.cut or ("%(most)s" in text and len(rows) >= MOST)
         return rows

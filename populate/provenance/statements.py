@@ -7,8 +7,7 @@ notation.
 
 from __future__ import annotations
 
-from string import Template
-
+from populate.rendering import rendered
 from populate.who import statements as who
 from schemas.catalogue import Version
 from schemas.output import Output
@@ -128,8 +127,4 @@ STATEMENTS = {
 
 def statement(name: str) -> str:
     """Return a statement with the names of the bound tables."""
-    text = STATEMENTS[name]
-    while (expanded := Template(text).safe_substitute(FRAGMENTS)) != text:  # fragments contain fragments
-        text = expanded
-    tables = (*who.TABLES, Output, Version)
-    return Template(text).substitute({table.__name__: table().full_table_name for table in tables})
+    return rendered(STATEMENTS[name], FRAGMENTS, (*who.TABLES, Output, Version))

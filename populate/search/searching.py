@@ -25,7 +25,7 @@ from populate.search.ranking import Candidate, Measure, rank, reasons
 from populate.search.statements import statement
 from populate.search.text import is_near, plain_words
 from populate.search.views import terms_of
-from populate.who.asker import FOREVER, Asker
+from populate.who.asker import Asker
 from populate.who.whom import printable
 
 if TYPE_CHECKING:
@@ -280,15 +280,7 @@ def _held(asker: Asker, candidates: Sequence[Candidate], wanted: int) -> tuple[l
 
 def _shown(asker: Asker, files: Sequence[str]) -> dict[str, tuple[str, str, bool]]:
     """Return what the asker knows each of the files by: name, path, and whether no more than that it is there."""
-    values = {
-        "files": tuple(files),
-        "mine": asker.accounts,
-        "groups": asker.groups or ("",),
-        "now": asker.now,
-        "forever": FOREVER,
-        "default": asker.default,
-    }
-    rows = asker.binding.connection.query(statement("shown"), values).fetchall()
+    rows = asker.binding.connection.query(statement("shown"), {"files": tuple(files), **asker.values}).fetchall()
     return {file_id: (name, path if known else "", not known) for file_id, name, path, known in rows}
 
 

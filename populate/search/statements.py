@@ -6,10 +6,9 @@ round: there the files of an asker, here the askers of a file.
 
 from __future__ import annotations
 
-from string import Template
-
 from populate.backup.erased import Erasure
 from populate.profile.tables import ColumnProfile
+from populate.rendering import rendered
 from populate.search.tables import DocumentChange
 from populate.who import statements as who
 from schemas.catalogue import FileSet, Version
@@ -24,18 +23,7 @@ TABLES = (
     *(Note, NoteEnded, SourceLog, SourceRead, Version),
 )
 
-# As in ``known`` of `populate.who.statements`, for all who were granted something.
-IN_FORCE = """
-NOT EXISTS (SELECT 1 FROM $PermissionEnded e
-            WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id AND e.granted_since = p.granted_since)
-AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry x
-                WHERE x.file_id = p.file_id AND x.grantee_id = p.grantee_id
-                  AND x.granted_since = p.granted_since AND x.expires_at <= %(now)s
-                  AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry y
-                                  WHERE y.file_id = x.file_id AND y.grantee_id = x.grantee_id
-                                    AND y.granted_since = x.granted_since
-                                    AND y.expiry_told_at > x.expiry_told_at))"""
-FRAGMENTS = {**who.FRAGMENTS, "in_force": IN_FORCE}
+FRAGMENTS = who.FRAGMENTS
 
 STATEMENTS = {
     "files": "SELECT file_id, source_system FROM $File WHERE file_id IN %(files)s",
@@ -143,6 +131,4 @@ def statement(name: str) -> str:
     """Return a statement with the names of the bound tables."""
     text = STATEMENTS[name]
     words = FRAGMENTS if "scope AS" in text or "$of_people" in text else {**FRAGMENTS, "and_within": ""}
-    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
-        text = expanded
-    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
+    return rendered(text, words, TABLES)

@@ -57,12 +57,10 @@ class Asker:
     _colleagues: dict[str, Colleague | None] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
 
-    def ask(self, name: str, columns: tuple[str, ...] = (), **values: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of one of `populate.who.statements`; `columns` have to contain one of ``terms``."""
-        terms: Collection[str] = values.pop("terms", ())
-        values |= {f"term{n}": f"%{pattern(term)}%" for n, term in enumerate(terms)}
-        values = {name: ("",) if value == () else value for name, value in values.items()}  # SQL knows no empty list
-        values |= {
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the fragments of `populate.who.statements` need to know of the asker."""
+        return {
             "mine": self.accounts,
             "groups": self.groups or ("",),
             "me": self.person_id,
@@ -71,6 +69,13 @@ class Asker:
             "forever": FOREVER,
             "default": self.default,
         }
+
+    def ask(self, name: str, columns: tuple[str, ...] = (), **values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of one of `populate.who.statements`; `columns` have to contain one of ``terms``."""
+        terms: Collection[str] = values.pop("terms", ())
+        values |= {f"term{n}": f"%{pattern(term)}%" for n, term in enumerate(terms)}
+        values = {name: ("",) if value == () else value for name, value in values.items()}  # SQL knows no empty list
+        values |= self.values
         self.binding.ensure()
         return list(self.binding.connection.query(statement(name, columns, len(terms)), values).fetchall())
 

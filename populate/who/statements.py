@@ -11,8 +11,7 @@ parameter of the driver's. Literal percent signs do not occur: drivers would tak
 
 from __future__ import annotations
 
-from string import Template
-
+from populate.rendering import rendered
 from schemas.asking import PersonAskChoice
 from schemas.catalogue import File, FileName, FileOwner
 from schemas.following import PermissionExpiry
@@ -56,6 +55,17 @@ owned AS (
       $and_within
 )"""
 
+# Of a permission p: it did not end, nor run out by what was told of that last.
+IN_FORCE = """NOT EXISTS (SELECT 1 FROM $PermissionEnded e
+                          WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id
+                            AND e.granted_since = p.granted_since)
+          AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry x
+                          WHERE x.file_id = p.file_id AND x.grantee_id = p.grantee_id
+                            AND x.granted_since = p.granted_since AND x.expires_at <= %(now)s
+                            AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry y
+                                            WHERE y.file_id = x.file_id AND y.grantee_id = x.grantee_id
+                                              AND y.granted_since = x.granted_since
+                                              AND y.expiry_told_at > x.expiry_told_at))"""
 # What the asker may know, each with the last day on which they could see what it is called: whoever
 # only read a file does not learn what it was called later. A grant that ran out gives nothing, even
 # if no sync has noted its end yet; of several dates that were told the latest told counts.
@@ -73,16 +83,7 @@ known AS (
         SELECT p.file_id, CAST(%(forever)s AS DATE) AS until FROM $Permission p
         WHERE ((p.grantee_id IN %(mine)s AND p.grantee_kind = 'account')
                OR (p.grantee_id IN %(groups)s AND p.grantee_kind = 'group')) $and_within
-          AND NOT EXISTS (SELECT 1 FROM $PermissionEnded e
-                          WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id
-                            AND e.granted_since = p.granted_since)
-          AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry x
-                          WHERE x.file_id = p.file_id AND x.grantee_id = p.grantee_id
-                            AND x.granted_since = p.granted_since AND x.expires_at <= %(now)s
-                            AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry y
-                                            WHERE y.file_id = x.file_id AND y.grantee_id = x.grantee_id
-                                              AND y.granted_since = x.granted_since
-                                              AND y.expiry_told_at > x.expiry_told_at))
+          AND $in_force
     ) k GROUP BY file_id
 )"""
 SEEN = """
@@ -176,6 +177,7 @@ SIGHT = "$chosen, $owned, $known, $seen"
 FRAGMENTS = {
     "chosen": CHOSEN,
     "owned": OWNED,
+    "in_force": IN_FORCE,
     "known": KNOWN,
     "seen": SEEN,
     "named": NAMED,
@@ -375,6 +377,4 @@ def statement(name: str, columns: tuple[str, ...] = (), terms: int = 0) -> str:
     words = {**FRAGMENTS, "match": match}
     if "scope AS" not in text and "$of_people" not in text:  # about everything
         words |= {"and_within": ""}
-    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
-        text = expanded
-    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
+    return rendered(text, words, TABLES)

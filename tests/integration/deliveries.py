@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from data_platform.settings import load
 from populate.backup.tables import Placement
 from populate.store import Place, open_store
+from populate.work.jobs import Queue
 from readers.backlog import Noted
 from readers.delivery import deliver
 from readers.event import Consumer, access_record
@@ -120,3 +121,13 @@ def stored() -> dict[str, bytes]:
     assert {hash_: sha256(data) for hash_, data in contents.items()} == {hash_: hash_ for hash_ in places}
     assert {name for name, _ in store.objects()} == {place.object_name for place in places.values()}
     return contents
+
+
+def work_off(*tables: type[Any]) -> None:
+    """Have all jobs of the tables made, one table after the other, in this process; none may fail."""
+    for table in tables:
+        queue = Queue(table())
+        queue.refresh()
+        while queue.run(50):
+            pass
+        assert queue.failed() == 0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from deliveries import hand_in, read_file, sha256, stored
+from deliveries import hand_in, read_file, sha256, stored, work_off
 from servers.processes import S3Server
 from store_contract import content_of_size, put
 
@@ -40,12 +40,7 @@ on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no s
 
 def back_up(binding: Binding, *paths: Path) -> None:
     hand_in(binding, [read_file(path) for path in paths])
-    for table in (Ingest, Backup):
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
+    work_off(Ingest, Backup)
 
 
 def files(binding: Binding, folder: Path, number: int) -> list[Path]:

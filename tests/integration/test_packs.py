@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from deliveries import hand_in, read_file, sha256, stored
+from deliveries import hand_in, read_file, sha256, stored, work_off
 from store_contract import content_of_size
 
 from data_platform.errors import BlobDamaged
@@ -88,12 +88,7 @@ def backed_up(binding: Binding, folder: Path, number: int) -> list[Path]:
     for n, path in enumerate(paths):
         path.write_bytes(content_of_size(100 + n, seed=n))
     hand_in(binding, [read_file(path) for path in paths])
-    for table in (Ingest, Backup):
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
+    work_off(Ingest, Backup)
     return paths
 
 

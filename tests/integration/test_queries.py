@@ -11,7 +11,7 @@ import pytest
 from colleagues import REALM, Colleagues
 
 from dashboard.queries import files as queries
-from dashboard.queries.statements import statement
+from dashboard.queries.file_statements import statement
 from data_platform.errors import SourceError
 from schemas.binding import Binding
 from schemas.catalogue import FileName

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from deliveries import hand_in, read_file, sha256
+from deliveries import hand_in, read_file, sha256, work_off
 from removal_victim import erase_content, killed_at, sweep
 from store_contract import content_of_size
 
@@ -25,7 +25,6 @@ from populate.ingest import Ingest
 from populate.retention.keeping import add_rule
 from populate.store import Place, open_store
 from populate.store.pack import keep
-from populate.work.jobs import Queue
 from schemas.binding import Binding
 
 POINTS = int(os.environ.get("REMOVAL_KILLS", "40"))
@@ -56,12 +55,7 @@ class Lab:
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)
             hand_in(self._binding, [read_file(path, day=state) for path in paths], run=f"{self._seed} {state}")
-            for table in (Ingest, Backup):
-                queue = Queue(table())
-                queue.refresh()
-                while queue.run(50):
-                    pass
-                assert queue.failed() == 0
+            work_off(Ingest, Backup)
             gone = gone or list(map(sha256, contents))
             last = contents
         self.kept |= {sha256(content): content for content in last}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from deliveries import hand_in, read_file, sha256, stored
+from deliveries import hand_in, read_file, sha256, stored, work_off
 from store_contract import content_of_size
 
 from data_platform.settings import load, settings
@@ -32,7 +32,6 @@ from populate.store.base import pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import keep
 from populate.watch.status import left_to_do, needs
-from populate.work.jobs import Queue
 from populate.work.retries import retry_failed, unresolved
 from schemas.binding import Binding
 from schemas.catalogue import Blob
@@ -54,12 +53,7 @@ def backed_up(binding: Binding, path: Path, content: bytes, day: int = 0) -> str
 
 
 def back_up() -> None:
-    for table in (Ingest, Backup):
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
+    work_off(Ingest, Backup)
 
 
 def retained(binding: Binding, now: datetime | None = NOW) -> Retained:

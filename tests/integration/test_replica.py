@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from deliveries import hand_in, read_file, sha256
+from deliveries import hand_in, read_file, sha256, work_off
 from store_contract import content_of_size
 
 from data_platform import face
@@ -24,7 +23,6 @@ from populate.ingest import Ingest
 from populate.store import Place, open_replica, open_store, stores
 from populate.store.folder import FolderStore
 from populate.store.pack import PACKED, keep
-from populate.work.jobs import Queue
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 
@@ -37,15 +35,6 @@ def replica(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path / "second"
 
 
-def make(*tables: Any) -> None:
-    for table in tables:
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
-
-
 def test_copies_are_made_used_and_mend_each_other(binding: Binding, replica: Path, tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     contents = [content_of_size(1000 + n, seed=n) for n in range(12)] + [content_of_size(PACKED + 5, seed=99)]
@@ -53,9 +42,9 @@ def test_copies_are_made_used_and_mend_each_other(binding: Binding, replica: Pat
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     hand_in(binding, [read_file(path) for path in paths])
-    make(Ingest, Backup)
+    work_off(Ingest, Backup)
     Keeper(binding, snapshots=False).tend()  # a store and its replica: the keeper plans the copies
-    make(Replica)
+    work_off(Replica)
     assert plan_copies(binding) == 0
     first, second = stores(load())
     assert isinstance(first, FolderStore)
@@ -70,7 +59,7 @@ def test_copies_are_made_used_and_mend_each_other(binding: Binding, replica: Pat
         path.unlink()  # no source has it any more
     assert face.restore(sha256(contents[-1]), tmp_path / "back").read_bytes() == contents[-1]
     plan_due(binding, 1)
-    make(Verify)
+    work_off(Verify)
     assert (len(Damage()), len(DamageMended())) == (1, 1)
     assert list(check(binding, first, verify_data=True)) == []
 

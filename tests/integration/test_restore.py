@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from deliveries import Record, hand_in, item, read, read_file, sha256
+from deliveries import Record, hand_in, item, read, read_file, sha256, work_off
 from servers.processes import S3Server
 from small_disk import small_disk
 
@@ -19,7 +19,6 @@ from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.store import Store, object_name_of, open_store
 from populate.store.folder import FolderStore
-from populate.work.jobs import Queue
 from schemas.binding import Binding
 from schemas.catalogue import Blob, FileName
 from schemas.identity import name_id
@@ -30,12 +29,7 @@ on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no s
 def back_up(binding: Binding, *records: Record) -> Store:
     """Deliver and work off `records`; return the store."""
     hand_in(binding, records)
-    for table in (Ingest, Backup):
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
+    work_off(Ingest, Backup)
     return open_store(settings())
 
 

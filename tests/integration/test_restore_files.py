@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from deliveries import MORNING, Record, hand_in, item, read, read_file, sha256
+from deliveries import MORNING, Record, hand_in, item, read, read_file, sha256, work_off
 
 from data_platform.errors import StoreUnavailable, VersionUnavailable
 from data_platform.settings import load
@@ -21,7 +21,6 @@ from populate.backup.tables import Backup, Placement
 from populate.ingest import Ingest
 from populate.store import Place, open_store
 from populate.store.folder import FolderStore
-from populate.work.jobs import Queue
 from readers.cache import Cache
 from readers.fileset import manifest
 from schemas.binding import Binding
@@ -33,12 +32,7 @@ LATER = MORNING + timedelta(days=30)
 
 def back_up(binding: Binding, *records: Record) -> None:
     hand_in(binding, records)
-    for table in (Ingest, Backup):
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
+    work_off(Ingest, Backup)
 
 
 def kept(data: bytes) -> bytes:

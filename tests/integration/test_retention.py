@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from deliveries import hand_in, read_file, sha256, stored
+from deliveries import hand_in, read_file, sha256, stored, work_off
 from removal_victim import sweeping_beside
 from store_contract import content_of_size
 
@@ -30,7 +30,6 @@ from populate.retention.keeping import add_rule, end_rule, hold, holds, release,
 from populate.retention.retaining import Retained, retain
 from populate.store import object_name_of, open_store
 from populate.store.pack import keep
-from populate.work.jobs import Queue
 from populate.work.retries import retry_failed, unresolved
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
@@ -45,12 +44,7 @@ LATER = timedelta(days=15)
 
 
 def work() -> None:
-    for table in (Ingest, Backup):
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
+    work_off(Ingest, Backup)
 
 
 def states(binding: Binding, path: Path, number: int) -> list[bytes]:

@@ -7,10 +7,9 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from deliveries import hand_in, read_file, sha256, stored
+from deliveries import hand_in, read_file, sha256, stored, work_off
 
 from data_platform import face
 from data_platform.errors import StoreUnavailable
@@ -24,21 +23,11 @@ from populate.ingest import Ingest
 from populate.store import content_of, open_store
 from populate.store.folder import FolderStore
 from populate.watch.status import needs, status, try_again
-from populate.work.jobs import Queue
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 
 DAY = date(2026, 5, 4)
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
-
-
-def work_off(*tables: Any) -> None:
-    for table in tables:
-        queue = Queue(table())
-        queue.refresh()
-        while queue.run(50):
-            pass
-        assert queue.failed() == 0
 
 
 @pytest.fixture

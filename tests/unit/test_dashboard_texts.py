@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.asking import draft, mail_link
 from dashboard.display import plain
-from dashboard.filing import first_rows, folder_command
 from dashboard.identity import roles_of
+from dashboard.parts.asking import draft, mail_link
+from dashboard.parts.file_contents import first_rows, folder_command
 from data_platform.errors import SettingsError
 from data_platform.oidc import sign_in_file
 from data_platform.settings import load

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.exports import FORMULA, csv_of, harmless, parquet_of
+from dashboard.parts.exports import FORMULA, csv_of, harmless, parquet_of
 
 FORMULAS = ("=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =HYPERLINK(1)", "＝1", "\n=1", "=cmd|' /C calc'!A0")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.exports import csv_of, parquet_of
+from dashboard.parts.exports import csv_of, parquet_of
 
 ROW = 35  # pixels
 ROWS = 12  # before a table scrolls

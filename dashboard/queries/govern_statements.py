@@ -1,12 +1,12 @@
-"""The SQL of the pages for stewards, for PostgreSQL and MySQL alike; written as that of files (`statements`)."""
+"""The SQL of the pages for stewards, for PostgreSQL and MySQL alike; see `populate.rendering` for the notation."""
 
 from __future__ import annotations
-
-from string import Template
 
 from populate.backup.erased import Erasure
 from populate.backup.tables import Placement
 from populate.backup.verification import Damage, DamageMended, Verification
+from populate.rendering import rendered
+from populate.who.statements import IN_FORCE
 from schemas.catalogue import Blob, File, FileName, FileOwner, Version
 from schemas.following import PermissionDetail, PermissionExpiry
 from schemas.people import Account, Departure, Membership, Person
@@ -32,15 +32,7 @@ granted AS (
     LEFT JOIN $Person o ON o.person_id = a.person_id
     WHERE (d.link_scope IN ('anonymous', 'organization')
            OR (p.grantee_kind = 'account' AND (a.account_id IS NULL OR o.person_kind = 'guest')))
-      AND NOT EXISTS (SELECT 1 FROM $PermissionEnded e
-                      WHERE e.file_id = p.file_id AND e.grantee_id = p.grantee_id AND e.granted_since = p.granted_since)
-      AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry x
-                      WHERE x.file_id = p.file_id AND x.grantee_id = p.grantee_id AND x.granted_since = p.granted_since
-                        AND x.expires_at <= %(now)s
-                        AND NOT EXISTS (SELECT 1 FROM $PermissionExpiry y
-                                        WHERE y.file_id = x.file_id AND y.grantee_id = x.grantee_id
-                                          AND y.granted_since = x.granted_since
-                                          AND y.expiry_told_at > x.expiry_told_at))
+      AND $in_force
 )"""
 # Who left and has not come back.
 GONE = """
@@ -69,7 +61,7 @@ NOT EXISTS (SELECT 1 FROM $DamageMended m
             WHERE m.sha256 = d.sha256 AND m.store_id = d.store_id AND m.found_at = d.found_at)
 AND NOT EXISTS (SELECT 1 FROM $Erasure e WHERE e.sha256 = d.sha256)"""
 
-FRAGMENTS = {"granted": GRANTED, "gone": GONE, "owned": OWNED, "audited": AUDITED, "open": OPEN}
+FRAGMENTS = {"in_force": IN_FORCE, "granted": GRANTED, "gone": GONE, "owned": OWNED, "audited": AUDITED, "open": OPEN}
 
 STATEMENTS = {
     "reach": "WITH $granted SELECT reach, COUNT(*) AS links, COUNT(DISTINCT file_id) AS files FROM granted"
@@ -162,7 +154,4 @@ def statement(name: str, *narrowed: str) -> str:
     words = dict.fromkeys(("who", "which", "named", "outcome"), "") | {
         "outcome" if key == "failed" else key: NARROWED[key] for key in narrowed
     }
-    text = STATEMENTS[name]
-    while (expanded := Template(text).safe_substitute(FRAGMENTS | words)) != text:  # fragments contain fragments
-        text = expanded
-    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
+    return rendered(STATEMENTS[name], FRAGMENTS | words, TABLES)

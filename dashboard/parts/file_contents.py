@@ -11,10 +11,9 @@ from threading import BoundedSemaphore
 import pandas as pd
 import streamlit as st
 
-from dashboard import tables
 from dashboard.display import human_bytes, plain
 from dashboard.identity import Viewer
-from dashboard.parts import attempt, many
+from dashboard.parts import attempt, many, tables
 from data_platform.errors import VersionUnavailable
 from data_platform.settings import settings
 from populate.backup.tables import ContentStore, Placement

@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.catalogue import catalogue
-from dashboard.exports import csv_of
 from dashboard.identity import Viewer
 from dashboard.navigation import link
 from dashboard.parts import attempt, failed, many
+from dashboard.parts.exports import csv_of
 from data_platform.errors import DataPlatformError
 from data_platform.settings import settings
 from populate.adoption.survey import record_hours, subscribe, subscribed, unsubscribe

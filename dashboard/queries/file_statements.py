@@ -13,10 +13,9 @@ read last, is found among the latest accesses, of which as many are looked at as
 
 from __future__ import annotations
 
-from string import Template
-
 from populate.backup.tables import Backup, BackupFailure, Placement
 from populate.ingest import BackupMember
+from populate.rendering import rendered
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSetMember, Version
 from schemas.people import Account, Membership, Person
 from schemas.sharing import Access, AccessBatch, Execution
@@ -341,6 +340,4 @@ def statement(
         "condition": CONDITIONS[state],
     }
     text = STATEMENTS[name]
-    while (expanded := Template(text).safe_substitute(words)) != text:  # fragments contain fragments
-        text = expanded
-    return Template(text).substitute({table.__name__: table().full_table_name for table in TABLES})
+    return rendered(text, words, TABLES)
