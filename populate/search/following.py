@@ -32,6 +32,9 @@ from schemas.locks import EXCLUSIVE, locked
 BUILD_SECONDS = 600.0
 """How long another process of this machine is waited for that makes the index."""
 
+REWRITTEN_AT_ONCE = 10_000
+"""Views of an index that a search may wait for to be rewritten after an erasure; a greater one waits for its check."""
+
 _NEVER = datetime(1970, 1, 1)
 _log = logging.getLogger(__name__)
 
@@ -48,12 +51,18 @@ class _State:
         The latest change that it follows, UTC.
     recent
         Digests that changes which may be looked at once more brought, by file.
+    erasures
+        How many contents were erased when it was begun; its files may still hold words of those erased since.
+    folder
+        Where it is, beside this.
     """
 
     complete: bool = False
     after: str = ""
     at: datetime = _NEVER
     recent: dict[str, str] = field(default_factory=dict)
+    erasures: int = 0
+    folder: str = "index"
 
 
 class Check(NamedTuple):
@@ -175,6 +184,8 @@ class _Local:
                     index.put(differ)
                 files, wrong = files + len(documents), wrong + len(differ)
                 views += sum(len(one.views) for one in documents.values())
+            if self._holds_erased_words(tables):
+                index = self._rewrite(tables)
             if index.searcher().num_docs != views:  # something is in it that is in no table
                 self._forget()
                 self._build()
@@ -184,21 +195,27 @@ class _Local:
     def _open(self) -> Index:
         """Open the index; one that cannot be read is given up, for all that is in it is in the tables."""
         try:
-            return Index(self._folder / "index")
+            return self._present()
         except ValueError as error:
             _log.warning("The index in %s cannot be read and is made anew: %s", self._folder, error)
             with self._alone(BUILD_SECONDS):
                 self._forget()
                 self._build()
-            return Index(self._folder / "index")
+            return self._present()
+
+    def _present(self) -> Index:
+        while True:
+            name = self._read().folder
+            index = Index(self._folder / name)
+            if self._read().folder == name:
+                return index  # else it was rewritten meanwhile
 
     def _build(self, until: float = math.inf) -> int:
         """Put in all files that are not in it yet, or some of them if that takes longer than `until`, monotonic."""
         tables, whole = Tables(self._binding.connection), True
         state = self._read()
         if not state.after:
-            (newest,) = tables.ask("newest_change")[0]
-            state.at = newest or _NEVER
+            state = self._begun(tables)
 
         def indexed(last: str) -> None:
             state.after = last
@@ -212,10 +229,36 @@ class _Local:
                     whole = False
                     return
 
-        count = Index(self._folder / "index").put(documents(), indexed)
+        count = Index(self._folder / state.folder).put(documents(), indexed)
         if whole:
-            self._write(_State(complete=True, at=state.at))
+            self._write(_State(complete=True, at=state.at, erasures=state.erasures, folder=state.folder))
         return count
+
+    def _begun(self, tables: Tables) -> _State:
+        (newest,) = tables.ask("newest_change")[0]
+        return _State(at=newest or _NEVER, erasures=self._erasures(tables))
+
+    def _erasures(self, tables: Tables) -> int:
+        return int(tables.ask("erasures")[0][0])
+
+    def _holds_erased_words(self, tables: Tables) -> bool:
+        return self._erasures(tables) != self._read().erasures
+
+    def _rewrite(self, tables: Tables) -> Index:
+        """Make the index anew beside the present one, which answers until then, and leave nothing of that.
+
+        What is taken out of an index stays in its files until Tantivy happens to merge them, and that cannot be asked
+        of it.
+        """
+        before, state = self._read().folder, self._begun(tables)
+        state.complete, state.folder = True, "index" if before != "index" else "rewritten"
+        shutil.rmtree(self._folder / state.folder, ignore_errors=True)  # of a process that was broken off
+        Index(self._folder / state.folder).put(
+            one for some in all_files(tables) for one in tables.documents(some).values()
+        )
+        self._write(state)
+        shutil.rmtree(self._folder / before, ignore_errors=True)
+        return self._present()
 
     def _catch_up(self) -> None:
         state = self._read()
@@ -232,6 +275,8 @@ class _Local:
         looked = state.recent | {file_id: digest for file_id, digest, _ in changes}
         state.recent = {file_id: digest for file_id, digest, _ in rows if looked.get(file_id) == digest}
         self._write(state)
+        if index.searcher().num_docs <= REWRITTEN_AT_ONCE and self._holds_erased_words(tables):
+            self._rewrite(tables)
 
     def _changes(self, state: _State) -> list[tuple[str, str, datetime]]:
         """Return the latest change of each file that the index has not been told of."""
@@ -253,7 +298,8 @@ class _Local:
 
     def _forget(self) -> None:
         self._state.unlink(missing_ok=True)
-        shutil.rmtree(self._folder / "index", ignore_errors=True)
+        for name in ("index", "rewritten"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
 
     @contextmanager
     def _alone(self, seconds: float) -> Iterator[None]:

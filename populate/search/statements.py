@@ -76,6 +76,7 @@ STATEMENTS = {
         WHERE described_at > %(since)s ORDER BY described_at
     """,
     "newest_change": "SELECT MAX(described_at) FROM $DocumentChange",
+    "erasures": "SELECT COUNT(*) FROM $Erasure",
     "next_files": "SELECT file_id FROM $File WHERE file_id > %(after)s ORDER BY file_id LIMIT %(many)s",
     "versions": "SELECT DISTINCT file_id, sha256 FROM $Version WHERE file_id IN %(files)s",
     "tags": """

@@ -1,0 +1,90 @@
+"""What was erased leaves no word in the files of a search index."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from small_company import NOW, asking, deliver, hire, path_id
+
+from populate.backup.erased import Erasure
+from populate.profile.tables import METHOD, ColumnProfile, ContentProfile, SheetProfile, forget
+from populate.search import following
+from populate.search.describing import describe, look
+from populate.search.following import Check, check, rebuild
+from populate.search.searching import search
+from populate.search.tables import Document
+from schemas.binding import Binding
+from schemas.catalogue import Version
+from schemas.restrict import where
+
+WORD = "nephroblastoma"
+
+
+def content_of(path: str) -> str:
+    return str(where(Version, file_id=path_id(path)).fetch1("sha256"))
+
+
+def profile(path: str, column: str) -> None:
+    key = {"sha256": content_of(path), "profile_method": METHOD}
+    ContentProfile.insert1({**key, "profile_kind": "table", "profile_reason": ""})
+    counts = {"sheet_name": "", "row_count": 1, "column_count": 1, "rows_looked_at": 1, "first_rows": "[]"}
+    SheetProfile.insert1({**key, "sheet_no": 0, **counts})
+    told = {"missing_count": 0, "distinct_count": 1, "least_value": "", "greatest_value": "", "column_values": ""}
+    place = {"sheet_no": 0, "column_no": 0, "column_name": column, "column_type": "text"}
+    ColumnProfile.insert1({**key, **place, **told})
+
+
+def erase(path: str) -> None:
+    order = {"erased_at": datetime.now(UTC).replace(tzinfo=None), "erased_by": "amy", "erase_reason": "asked"}
+    Erasure.insert1({"sha256": content_of(path), **order})
+    forget(content_of(path))
+
+
+def kept(binding: Binding) -> int:
+    """Return in how many entries the files of the index have the word, those that were taken out included."""
+    return int(following._Local(binding)._open().searcher().doc_freq("plain", WORD))
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # no statement differs
+def test_words_of_erased_contents_leave_the_files_of_the_index(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hire("amy", "Lab")
+    paths = [f"/lab/table {n}.csv" for n in range(4)]
+    deliver(binding, [("amy", path, "amy", 0) for path in paths], batch="first")
+    for path in paths[:2]:
+        profile(path, WORD)
+    Document.populate()
+    amy, folder = asking(binding, "amy", NOW), following._folder(binding.settings)
+    assert search(amy, WORD).total == 2
+    assert kept(binding)
+
+    # A small index is rewritten by the search that hears of it; what was not erased stays.
+    for path in paths[:2]:
+        erase(path)
+    look(binding.connection)
+    assert search(amy, WORD).total == 0
+    assert search(amy, "table").total == 4
+    assert kept(binding) == 0
+    assert check(binding) == Check(4, 0)
+
+    # A great one by its check, and then as well if an erased content has no word in it any more.
+    monkeypatch.setattr(following, "REWRITTEN_AT_ONCE", 0)
+    profile(paths[2], WORD)
+    describe(binding.connection, {path_id(paths[2])})
+    rebuild(binding)
+    assert search(amy, WORD).total == 1
+    erase(paths[2])
+    look(binding.connection)
+    assert search(amy, WORD).total == 0
+    assert kept(binding)
+    assert check(binding) == Check(4, 0)
+    assert kept(binding) == 0
+    assert search(amy, "table").total == 4
+    # Whoever was broken off, or comes late, finds one index.
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
+    erase(paths[3])
+    assert check(binding) == Check(4, 0)
+    assert search(amy, "table").total == 4
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
