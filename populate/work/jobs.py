@@ -34,6 +34,7 @@ from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.watch.observing import Observer, watch
 from populate.work.contention import persist
+from populate.work.filling import MANY, add_jobs
 from populate.work.retries import PATIENT
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
@@ -62,7 +63,6 @@ PER_SNAPSHOT: tuple[Any, ...] = (SiloMetric, DuplicateSet, Adoption)
 """Computed tables with rows for each `Snapshot`: one that is named here is computed for every day's."""
 
 HELD_AT_MOST = 24 * 3600  # seconds, for servers that do not notice a dead connection
-MANY = 5000  # jobs that are added or changed at a time
 
 # Not the job's fault: it is taken up again at once.
 INTERRUPTED = (
@@ -159,10 +159,8 @@ class Queue:
 
     def refresh(self) -> int:
         """Add a job for every key that has neither a row nor a job yet; return their number."""
-        keys = self._open().restrict(dj.Not(self._jobs), semantic_check=False).proj().keys()
-        jobs = [{**key, "status": "pending", "priority": int(self.urgency)} for key in keys]
-        persist(lambda: self._jobs.insert(jobs, skip_duplicates=True, chunk_size=MANY))
-        return len(keys)
+        keys = self._open().restrict(dj.Not(self._jobs), semantic_check=False).proj()
+        return add_jobs(self._jobs, keys, int(self.urgency))
 
     def clean(self) -> None:
         """Free jobs whose holder is gone or was interrupted, and failed ones that have waited enough."""
