@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from servers.microsoft365 import Tenant
+from servers.microsoft365.people import Group
 from servers.microsoft365.server import Server
 
 from data_platform.settings import Settings, load
@@ -93,12 +94,23 @@ def real(office: Office) -> dict[str, dict[str, Any]]:
         )
         for group in groups.values()
     }
-    within = {user.id: world.member_of(user.id) for user in users.values()}
     everybody = {
-        group_id(office.realm, key): frozenset(office.account(user) for user, found in within.items() if key in found)
+        group_id(office.realm, key): frozenset(
+            office.account(one) for inner in _within(groups, key) for one in groups[inner].members if one in users
+        )
         for key in groups
     }
     return {"people": people, "groups": members, "everybody": everybody}
+
+
+def _within(groups: dict[str, Group], key: str) -> set[str]:
+    """Return the ids of a group and of those that are in it, be it through others."""
+    found: set[str] = set()
+    new = {key}
+    while new:
+        found |= new
+        new = {one for group in new for one in groups[group].members if one in groups} - found
+    return found
 
 
 def noted(office: Office, binding: Binding) -> dict[str, dict[str, Any]]:
