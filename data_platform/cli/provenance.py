@@ -17,6 +17,7 @@ FORMATS = {
     "svg": "Print a drawing.",
     "dot": "Print the graph in the language of Graphviz.",
     "openlineage": "Print OpenLineage events as a JSON list.",
+    "prov": "Print a document of W3C PROV, as PROV-JSON.",
 }
 
 
@@ -73,6 +74,10 @@ def _show(found: Provenance, form: str | None) -> None:
         from populate.provenance.openlineage import events
 
         print_json(events(found))
+    elif form == "prov":
+        from populate.provenance.prov import document
+
+        print_json(document(found))
     elif form:
         from populate.provenance.dot import dot
         from populate.provenance.drawing import svg

@@ -123,7 +123,7 @@ def grant(lab: Lab, login: str, name: str) -> None:
 
 
 CODE = "flow -code/recorded->"
-FORMS = {"--svg": "<svg ", "--dot": "digraph", "--openlineage": "["}
+FORMS = {"--svg": "<svg ", "--dot": "digraph", "--openlineage": "[", "--prov": "{"}
 CHAIN = {
     "data.csv -read/read-> analyse.py",
     "amy -shared/shared-> data.csv with bob (read)",

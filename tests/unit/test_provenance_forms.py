@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft4Validator, Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
 from populate.provenance.dot import dot
 from populate.provenance.drawing import DOWN, HEIGHT, WIDTH, layers, places, svg
 from populate.provenance.graph import Edge, Node, Provenance
 from populate.provenance.openlineage import events
+from populate.provenance.prov import document
 
 SCHEMAS = Path(__file__).parents[1] / "data/openlineage"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -99,6 +101,41 @@ def test_the_schema_refuses_what_is_no_event(chain: Provenance) -> None:
     event = events(chain)[0]
     for wrong in ({"eventType": "DONE"}, {"run": {"runId": "not a uuid"}}, {"job": {"name": "x"}}):
         assert not validator("OpenLineage", "/$defs/RunEvent").is_valid(event | wrong)
+
+
+def test_prov_is_valid_and_every_name_in_it_is_one_that_it_describes(chain: Provenance) -> None:
+    copied = Edge("bytes:1", "bytes:2", "copy", "met", datetime(2026, 5, 5))
+    found = document(replace(chain, edges=(*chain.edges, copied)))
+    published = json.loads((SCHEMAS.with_name("prov") / "prov-json.schema.json").read_text())
+    valid = Draft4Validator(published, format_checker=FormatChecker())
+    valid.validate(found)
+    assert not valid.is_valid({**found, "used": {"_:1": {"prov:activity": "dp:run_a"}}})
+    counts = {kind: len(records) for kind, records in found.items()}
+    assert counts == {
+        "prefix": 1,
+        **{"entity": 4, "activity": 2, "agent": 3},
+        **{"used": 3, "wasGeneratedBy": 2, "wasDerivedFrom": 1, "wasInfluencedBy": 1, "wasAssociatedWith": 2},
+    }
+    described = {name for kind in ("entity", "activity", "agent") for name in found[kind]}
+    relations = [
+        record for kind in found.keys() - {"prefix", "entity", "activity", "agent"} for record in found[kind].values()
+    ]
+    ends = {
+        value
+        for record in relations
+        for name, value in record.items()
+        if name.startswith("prov:") and name != "prov:time"
+    }
+    assert ends == described
+    assert found["entity"]["dp:bytes_1"]["prov:label"] == ODD
+    assert found["wasGeneratedBy"]["_:wrote2"] == {
+        "prov:entity": "dp:bytes_2",
+        "prov:activity": "dp:run_a",
+        "prov:time": "2026-05-04T09:05:00.000007Z",
+        "dp:evidence": "declared",
+    }
+    assert found["wasAssociatedWith"]["_:association0"]["prov:plan"] == "dp:code_1"
+    assert found["activity"]["dp:run_b"]["prov:startTime"] == "2026-05-04T08:00:00.000000Z"
 
 
 def test_data_go_from_left_to_right_and_boxes_do_not_overlap(chain: Provenance) -> None:
