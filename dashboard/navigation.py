@@ -47,6 +47,7 @@ ENTRIES = (
     Entry(GOVERN, "files", "All files", "folder_open", "steward"),
     Entry(GOVERN, "audit", "Audit trail", "history", "steward"),
     Entry(GOVERN, "backups", "Backups", "inventory_2", "steward"),
+    Entry(GOVERN, "retention", "Retention", "gavel", "steward"),
     Entry(GOVERN, "erasures", "Erasures", "delete_forever", "steward"),
     Entry(OPERATE, "operate", "Health", "monitor_heart", "engineer"),
     Entry(ENTER, "enter", "Enter rows", "edit_note"),

@@ -59,7 +59,7 @@ def reach(binding: Binding) -> pd.DataFrame:
 def grants(binding: Binding, reach: str) -> pd.DataFrame:
     """Return the grants of a reach, oldest first, with the names and owners of their files; at most `MOST`."""
     found = rows(binding, statement("grants"), {"now": _now(), "reach": reach, "limit": MOST})
-    return _named(binding, found)
+    return named(binding, found)
 
 
 def owners_who_left(binding: Binding) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def files_of_who_left(binding: Binding) -> pd.DataFrame:
     """Return their files, those that most people read lately first: ``left_on, readers`` and names."""
     lately = _now() - timedelta(days=LATELY)
     values = {"today": _now().date(), "lately": lately, "limit": MOST}
-    return _named(binding, rows(binding, statement("left_files"), values))
+    return named(binding, rows(binding, statement("left_files"), values))
 
 
 def audit(binding: Binding, search: Search, *, limit: int = 50, offset: int = 0) -> pd.DataFrame:
@@ -102,15 +102,15 @@ def backups(binding: Binding) -> Backups:
     return Backups(
         numbers=numbers,
         proven=rows(binding, statement("verified"), {"since": since}),
-        damaged=_named(binding, rows(binding, statement("damages"), {"limit": MOST})),
-        mended=_named(binding, rows(binding, statement("mended"), {"limit": MOST})),
+        damaged=named(binding, rows(binding, statement("damages"), {"limit": MOST})),
+        mended=named(binding, rows(binding, statement("mended"), {"limit": MOST})),
         failed=_failed(binding),
     )
 
 
 def erasures(binding: Binding) -> pd.DataFrame:
     """Return what was ordered to be erased, latest first; ``kept`` = a store still has it."""
-    return _named(binding, rows(binding, statement("erasures"), {"limit": MOST}))
+    return named(binding, rows(binding, statement("erasures"), {"limit": MOST}))
 
 
 def _failed(binding: Binding) -> pd.DataFrame:
@@ -130,10 +130,10 @@ def _failed(binding: Binding) -> pd.DataFrame:
         for one in found
     ]
     names = ["tried_at", "reason", "message", "attempt", "next", "file_id"]
-    return _named(binding, pd.DataFrame(told, columns=names))
+    return named(binding, pd.DataFrame(told, columns=names))
 
 
-def _named(binding: Binding, found: pd.DataFrame) -> pd.DataFrame:
+def named(binding: Binding, found: pd.DataFrame) -> pd.DataFrame:
     """Return rows of files with ``file_name, file_path, owner``; empty where a file has no name."""
     ids = tuple({str(one) for one in found["file_id"].dropna()}) or ("",)
     names = rows(binding, file_statements.statement("names"), {"ids": ids})

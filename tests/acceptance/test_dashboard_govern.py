@@ -12,8 +12,10 @@ from streamlit.testing.v1 import AppTest
 import dashboard
 from dashboard.catalogue import catalogue
 from data_platform.errors import SourceError
+from data_platform.settings import settings
 from populate.adoption.tables import Adoption
 from populate.backup.tables import Placement
+from populate.retention.keeping import hold
 from populate.silo import SiloMetric
 from populate.snapshot import take_snapshot
 from schemas.binding import Binding
@@ -23,7 +25,7 @@ from schemas.people import Department
 pytestmark = pytest.mark.timeout(900)  # on a busy machine
 PAGES = Path(dashboard.__file__).with_name("pages")
 PATIENCE = 120  # seconds
-NAMES = ("adoption", "silos", "duplicates", "hygiene", "audit", "backups", "erasures", "operate", "enter")
+NAMES = ("adoption", "silos", "duplicates", "hygiene", "audit", "backups", "retention", "erasures", "operate", "enter")
 EVIL = "=cmd|' /C calc'!A0 <img src=x onerror=alert(1)>.csv"
 
 
@@ -70,6 +72,7 @@ def test_an_empty_catalogue_says_on_each_page_what_to_do() -> None:
     assert "No file is open to anybody" in told["hygiene"]
     assert "Nothing was read that fits" in told["audit"]
     assert "Nothing is backed up yet" in told["backups"]
+    assert "Everything is kept; nothing waits to go" in told["retention"]
     assert "Nothing was ever erased" in told["erasures"]
     assert "No worker is at work" in told["operate"]
     assert "Nothing was entered yet" in told["enter"]
@@ -101,6 +104,10 @@ def test_what_real_reads_leave_is_shown_on_each_page(
     assert gone.endswith("chen/gone.csv")  # never found, so it has no name but the link
     assert len(opened("audit", who="aiko").dataframe[0].value) == 3
     assert f"{len(Placement())} contents are kept" in said(opened("backups"))
+    hold(binding, settings(), "case 17", below=str(tmp_path))
+    assert list(opened("retention", which="Holds").dataframe[0].value["reason"]) == ["case 17"]
+    for view in ("In quarantine", "What became of it"):
+        assert "1 hold would outlast any rule" in said(opened("retention", which=view))
     for view in ("Queues", "Sources", "Storage"):
         opened("operate", view=view)
 

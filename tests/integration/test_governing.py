@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from small_company import MONDAY, deliver, dismiss, hire, path_id
 
-from dashboard.queries import govern, manage, operate
+from dashboard.queries import govern, manage, operate, retention
 from data_platform.settings import settings
 from populate.adoption.tables import Adoption
 from populate.backup.erased import Erasure
+from populate.backup.stores import record_store
+from populate.retention.keeping import add_rule, end_rule, hold, release
+from populate.retention.tables import Quarantine, QuarantineEnd
 from populate.silo import SiloMetric
 from populate.snapshot import take_snapshot
 from schemas.binding import Binding
@@ -136,3 +139,32 @@ def test_figures_of_use_copies_backups_and_health(company: Binding) -> None:
     assert operate.sources(company).empty  # nothing was read lately
     assert len(operate.growth(company)) == 1
     assert len(Blob()) == 1
+
+
+def test_rules_holds_and_what_waits_to_go(company: Binding) -> None:
+    nothing = retention.keeping(company, settings())
+    assert (len(nothing.rules), len(nothing.holds), nothing.waiting_contents, nothing.first_goes_at) == (0, 0, 0, None)
+    add_rule(company, settings(), "versions", 2, department="Biology")
+    add_rule(company, settings(), "days", 30)
+    end_rule(company, settings(), 1)
+    hold(company, settings(), "case 17", owner="amy")
+    hold(company, settings(), "case 18", below="/s")
+    release(company, settings(), 2)
+    store, (content, *_) = record_store("folder:/srv/store"), Blob.to_dicts()
+    marks = [
+        {"sha256": content["sha256"], "store_id": store, "quarantined_at": MONDAY + timedelta(days=n)} for n in (0, 9)
+    ]
+    Quarantine.insert(marks)
+    QuarantineEnd.insert1({**marks[0], "quarantine_ended_at": MONDAY + timedelta(days=2), "quarantine_outcome": "kept"})
+    found = retention.keeping(company, settings())
+    assert list(zip(found.rules["number"], found.rules["state"], strict=True)) == [(2, "in force"), (1, "ended")]
+    assert "of the department Biology" in found.rules["what"][1]
+    assert list(found.holds["what"]) == ["below /s", "of person Amy"]
+    assert list(found.holds["reason"]) == ["case 18", "case 17"]
+    assert list(found.holds["state"]) == ["ended", "in force"]
+    assert (found.waiting_contents, found.waiting_bytes) == (1, content["blob_size"])
+    (waits,) = found.waiting.to_dict("records")
+    assert (waits["store_name"], waits["size"]) == ("folder:/srv/store", content["blob_size"])
+    assert waits["goes_at"] == found.first_goes_at == MONDAY + timedelta(days=9 + settings().store.quarantine_days)
+    assert list(found.ended["outcome"]) == ["kept: there is a reason again"]
+    assert set(found.waiting["file_name"]) <= {"plates.csv", "copy of plates.csv"}
