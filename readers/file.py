@@ -14,9 +14,10 @@ import re
 import socket
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import ClassVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -31,7 +32,7 @@ from data_platform.errors import (
     UnsupportedItem,
 )
 from data_platform.settings import Settings
-from readers.file_access import entries_of, file_error, look_up, opened, settled, state_of, stream
+from readers.file_access import Entry, entries_of, file_error, look_up, opened, settled, state_of, stream
 from readers.mounts import Mount, mount_table
 from readers.source import Item, Login, Refused, Revision, Sink, Source
 from schemas.identity import display_text
@@ -111,27 +112,28 @@ class FileSource(Source):
     def walk(self, folder: Item, refused: Refused) -> Iterator[tuple[str, Item]]:
         root = self._path(folder)
         left_out: Counter[str] = Counter()
-        pending = [""]
-        while pending:
-            inside = pending.pop()
-            deeper = []
+        levels: list[Iterator[str]] = [iter([""])]  # folders to look into, of each level the rest of them
+        while levels:
+            inside = next(levels[-1], None)
+            if inside is None:
+                levels.pop()
+                continue
             try:
                 entries = entries_of(f"{root}/{inside}")
             except SourceError as error:
                 refused(inside, error)
                 continue
-            for name, state in entries:
-                if stat.S_ISDIR(state.st_mode):
-                    deeper.append(f"{inside}{name}/")
-                    continue
+            for entry in entries:
+                if entry.is_folder:  # and so is all that follows
+                    levels.append(_folders(inside, chain([entry], entries)))
+                    break
                 try:
-                    member = self._member(root, f"{inside}{name}", state, left_out)
+                    member = self._member(root, f"{inside}{entry.name}", entry, left_out)
                 except SourceError as error:
-                    refused(f"{inside}{name}", error)
+                    refused(f"{inside}{entry.name}", error)
                     continue
                 if member is not None:
-                    yield f"{inside}{name}", member
-            pending.extend(reversed(deeper))
+                    yield f"{inside}{entry.name}", member
         if left_out:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
             _log.warning("Left out of the file set %s: %s.", display_text(root), counts)
@@ -152,7 +154,7 @@ class FileSource(Source):
 
     # --- inner steps
 
-    def _item(self, path: str, state: os.stat_result) -> Item:
+    def _item(self, path: str, state: os.stat_result | Entry) -> Item:
         if stat.S_ISLNK(state.st_mode):
             raise UnsafeLink(f"There is a symlink at {display_text(path)} now. Read where it leads, if that is meant.")
         mount = mount_table().holding(path) or _NO_MOUNT
@@ -215,7 +217,7 @@ class FileSource(Source):
             )
         return state
 
-    def _member(self, root: str, inside: str, state: os.stat_result, left_out: Counter[str]) -> Item | None:
+    def _member(self, root: str, inside: str, state: Entry, left_out: Counter[str]) -> Item | None:
         """Return the item of an entry of a folder, or None for what is not a file within it."""
         path = f"{root.rstrip('/')}/{inside}"
         if stat.S_ISREG(state.st_mode):
@@ -235,6 +237,10 @@ class FileSource(Source):
         else:
             return self._item(target, target_state)
         return None
+
+
+def _folders(inside: str, entries: Iterable[Entry]) -> Iterator[str]:
+    return (f"{inside}{entry.name}/" for entry in entries)
 
 
 def _raise(path: str, error: SourceError) -> None:

@@ -10,8 +10,10 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import starmap
+from typing import NamedTuple
 
 from data_platform.errors import (
     AccessDenied,
@@ -22,6 +24,7 @@ from data_platform.errors import (
     UnsafeLink,
     UnsupportedItem,
 )
+from readers.sorted_runs import in_order
 from readers.source import Sink
 from schemas.identity import display_text
 
@@ -177,17 +180,30 @@ def _piece(descriptor: int, size: int, path: str) -> bytes:
         raise file_error(error, path) from error
 
 
-def entries_of(path: str) -> list[tuple[str, os.stat_result]]:
-    """Return names and states of what is in a folder, by name; symlinks are not followed."""
-    found = []
+class Entry(NamedTuple):
+    """Something in a folder: its name, and of its state the type with the permissions, and the number of its user."""
+
+    is_folder: bool
+    name: str
+    st_mode: int
+    st_uid: int
+
+
+def entries_of(path: str) -> Iterator[Entry]:
+    """Return what is in a folder, folders last, both by name; symlinks are not followed.
+
+    The folder is read to its end before this returns, and memory does not grow with it.
+    """
     with opened(path, folder=True) as descriptor:
         try:
             with os.scandir(descriptor) as entries:
-                for entry in entries:
-                    try:
-                        found.append((entry.name, entry.stat(follow_symlinks=False)))
-                    except FileNotFoundError:  # removed since
-                        continue
+                return starmap(Entry, in_order(_states(entries)))
         except OSError as error:
             raise file_error(error, path) from error
-    return sorted(found, key=lambda pair: pair[0])
+
+
+def _states(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str | int, ...]]:
+    for entry in entries:
+        with suppress(FileNotFoundError):  # removed since
+            state = entry.stat(follow_symlinks=False)
+            yield int(stat.S_ISDIR(state.st_mode)), entry.name, state.st_mode, state.st_uid
