@@ -1,6 +1,6 @@
 """CPU seconds and memory of all silo measures, beside networkx on the same ties.
 
-``python -m benchmarks.insight [--small]``; the last line is one JSON object:
+``python -m benchmarks.insight [--small | --growth]``; the last line is one JSON object:
 
 ``cpu_s``, ``peak_mib``
     of `populate.insight.measure.measure` (``peak_mib`` of the whole process, its input included)
@@ -9,18 +9,24 @@
     by the SQL of `populate.insight`, in a process of its own
 ``networkx_over_ours``
     CPU seconds of networkx for the flows between departments alone, over ours for everything,
-    on the largest input that networkx is given (it needs a kilobyte a tie)
+    on the largest input that networkx gets through within `LIMIT_CPU_S` and `LIMIT_MIB`
+
+``--growth`` goes on to 10^8 ties, each size in a process of its own, and its object has a row a size in
+``growth``, too: ``docs/reference/measurements.md`` has one.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import networkx as nx
@@ -29,10 +35,21 @@ import pandas as pd
 
 from populate.insight.measure import measure, sql
 
-PEOPLE = {True: 10_000, False: 100_000}
-TIES = {True: (10_000, 100_000, 1_000_000), False: (100_000, 1_000_000, 10_000_000)}
-ACCESSES = {True: (100_000, 1_000_000), False: (100_000, 1_000_000, 10_000_000, 100_000_000)}
-FOR_NETWORKX = 1_000_000
+PEOPLE = {"small": 10_000, "full": 100_000, "growth": 100_000}
+TIES = {
+    "small": (10_000, 100_000, 1_000_000),
+    "full": (100_000, 1_000_000, 10_000_000),
+    "growth": (100_000, 1_000_000, 10_000_000, 100_000_000),
+}
+ACCESSES = {
+    "small": (100_000, 1_000_000),
+    "full": (100_000, 1_000_000, 10_000_000, 100_000_000),
+    "growth": (100_000, 1_000_000, 10_000_000, 100_000_000),
+}
+FOR_NETWORKX = {"small": 100_000, "full": 1_000_000, "growth": 100_000_000}
+LIMIT_CPU_S, LIMIT_MIB = 300, 6_000
+"""What networkx may use for one size."""
+
 DEPARTMENTS = 50
 
 
@@ -42,24 +59,38 @@ def office(people: int, ties: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     ends = rng.integers(0, people, (2, ties), dtype=np.int32)
     return (
         pd.DataFrame({"person": np.arange(people), "department": rng.integers(0, DEPARTMENTS, people)}),
-        pd.DataFrame({"producer": ends[0], "consumer": ends[1], "weight": np.ones(ties, dtype=np.int32)}),
+        pd.DataFrame({"producer": ends[0], "consumer": ends[1], "weight": np.ones(ties, dtype=np.int32)}, copy=False),
     )
 
 
-def cpu_of_measure(people: pd.DataFrame, ties: pd.DataFrame) -> float:
-    """Return the CPU seconds of all measures."""
-    begin = time.process_time()
-    measure(people, ties)
-    return time.process_time() - begin
+def cost_of_measure(people: int, ties: int) -> tuple[float, float]:
+    """Return CPU seconds and peak MiB of all measures."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # where DuckDB puts what does not fit
+        persons, tied = office(people, ties)
+        begin = time.process_time()
+        measure(persons, tied)
+        spent = time.process_time() - begin
+        os.chdir("/")
+    return spent, peak_mib()
 
 
-def cpu_of_networkx(people: pd.DataFrame, ties: pd.DataFrame) -> float:
-    """Return the CPU seconds that networkx takes to count ties between departments."""
+def cost_of_networkx(people: int, ties: int) -> tuple[float, float]:
+    """Return CPU seconds and peak MiB of networkx, which counts ties between departments.
+
+    Raises
+    ------
+    MemoryError
+        If it needs more than `LIMIT_MIB`; it is killed if it takes longer than `LIMIT_CPU_S`.
+    """
+    persons, tied = office(people, ties)
     begin = time.process_time()
-    graph = nx.from_pandas_edgelist(ties, "producer", "consumer", create_using=nx.DiGraph)
-    nx.set_node_attributes(graph, dict(zip(people["person"], people["department"], strict=True)), "department")
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT_MIB << 20, LIMIT_MIB << 20))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(begin) + LIMIT_CPU_S,) * 2)
+    graph = nx.from_pandas_edgelist(tied, "producer", "consumer", create_using=nx.DiGraph)
+    nx.set_node_attributes(graph, dict(zip(persons["person"], persons["department"], strict=True)), "department")
     nx.attribute_mixing_matrix(graph, "department", normalized=False)
-    return time.process_time() - begin
+    return time.process_time() - begin, peak_mib()
 
 
 _STINTS = """
@@ -92,37 +123,72 @@ def cost_of_ties(people: int, accesses: int) -> tuple[int, float, float]:
     return int(count), spent, peak_mib()
 
 
+def alone(task: Callable[..., tuple[Any, ...]], *arguments: int) -> tuple[Any, ...] | None:
+    """Return what a task returns in a process of its own; None if it did not get to its end."""
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_told, args=(sending, task, arguments))
+    process.start()
+    sending.close()
+    try:
+        found: tuple[Any, ...] | None = receiving.recv()
+    except EOFError:
+        found = None
+    process.join()
+    return found
+
+
+def _told(to: Any, task: Callable[..., tuple[Any, ...]], arguments: tuple[int, ...]) -> None:
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # DuckDB takes a process that was spawned for an interactive one, and shows bars
+    try:
+        to.send(task(*arguments))
+    except MemoryError:
+        to.send(None)
+
+
+def needed(task: Callable[..., tuple[Any, ...]], *arguments: int) -> tuple[Any, ...]:
+    """Return what a task returns in a process of its own."""
+    found = alone(task, *arguments)
+    if found is None:
+        raise SystemExit(f"{task.__name__}{arguments} did not get to its end: is there enough memory?")
+    return found
+
+
 def main() -> None:
     """Run, print a line a size, then the JSON object."""
-    small = "--small" in sys.argv
+    size = "small" if "--small" in sys.argv else "growth" if "--growth" in sys.argv else "full"
+    growth: list[dict[str, float | None]] = []
     tied = (0, 0.0, 0.0)
-    for accesses in ACCESSES[small]:
-        with multiprocessing.get_context("spawn").Pool(1) as alone:
-            tied = alone.apply(cost_of_ties, (PEOPLE[small], accesses))
-        print(
-            f"{accesses:>12,} accesses to {tied[0]:,} working ties: {tied[1]:7.2f} CPU s, peak {tied[2]:,.0f} MiB",
-            flush=True,
-        )
-    ours = peer = peer_base = 0.0
-    for count in TIES[small]:
-        people, ties = office(PEOPLE[small], count)
-        ours = cpu_of_measure(people, ties)
-        line = f"{PEOPLE[small]:>9,} people {count:>12,} ties: {ours:7.2f} CPU s, peak {peak_mib():,.0f} MiB"
-        if count <= FOR_NETWORKX:
-            peer, peer_base = cpu_of_networkx(people, ties), ours
-            line += f"; networkx, flows only {peer:7.2f} CPU s"
+    for accesses in ACCESSES[size]:
+        tied = needed(cost_of_ties, PEOPLE[size], accesses)
+        row = f"{accesses:>12,} accesses to {tied[0]:,} working ties: {tied[1]:7.2f} CPU s, peak {tied[2]:,.0f} MiB"
+        growth.append({"accesses": accesses, "ties": tied[0], "cpu_s": round(tied[1], 2), "peak_mib": round(tied[2])})
+        print(row, flush=True)
+    ours = peak = ratio = 0.0
+    beside = True
+    for count in TIES[size]:
+        ours, peak = needed(cost_of_measure, PEOPLE[size], count)
+        line = f"{PEOPLE[size]:>9,} people {count:>12,} ties: {ours:7.2f} CPU s, peak {peak:,.0f} MiB"
+        row_of = {"ties": count, "cpu_s": round(ours, 2), "peak_mib": round(peak)}
+        if beside and count <= FOR_NETWORKX[size]:
+            peer = alone(cost_of_networkx, PEOPLE[size], count)
+            beside = peer is not None
+            if peer is None:
+                line += f"; networkx stopped: more than {LIMIT_CPU_S} CPU s or {LIMIT_MIB:,} MiB"
+            else:
+                ratio = peer[0] / ours
+                line += f"; networkx, flows only {peer[0]:7.2f} CPU s, peak {peer[1]:,.0f} MiB"
+                row_of |= {"networkx_cpu_s": round(peer[0], 2), "networkx_peak_mib": round(peer[1])}
+        growth.append(dict(row_of))
         print(line, flush=True)
-    print(
-        json.dumps(
-            {
-                "cpu_s": round(ours, 2),
-                "peak_mib": round(peak_mib()),
-                "ties_cpu_s": round(tied[1], 2),
-                "ties_peak_mib": round(tied[2]),
-                "networkx_over_ours": round(peer / peer_base, 2),
-            }
-        )
-    )
+    found: dict[str, Any] = {
+        "cpu_s": round(ours, 2),
+        "peak_mib": round(peak),
+        "ties_cpu_s": round(tied[1], 2),
+        "ties_peak_mib": round(tied[2]),
+        "networkx_over_ours": round(ratio, 2),
+    }
+    print(json.dumps(found | ({"growth": growth} if size == "growth" else {})))
 
 
 def peak_mib() -> float:

@@ -94,7 +94,7 @@ REPEATED = (
 TOLD = (
     conversation.Answer,
     *(asking.Ask, asking.AskOutcome, asking.PersonAskChoice),
-    *(survey.HoursSaved, survey.ReportSubscription, survey.ReportSubscriptionEnded),
+    *(survey.HoursSaved, survey.SurveyChoice, survey.ReportSubscription, survey.ReportSubscriptionEnded),
     *notes.TOLD,
     *recall.TOLD,
 )
@@ -102,7 +102,7 @@ TOLD = (
 # is cannot be entered: who may add that could be anybody.
 ENTERED = (
     *TOLD,
-    entered.Entry,
+    *(entered.Entry, survey.SurveyAsked),
     *(people.Department, people.Membership, people.Departure, conversation.MailAddress),
     SiloParameter,
     *(BackupBatch, BackupMember, VerificationBatch),

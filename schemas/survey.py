@@ -20,6 +20,26 @@ class HoursSaved(dj.Manual):
 
 
 @schema
+class SurveyAsked(dj.Manual):
+    definition = """
+    # The dashboard asked somebody how much time the product saves them
+    -> Person
+    survey_asked_at : datetime(6) # UTC
+    """
+
+
+@schema
+class SurveyChoice(dj.Manual):
+    definition = """
+    # Whether somebody wants to be asked; the latest choice counts, and without one they are
+    -> Person
+    survey_chosen_at : datetime(6) # UTC
+    ---
+    survey_wanted : bool # to be asked at most once a quarter
+    """
+
+
+@schema
 class ReportSubscription(dj.Manual):
     definition = """
     # Somebody wants the monthly report by mail

@@ -11,6 +11,7 @@ from dashboard.identity import Viewer, require
 from dashboard.navigation import link
 from dashboard.parts import attempt, failed, many, tables
 from dashboard.parts.kept import kept
+from dashboard.parts.survey import survey
 from dashboard.parts.told import choices, export, questions
 from data_platform.errors import DataPlatformError
 from populate.recall.looking import Recalled, recalls_of
@@ -35,6 +36,7 @@ def show() -> None:
         if not viewer.known:
             _unknown()
             return
+        survey(viewer)
         part = _part()
         {
             "receipts": _receipts,

@@ -14,6 +14,7 @@ from dashboard.identity import Viewer
 from dashboard.navigation import link
 from dashboard.parts import attempt, failed, many
 from dashboard.parts.exports import csv_of
+from dashboard.parts.survey import choice
 from data_platform.errors import DataPlatformError
 from data_platform.settings import settings
 from populate.adoption.survey import record_hours, subscribe, subscribed, unsubscribe
@@ -113,6 +114,7 @@ def _saved(viewer: Viewer) -> None:
         hours = st.number_input("In the last week, about", -168.0, 168.0, 0.0, 0.5, help="Below 0 if it cost you time.")
         if st.form_submit_button("Tell") and attempt(lambda: viewer.enter(record_hours, hours)):
             st.toast("Thank you. Only sums over many are ever shown.", icon=":material/check:")
+    choice(viewer)
 
 
 def _asked(viewer: Viewer) -> None:

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 OF_READERS = ("reader_count", "producer_count", "read_count", "foreign_read_count", "cross_read_count",
               "audit_read_count", "captured_read_count", "automatic_entries")  # fmt: skip
 OF_LOGS = ("audit_read_count", "captured_read_count", "coverage")
-OF_SURVEY = ("survey_count", "hours_saved", "hours_saved_low", "hours_saved_high")
+OF_SURVEY = ("survey_count", "asked_count", "hours_saved", "hours_saved_low", "hours_saved_high")
 OTHERS = "other sources"
 
 
@@ -69,7 +69,7 @@ def published_adoption(snapshot_no: int) -> PublishedAdoption:
     rows = (Adoption() & key).to_dicts()
     if not rows:
         raise LookupError(f"Snapshot {snapshot_no} has no adoption figures yet. Run `data-platform worker --once`.")
-    organisation = _without(rows[0], key) | _proof(key)
+    organisation = _without(rows[0], key) | _proof(key) | _asked(key)
     departments, hidden = shown_departments(
         organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()]
     )
@@ -87,6 +87,11 @@ def _proof(key: Row) -> Row:
     """Return what is proven of backups; None where nobody looked, as in earlier releases."""
     rows = (Adoption.Proof() & key).to_dicts()
     return _without(rows[0], key) if rows else {"proof_days": None, "content_proven": None}
+
+
+def _asked(key: Row) -> Row:
+    rows = (Adoption.Asked() & key).to_dicts()
+    return _without(rows[0], key) if rows else {"asked_count": None}
 
 
 def _without(row: Mapping[str, Any], key: Mapping[str, Any]) -> Row:

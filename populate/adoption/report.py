@@ -174,7 +174,8 @@ def _hours(now: PublishedAdoption) -> Figure:
     interval = ""
     if figures["hours_saved_low"] is not None:
         interval = f", 95{BLANK}% interval {figures['hours_saved_low']:.1f} to {figures['hours_saved_high']:.1f}"
-    note = f"median as {figures['survey_count']:,} people tell{interval}"
+    asked = f"; {figures['asked_count']:,} were asked" if figures.get("asked_count") else ""
+    note = f"median as {figures['survey_count']:,} people tell{interval}{asked}"
     return Figure("hours saved a week", f"{figures['hours_saved']:.1f}", note)
 
 

@@ -31,6 +31,7 @@ class AdoptionRows(NamedTuple):
     departments: list[Row]
     sources: list[Row]
     proof: Row
+    asked: Row
 
 
 class Read(NamedTuple):
@@ -115,7 +116,8 @@ def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
     }
     proven = int(connection.query(statement("proven"), values).fetchone()[0])
     proof = {"proof_days": PROOF_DAYS, "content_proven": proven}
-    return AdoptionRows(organisation, departments, by_source(reads, staff.services), proof)
+    asked = {"asked_count": int(connection.query(statement("asked"), values).fetchone()[0])}
+    return AdoptionRows(organisation, departments, by_source(reads, staff.services), proof, asked)
 
 
 def _reads(connection: Connection, staff: Staff, values: Mapping[str, Any]) -> Iterable[Read]:

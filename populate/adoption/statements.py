@@ -17,7 +17,7 @@ from schemas.asking import Ask, AskOutcome, CompanyAskChoice, PersonAskChoice
 from schemas.catalogue import Blob, FileSet, Version
 from schemas.conversation import Answer
 from schemas.sharing import Access, SourceRead
-from schemas.survey import HoursSaved
+from schemas.survey import HoursSaved, SurveyAsked, SurveyChoice
 
 TABLES = (
     *(
@@ -36,7 +36,7 @@ TABLES = (
         CompanyAskChoice,
         FileSet,
     ),
-    *(HoursSaved, PersonAskChoice, Question, SourceRead),
+    *(HoursSaved, SurveyAsked, SurveyChoice, PersonAskChoice, Question, SourceRead),
     *(SnapshotAdopt, SnapshotBatch, SnapshotLog, SnapshotSurvey, Version),
     *(Damage, DamageMended, Verification),
 )
@@ -93,6 +93,7 @@ STATEMENTS = {
              + (SELECT COUNT(*) FROM {AskOutcome} WHERE told_at <= %(taken)s)
              + (SELECT COUNT(*) FROM {Answer} WHERE answered_at <= %(taken)s)
              + (SELECT COUNT(*) FROM {HoursSaved} WHERE answered_at <= %(taken)s)
+             + (SELECT COUNT(*) FROM {SurveyChoice} WHERE survey_chosen_at <= %(taken)s)
     """,
     "present": """
         WITH {present}
@@ -150,6 +151,10 @@ STATEMENTS = {
             SELECT 1 FROM {Answer} r WHERE r.question_id = q.question_id AND r.answered_at <= %(taken)s) THEN 1 END)
         FROM {Question} q
         WHERE q.raised_at >= %(since)s AND q.raised_at < %(until)s AND q.raised_at <= %(taken)s
+    """,
+    "asked": """
+        SELECT COUNT(DISTINCT person_id) FROM {SurveyAsked}
+        WHERE survey_asked_at >= %(survey_since)s AND survey_asked_at < %(until)s AND survey_asked_at <= %(taken)s
     """,
     "survey": """
         SELECT person_id, hours_saved FROM (

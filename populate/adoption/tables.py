@@ -72,6 +72,14 @@ class Adoption(dj.Computed):
         content_proven : int64 # contents ever read or taken in unread that were whole then, and not found damaged since
         """
 
+    class Asked(dj.Part):
+        definition = """
+        # Whom the dashboard asked how much time they save; none in snapshots of earlier releases
+        -> master
+        ---
+        asked_count : int32 # people who were asked in the three months in which answers count
+        """
+
     class Source(dj.Part):
         definition = """
         # A source system's part in it
@@ -92,6 +100,7 @@ class Adoption(dj.Computed):
         self.Department.insert({**key, **row} for row in rows.departments)
         self.Source.insert({**key, **row} for row in rows.sources)
         self.Proof.insert1({**key, **rows.proof})
+        self.Asked.insert1({**key, **rows.asked})
 
 
 @schema

@@ -27,6 +27,7 @@ from data_platform.serve import ADDRESS, serve
 from schemas.binding import Binding, unbind
 from schemas.identity import account_id
 from schemas.people import Account, Person
+from schemas.survey import HoursSaved, SurveyAsked, SurveyChoice
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
@@ -191,6 +192,19 @@ def test_choices_and_marks_are_entered_by_their_person(people: Colleagues, bindi
     app = opened("mine", part="choices")
     checked(app.radio[0].set_value("open").run())
     assert opened("mine", part="choices").radio[0].value == "open"
+    asked = opened("mine")
+    assert "How many hours did shared data save you" in said(asked)
+    checked(asked.run())
+    assert "How many hours did shared data save you" in said(asked)  # as long as this session goes on
+    checked(asked.number_input(key="survey hours").set_value(-1.5).run())
+    checked(asked.button(key="survey tell").click().run())
+    assert HoursSaved.to_arrays("hours_saved").tolist() == [-1.5]
+    assert all("How many hours did shared data" not in said(each) for each in (asked, opened("mine")))
+    people.account("maria")
+    checked(opened("mine").button(key="survey never").click().run())
+    assert SurveyChoice.to_dicts()[0]["person_id"] == account_id(REALM, "maria")
+    assert len(SurveyAsked()) == 2
+    people.account("aiko")
     app = opened("file", id=trial)
     checked(next(button for button in app.button if button.label == "Follow").click().run())
     assert any(button.label == "Following" for button in app.button)

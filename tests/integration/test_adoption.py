@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from data_platform import face
 from data_platform.cli import main
 from data_platform.settings import settings
 from populate.adoption.publish import history, published_adoption
-from populate.adoption.survey import subscribe, subscribers, unsubscribe
+from populate.adoption.survey import QUARTER, choose_survey, due, note_asked, subscribe, subscribers, unsubscribe
 from populate.adoption.tables import Adoption
 from populate.backup.tables import Backup, BackupFailure, ContentStore
 from populate.backup.verification import Damage, DamageMended, Verification
@@ -184,6 +184,7 @@ def test_what_people_tell(company: Binding) -> None:
     assert (found["ask_count"], found["answered_ask_count"], found["manual_entries"]) == (2, 1, 14)
     assert (found["survey_count"], found["hours_saved"], found["hours_saved_low"]) == (5, 1.0, None)
     assert published_adoption(1).organisation["hours_saved"] == 1.0
+    assert published_adoption(1).organisation["asked_count"] == 0
     blob = Blob.to_arrays("sha256")
     for number, raised in enumerate((datetime(2026, 5, 20), datetime(2026, 5, 21), datetime(2026, 3, 1))):
         key = {"question_id": f"{number:032x}", "person_id": person("ada"), "sha256": blob[number]}
@@ -233,6 +234,16 @@ def test_one_number_a_week(company: Binding, monkeypatch: pytest.MonkeyPatch) ->
     assert HoursSaved.to_arrays("person_id", "hours_saved")[1].tolist() == [-0.5]
     for hours in ("nan", "inf", "200"):
         assert CliRunner().invoke(main, ["saved", hours]).exit_code == 1
+    assert not due(asking(company, "ada", datetime.now(UTC).replace(tzinfo=None)))  # it was told just now, unasked
+    ben, later = asking(company, "ben"), asking(company, "ben", NOW + QUARTER)
+    assert due(ben)
+    note_asked(ben)
+    assert not due(asking(company, "ben", NOW + timedelta(days=80)))
+    assert due(later)
+    choose_survey(later, False)
+    assert not due(asking(company, "ben", NOW + 9 * QUARTER))
+    choose_survey(asking(company, "ben", NOW + 10 * QUARTER), True)
+    assert due(asking(company, "ben", NOW + 11 * QUARTER))
     ada = asking(company, "ada")
     subscribe(ada)
     subscribe(ada)
