@@ -2,7 +2,9 @@
 
 It looks into one small local file, ``freshness/stale.json`` in HOME, at most once a second, and asks nobody: what the
 file says was found out in the background after an earlier delivery (`readers.watching`). So the answer may be as old
-as that, and for bytes that this user has never read before there is none.
+as that. Bytes that this user has never read before are told of if they were recalled: the file has the marks of all
+recalls, which say nothing to whoever has not met the bytes. What was found out of bytes only after a process had read
+them is told with the next read of that process.
 
 Bytes are stale if
 
@@ -16,6 +18,7 @@ copy
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -28,7 +31,7 @@ from typing import Literal, NamedTuple, get_args
 
 from data_platform.errors import SettingsError, StaleData, StaleDataWarning
 from data_platform.settings import Settings
-from schemas.identity import file_id
+from schemas.identity import ID_DIGITS, file_id, identity
 
 OnStale = Literal["warn", "latest", "error"]
 Kind = Literal["recalled", "superseded", "copy"]
@@ -66,7 +69,15 @@ class Stale(NamedTuple):
 
 
 Known = Mapping[str, tuple[Stale, ...]]
-"""SHA-256 of bytes -> why these are out of date."""
+"""SHA-256 of bytes -> why these are out of date; and mark of a recall (`mark_of`) -> that, as far as it may be told.
+
+There the id of the recall stands in the place of the file, and `right` is masked.
+"""
+
+MARKS = "marks"
+"""Key that is there if there are marks of recalls."""
+
+SHA256_DIGITS = 64
 
 
 class Met(NamedTuple):
@@ -122,9 +133,8 @@ def load(path: Path) -> Known:
     try:
         with path.open("rb") as file:
             said = json.loads(file.read(MOST_BYTES))
-        return {
-            str(sha256): tuple(_stale(*each) for each in found if each[0] in FIRST) for sha256, found in said.items()
-        }
+        told = {str(key): tuple(_stale(*each) for each in found if each[0] in FIRST) for key, found in said.items()}
+        return told | ({MARKS: ()} if any(len(key) == ID_DIGITS for key in told) else {})
     except (OSError, ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError):
         _log.debug("%s cannot be read.", path, exc_info=True)
         return {}
@@ -132,6 +142,22 @@ def load(path: Path) -> Known:
 
 def _stale(kind: Kind, file: str, reason: str, right: str) -> Stale:
     return Stale(kind, str(file), shown(str(reason), 500), str(right))
+
+
+def mark_of(sha256: str, file_id: str = "") -> str:
+    """Return under which identity it is written that bytes are recalled; only who knows their hash finds it.
+
+    Without a file they are so wherever they are.
+    """
+    return identity("recalled", sha256, file_id)
+
+
+def masked(right: str, sha256: str, recall_id: str) -> str:
+    """Return a SHA-256 so that only who knows that of the recalled bytes can tell it; the same again brings it back."""
+    if not right:
+        return ""
+    pad = hashlib.sha256(f"{recall_id} {sha256}".encode()).hexdigest()
+    return f"{int(right, 16) ^ int(pad, 16):0{SHA256_DIGITS}x}"
 
 
 def look(settings: Settings, read: Iterable[Met], *, pinned: bool) -> tuple[Met, Stale] | None:
@@ -145,16 +171,57 @@ def look(settings: Settings, read: Iterable[Met], *, pinned: bool) -> tuple[Met,
     stale = known(settings)
     if not stale:
         return None
-    return next((told for met in read if (told := _look(stale, met, pinned)) is not None), None)
+    return next((told for met in read if (told := _look(stale, met, pinned=pinned)) is not None), None)
 
 
-def _look(stale: Known, met: Met, pinned: bool) -> tuple[Met, Stale] | None:
+def _look(stale: Known, met: Met, *, pinned: bool) -> tuple[Met, Stale] | None:
     found = [each for each in stale.get(met.sha256, ()) if pinned or each.kind != "superseded"]
-    if not found:
-        return None
     here = file_id(met.source_system, met.item_id)
     of_file = [each for each in found if each.file_id in ("", here)]
+    if MARKS in stale and not any(each.kind == "recalled" for each in of_file):  # that may tell the reason, too
+        of_file += _marked(stale, met.sha256, here)
     return (met, min(of_file, key=lambda each: FIRST.index(each.kind))) if of_file else None
+
+
+def _marked(stale: Known, sha256: str, here: str) -> list[Stale]:
+    """Return what the marks of recalls say of bytes in a file."""
+    found = []
+    for mark in (mark_of(sha256), mark_of(sha256, here)):
+        for told in stale.get(mark, ()):
+            right = masked(told.right, sha256, told.file_id)
+            instead = f" The right version is sha256:{right}." if right else ""
+            found.append(Stale("recalled", "", f"{told.reason}{instead}", right))
+    return found
+
+
+MOST_MET = 1000
+_met: dict[Met, None] = {}
+_met_by: tuple[Settings | None, Known] = (None, {})
+
+
+def late(settings: Settings, read: Iterable[Met]) -> list[tuple[Met, Stale]]:
+    """Return what is known by now to be recalled of what this process read before; each of it once.
+
+    Parameters
+    ----------
+    read
+        What it has read just now, of which `look` tells.
+    """
+    global _met_by
+    stale, now = known(settings), list(read)
+    found: list[tuple[Met, Stale]] = []
+    if _met_by[0] is not settings:
+        _met.clear()
+    elif stale and stale is not _met_by[1]:
+        told = [_look(stale, met, pinned=False) for met in list(_met)]
+        found = [one for one in told if one is not None and one[1].kind == "recalled"]
+        for met, _ in found:
+            _met.pop(met, None)
+    _met_by = settings, stale
+    _met.update(dict.fromkeys(now))
+    while len(_met) > MOST_MET:
+        _met.pop(next(iter(_met)), None)
+    return [(met._replace(name=f"{met.name} (read before)"), why) for met, why in found if met not in now]
 
 
 def told(met: Met, stale: Stale) -> str:

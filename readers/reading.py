@@ -65,8 +65,8 @@ def read(
         except Exception as error:
             reading.note(error)
             raise
-        if reading.stale is not None:
-            freshness.warn(*reading.stale)
+        for told in (*reading.late, *([reading.stale] if reading.stale is not None else [])):
+            freshness.warn(*told)
         return path
 
 
@@ -87,6 +87,7 @@ class _Reading:
         self.consumer: Consumer | None = None
         self.on_stale: str | None = None
         self.stale: tuple[freshness.Met, freshness.Stale] | None = None
+        self.late: list[tuple[freshness.Met, freshness.Stale]] = []
 
     def run(self, kind: str | None) -> Path:
         self.source = source = source_for(self.link, self.settings, kind)
@@ -105,15 +106,16 @@ class _Reading:
         """Bring the item into `cache`, note down that it was read, and return its path there."""
         held = fetch_set(source, item, cache) if item.is_folder else fetch(source, item, cache)
         stale = freshness.known(self.settings)
-        if stale and (held.sha256 in stale or isinstance(held, HeldSet)):
-            self._guard(held)
+        met = [freshness.Met(held.item.source_system, held.item.item_id, held.item.name, held.sha256)]
+        if stale and (held.sha256 in stale or freshness.MARKS in stale or isinstance(held, HeldSet)):
+            self._guard(held, met)
+        self.late = freshness.late(self.settings, met)
         self.note(held)
         assert held.path is not None  # as asked for
         return held.path
 
-    def _guard(self, held: Held | HeldSet) -> None:
+    def _guard(self, held: Held | HeldSet, read: list[freshness.Met]) -> None:
         """Remember why the bytes are out of date if they are, or raise that if it is to be an error."""
-        read = [freshness.Met(held.item.source_system, held.item.item_id, held.item.name, held.sha256)]
         if isinstance(held, HeldSet):
             members = held.members.items()
             read += [freshness.Met(m.item.source_system, m.item.item_id, path, m.sha256) for path, m in members]

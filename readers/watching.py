@@ -6,14 +6,14 @@ index, bounded in number, rows and time. What the login may not look at, and wha
 the answer as it was: no read and no delivery depends on it.
 
 What is asked never goes beyond what the reader may know. That bytes were recalled is written under an identity of
-their hash, which whoever has not met them cannot ask for. A copy counts only if its reader owns the other file, was
+their hash, which tells nothing to whoever has not met them: so the marks of all recalls are kept, and the first read of
+recalled bytes warns as well. A copy counts only if its reader owns the other file, was
 granted it, or has read there what is newer; then it is called what it was called when they did.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from data_platform.settings import Settings
-from readers.freshness import Stale, file_of, load, shown
+from readers.freshness import SHA256_DIGITS, Stale, file_of, load, mark_of, masked, shown
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
-from schemas.identity import account_id, file_id, identity
+from schemas.identity import ID_DIGITS, account_id, file_id
 
 if TYPE_CHECKING:
     from readers.backlog import Noted
@@ -42,8 +42,8 @@ MOST = 1000
 AT_ONCE = 500
 MOST_HOLDERS = 20  # files with the same bytes, before they are a template and nobody's copy
 SMALLEST = 64  # bytes; what is smaller says too little to be a copy of anything
+MOST_MARKS = 2000  # of recalls, the latest
 SECONDS = 5  # that a statement may take
-DIGITS = 64
 
 log = logging.getLogger("data_platform.freshness")
 
@@ -60,6 +60,11 @@ _MARKS = """
     WHERE m.mark_id IN %(marks)s
       AND NOT EXISTS (SELECT 1 FROM {recall_ended} e WHERE e.recall_id = m.recall_id)
     ORDER BY m.marked_at
+"""
+_ALL_MARKS = """
+    SELECT m.mark_id, m.recall_id, m.marked_at, m.right_mask FROM {recall_mark} m
+    WHERE NOT EXISTS (SELECT 1 FROM {recall_ended} e WHERE e.recall_id = m.recall_id)
+    ORDER BY m.marked_at DESC, m.mark_id LIMIT %(most)s
 """
 _REASONS = "SELECT recall_id, recall_reason FROM {recall} WHERE recall_id IN %(recalls)s"
 _HOLDERS = """
@@ -112,22 +117,6 @@ class _Newest(NamedTuple):
     path: str
 
 
-def mark_of(sha256: str, file_id: str = "") -> str:
-    """Return under which identity it is written that bytes are recalled; only who knows their hash finds it.
-
-    Without a file they are so wherever they are.
-    """
-    return identity("recalled", sha256, file_id)
-
-
-def masked(right: str, sha256: str, recall_id: str) -> str:
-    """Return a SHA-256 so that only who knows that of the recalled bytes can tell it; the same again brings it back."""
-    if not right:
-        return ""
-    pad = hashlib.sha256(f"{recall_id} {sha256}".encode()).hexdigest()
-    return f"{int(right, 16) ^ int(pad, 16):0{DIGITS}x}"
-
-
 def watch(settings: Settings, events: Iterable[Noted]) -> None:
     """Write down which bytes were read; whatever goes wrong with that, the delivery goes on."""
     try:
@@ -154,6 +143,9 @@ def look(settings: Settings, binding: Binding) -> None:
             told = _answer(answer, _Asking(binding), watched)
             for sha256, stale in _as_it_was(settings, watched, kinds) if told is None else told:
                 found[sha256].append(stale)
+        marks = _answer(_marks, _Asking(binding), watched[:1])
+        for mark, stale in _marks_as_they_were(settings) if marks is None else marks:
+            found[mark].append(stale)
         _save(settings.home, found)
     except Exception:
         log.info("What is out of date cannot be written down.", exc_info=True)
@@ -173,6 +165,11 @@ def _as_it_was(settings: Settings, watched: Collection[Watched], kinds: Collecti
     contents = {each.sha256 for each in watched}
     before = load(file_of(settings.home))
     return [(sha, stale) for sha, told in before.items() if sha in contents for stale in told if stale.kind in kinds]
+
+
+def _marks_as_they_were(settings: Settings) -> list[_Told]:
+    before = load(file_of(settings.home))
+    return [(mark, stale) for mark, told in before.items() if len(mark) == ID_DIGITS for stale in told]
 
 
 class _Asking:
@@ -220,6 +217,12 @@ def _recalled(ask: _Asking, watched: Sequence[Watched]) -> Iterator[_Told]:
         sha256, file = meant[mark]
         right = masked(mask, sha256, recall)
         yield sha256, Stale("recalled", file, _recall_text(recall, at, reasons.get(recall, ""), right), right)
+
+
+def _marks(ask: _Asking, watched: Sequence[Watched]) -> Iterator[_Told]:
+    """Yield the marks of the recalls in force, whatever they are about."""
+    for mark, recall, at, mask in ask(_ALL_MARKS, most=MOST_MARKS):
+        yield mark, Stale("recalled", recall, _recall_text(recall, at, "", ""), mask)
 
 
 def _recall_text(recall: str, at: datetime, reason: str, right: str) -> str:
@@ -279,7 +282,11 @@ def _watched(payload: bytes) -> Watched | None:
     """Return what an access was of; None if no bytes were handed over, or it makes no sense."""
     try:
         facts = orjson.loads(payload)
-        if "accessed_at" not in facts or facts.get("outcome", "ok") != "ok" or len(facts.get("sha256", "")) != DIGITS:
+        if (
+            "accessed_at" not in facts
+            or facts.get("outcome", "ok") != "ok"
+            or len(facts.get("sha256", "")) != SHA256_DIGITS
+        ):
             return None
         file = facts.get("file_id") or file_id(facts.get("source_system", ""), facts["item_id"])
         account = facts.get("account_id") or account_id(facts.get("account_realm", ""), facts["account_login"])

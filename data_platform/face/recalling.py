@@ -17,7 +17,7 @@ def recall(about: Link, reason: str, *, version: str = "", right: str = "") -> s
     """Mark a version of a file of the caller's wrong, and return the id of the recall.
 
     Everybody who read those bytes, has a copy, or read what was made of them gets a notice, and whoever reads them
-    from now on a warning.
+    from now on a warning. For an owner who has left the manager whom they had does it, or a steward.
 
     Parameters
     ----------
@@ -37,13 +37,14 @@ def recall(about: Link, reason: str, *, version: str = "", right: str = "") -> s
     """
     from os import fspath
 
+    from populate.notes.about import is_steward
     from populate.recall.making import recall as mark
     from populate.recall.making import version_of
 
     here, link = _asker(), fspath(about)
     file_id, wrong = version_of(here, link, settings(), version)
     instead = version_of(here, link, settings(), right)[1] if right else ""
-    return mark(here, file_id, wrong, reason, instead)
+    return mark(here, file_id, wrong, reason, instead, steward=is_steward(here, settings()))
 
 
 def end_recall(recall_id: str) -> str:

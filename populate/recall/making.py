@@ -10,6 +10,7 @@ from typing import NoReturn
 from data_platform.errors import RecallRefused
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
+from populate.conversation.statements import ask as ask_people
 from populate.lookup import lookup
 from populate.provenance.sight import Sight
 from populate.provenance.walk import NOTHING
@@ -19,10 +20,11 @@ from populate.who.asker import Asker
 from populate.who.link import item_of
 from populate.who.whom import printable
 from readers.event import new_event_id
-from readers.watching import mark_of, masked
+from readers.freshness import mark_of, masked
 from schemas.catalogue import Version
 from schemas.engine import dj
 from schemas.identity import display_text
+from schemas.people import Account, Membership
 from schemas.recall import Recall, RecallAcknowledged, RecallEnded, RecallMark
 
 LONGEST_REASON = 1000
@@ -31,7 +33,9 @@ SHORTEST_ID = 8
 _VERSION = re.compile(r"sha256:([0-9a-f]{8,64})", re.IGNORECASE)
 
 
-def recall(asker: Asker, file_id: str, version_id: str, reason: str, right_version_id: str = "") -> str:
+def recall(
+    asker: Asker, file_id: str, version_id: str, reason: str, right_version_id: str = "", *, steward: bool = False
+) -> str:
     """Mark a version of a file wrong, and return the id of the recall.
 
     Whoever read its bytes, or what was made of them, is told by `populate.recall.telling`.
@@ -39,7 +43,9 @@ def recall(asker: Asker, file_id: str, version_id: str, reason: str, right_versi
     Parameters
     ----------
     asker
-        The owner of the file.
+        The owner of the file; of one whose owner has left, who managed them last.
+    steward
+        The asker is known to be a steward, who may recall what is nobody's any more, too.
     reason
         In words that everybody whom it concerns may read, at most 1000 characters.
     right_version_id
@@ -54,7 +60,7 @@ def recall(asker: Asker, file_id: str, version_id: str, reason: str, right_versi
     if not Sight(asker).names({file_id}) or version_id not in versions:
         _unknown("this version of a file")
     sha256, right = versions[version_id], versions.get(right_version_id, "")
-    recaller = _owner(asker, file_id)
+    recaller = _recaller(asker, file_id, steward)
     _refuse_if(not recaller, "Only the owner of a file can recall a version of it. Ask them to: `data-platform who`.")
     _refuse_if(bool(right_version_id) and not right, "The right version is none of this file. Name one that was read.")
     _refuse_if(right == sha256, "The right version has the very same bytes. Name another, or none.")
@@ -166,10 +172,26 @@ def version_of(asker: Asker, link: str, settings: Settings, version: str = "") -
     return item.file_id, str(found[-1][0])
 
 
-def _owner(asker: Asker, file_id: str) -> str:
-    """Return the account by which the asker owns a file now; empty if they do not."""
+def _recaller(asker: Asker, file_id: str, steward: bool) -> str:
+    """Return the account by which the asker may recall versions of a file; empty if they may not.
+
+    That is its owner; once they have left, the manager whom they had, or a steward.
+    """
     owners = [row[0] for row in ask(asker.binding, "owners", files=(file_id,))]
-    return next((owner for owner in owners if owner in asker.accounts), "")
+    if owner := next((owner for owner in owners if owner in asker.accounts), ""):
+        return str(owner)
+    people = {person for (person,) in lookup(Account, "person_id", account_id=set(owners))}
+    managers = _managers_of_those_who_left(asker, people)
+    may = bool(people) and len(managers) == len(people) and (steward or asker.person_id in managers.values())
+    return min(asker.accounts) if may and asker.person_id else ""
+
+
+def _managers_of_those_who_left(asker: Asker, people: set[str]) -> dict[str, str | None]:
+    today = asker.now.date()
+    left = {row[0] for row in ask_people(asker.binding, "departed", people=sorted(people), today=today)}
+    stints = lookup(Membership, "person_id", "member_since", "manager_id", person_id=left)
+    last = {person: manager for person, since, manager in sorted(stints, key=lambda row: row[:2]) if since <= today}
+    return {person: last.get(person) for person in left}
 
 
 def _met_first(asker: Asker, file_id: str, sha256: str) -> bool:

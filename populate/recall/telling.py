@@ -26,7 +26,7 @@ from populate.recall.tables import RecallMail, RecallMailRefused, RecallMailSent
 from populate.recall.wording import html_text, plain_text, subject
 from populate.who.asker import asker_of
 from populate.work.lease import Lease
-from readers.watching import mark_of
+from readers.freshness import mark_of
 from schemas.binding import Binding
 from schemas.engine import dj
 from schemas.people import Person

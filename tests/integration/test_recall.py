@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from servers.mail import MailServer, mail_server
-from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
+from small_company import MONDAY, NOW, REALM, asking, deliver, dismiss, hire, path_id, person
 
 from data_platform import read
 from data_platform.cli import main
@@ -25,10 +25,11 @@ from populate.recall.looking import recalls_of
 from populate.recall.making import acknowledge, end, recall
 from populate.recall.telling import Told, raise_notices, tell_due
 from populate.work.scheduler import Keeper
+from readers import freshness
 from readers.backlog import Noted
 from readers.flush import flush as deliver_all
 from readers.flush import look
-from readers.freshness import file_of
+from readers.freshness import Met, file_of
 from readers.freshness import load as load_told
 from readers.watching import look as look_at
 from readers.watching import watch
@@ -36,6 +37,7 @@ from schemas.binding import Binding
 from schemas.conversation import MailAddress
 from schemas.identity import identity, version_id
 from schemas.output import Output
+from schemas.people import Membership
 from schemas.sharing import Access
 
 PLATE, COPY, TABLE = "/amy/plate.csv", "/colin/plate.csv", "/bob/table.csv"
@@ -105,6 +107,17 @@ def test_a_recall_reaches_whoever_read_the_bytes_or_what_was_made_of_them(lab: B
     # Who may not know Amy's file hears of it by what they met, and nothing of its name, owner or versions.
     assert (colin.concern, colin.met, colin.file, colin.owner, colin.right) == ("read", COPY, "", "", "")
     assert (dora.concern, dora.met, dora.file, dora.owner, dora.sha256) == ("result", TABLE, "", "", "")
+    # A machine on which nobody has met the bytes has the mark: it warns of their first read, and tells nothing else.
+    eves = {"accessed_at": "", "file_id": path_id("/eve"), "sha256": content("other"), "account_id": person("eve")}
+    watch(lab.settings, [Noted("", 0, orjson.dumps(eves), b"")])
+    look_at(lab.settings, lab)
+    kept = file_of(lab.settings.home).read_text()
+    assert not any(word in kept for word in (content("plate"), content("mended"), "calibration", "plate.csv"))
+    found = freshness.look(lab.settings, [Met("file/lab", COPY, "plate.csv", content("plate"))], pinned=False)
+    assert found is not None
+    assert found[1].reason.startswith("its owner recalled these bytes on 2026-06-01. See")
+    assert found[1].right == content("mended")
+    assert freshness.look(lab.settings, [Met("file/lab", PLATE, "x", content("table"))], pinned=False) is None
     acknowledge(asking(lab, "bob"), made[:12])
     acknowledge(asking(lab, "bob"), made)
     (mine,) = recalls_of(asking(lab, "amy"))
@@ -139,6 +152,32 @@ def test_who_may_not_recall_is_refused_and_what_is_not_known_does_not_exist(lab:
     assert len(set(refused_as)) == 1
     with pytest.raises(RecallRefused, match="Only whoever"):
         end(asking(lab, "bob"), made)
+
+
+def test_for_an_owner_who_has_left_their_manager_recalls_or_a_steward(lab: Binding) -> None:
+    hire("boss", "Chemistry")
+    stint = {"person_id": person("amy"), "member_since": date(2026, 1, 1), "department": "Chemistry"}
+    Membership.insert1({**stint, "manager_id": person("boss")})
+    deliver(lab, [("boss", PLATE, "amy", 6)], batch="boss", data="mended", alike=True)
+
+    def attempt(login: str, *, steward: bool = False) -> str:
+        return recall(asking(lab, login), path_id(PLATE), version("plate"), "wrong", steward=steward)
+
+    refused = [("boss", False), ("bob", True)]  # as long as Amy can do it
+    for login, steward in refused:
+        with pytest.raises(RecallRefused, match="Only the owner"):
+            attempt(login, steward=steward)
+    dismiss("amy", date(2026, 5, 20))
+    for login, steward in (("bob", False), ("eve", True)):
+        with pytest.raises(RecallRefused, match=r"Only the owner|Nothing is known"):
+            attempt(login, steward=steward)
+    made = attempt("boss")
+    assert raise_notices(lab, NOW) == 3
+    (mine,) = recalls_of(asking(lab, "boss"))
+    assert (mine.recall_id, mine.mine, mine.owner, mine.told) == (made, True, "Boss", 3)
+    assert recalls_of(asking(lab, "bob"))[0].owner == "Boss"
+    end(asking(lab, "boss"), made)
+    assert attempt("bob", steward=True)
 
 
 def test_the_owner_of_a_copy_speaks_for_it_only_and_what_is_taken_back_concerns_nobody_new(lab: Binding) -> None:

@@ -49,9 +49,9 @@ from populate.work.scheduler import Keeper
 from populate.work.worker import run_worker
 from readers.backlog import Noted
 from readers.delivery import deliver
-from readers.freshness import file_of, load
+from readers.freshness import file_of, load, mark_of
 from readers.run import run_record
-from readers.watching import look, mark_of, watch
+from readers.watching import look, watch
 from schemas.binding import Binding, bind, unbind
 from schemas.catalogue import Version
 from schemas.code import RunCode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,15 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def say(mine: Settings, *stale: Stale) -> None:
-    freshness.file_of(mine.home).write_text(json.dumps({SHA: stale}))
+    write(mine, json.dumps({SHA: stale}))
+
+
+def write(mine: Settings, text: str) -> None:
+    """Write the file at a time of its own, which the clock of a file system may not give it."""
+    path = freshness.file_of(mine.home)
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(text)
+    os.utime(path, ns=(0, before + 10**9))
 
 
 def test_nothing_is_known_without_the_file_or_of_other_bytes(mine: Settings) -> None:
@@ -86,6 +95,38 @@ def test_a_warning_is_one_line_that_steers_no_terminal(mine: Settings) -> None:
     assert noted[0].filename == __file__
 
 
+def test_a_first_read_of_recalled_bytes_is_told_by_a_mark_that_says_nothing_of_others(mine: Settings) -> None:
+    right, recall = "0f" * 32, "1" * 32
+    here, copy = MET, MET._replace(item_id="/there.csv")
+    for file, told_of in (("", (True, True)), (HERE, (True, False))):
+        mask = freshness.masked(right, SHA, recall)
+        text = json.dumps({freshness.mark_of(SHA, file): [Stale("recalled", recall, "its owner recalled it.", mask)]})
+        write(mine, text)
+        assert SHA not in text
+        assert right not in text
+        found = [freshness.look(mine, [met], pinned=False) for met in (here, copy)]
+        assert tuple(each is not None for each in found) == told_of
+        assert found[0] == (
+            here,
+            Stale("recalled", "", f"its owner recalled it. The right version is sha256:{right}.", right),
+        )
+        assert freshness.look(mine, [MET._replace(sha256="cd" * 32)], pinned=False) is None
+
+
+def test_what_is_found_out_after_a_read_is_told_with_the_next_one_and_once(mine: Settings) -> None:
+    other = MET._replace(item_id="/other.csv", sha256="cd" * 32)
+    assert freshness.late(mine, [MET]) == []
+    say(mine, Stale("copy", HERE, "has others now"))
+    assert freshness.late(mine, [other]) == []  # nothing is wrong with its bytes
+    say(mine, Stale("recalled", "", "wrong"))
+    (told,) = freshness.late(mine, [other])
+    assert freshness.told(*told) == "here.csv (read before): wrong"
+    assert freshness.late(mine, [other]) == []
+    for n in range(freshness.MOST_MET + 5):
+        freshness.late(mine, [other._replace(item_id=f"/{n}.csv")])
+    assert len(freshness._met) == freshness.MOST_MET
+
+
 def test_a_way_that_does_not_exist_is_refused(mine: Settings) -> None:
     assert [freshness.how(way, mine) for way in (None, "latest", "error")] == ["warn", "latest", "error"]
     with pytest.raises(SettingsError, match="warn, latest, error"):
@@ -121,10 +162,10 @@ def test_what_handed_over_no_bytes_is_not_watched(tmp_path: Path) -> None:
 
 def test_a_right_version_is_told_to_whoever_knows_the_wrong_one() -> None:
     right, recall = "0f" * 32, "1" * 32
-    mask = watching.masked(right, SHA, recall)
+    mask = freshness.masked(right, SHA, recall)
     assert mask != right
     assert len(mask) == 64
-    assert watching.masked(mask, SHA, recall) == right
-    assert watching.masked(mask, "cd" * 32, recall) != right
-    assert watching.masked("", SHA, recall) == ""
-    assert len({watching.mark_of(SHA), watching.mark_of(SHA, HERE), watching.mark_of("cd" * 32)}) == 3
+    assert freshness.masked(mask, SHA, recall) == right
+    assert freshness.masked(mask, "cd" * 32, recall) != right
+    assert freshness.masked("", SHA, recall) == ""
+    assert len({freshness.mark_of(SHA), freshness.mark_of(SHA, HERE), freshness.mark_of("cd" * 32)}) == 3
