@@ -27,6 +27,7 @@ from populate.duplicates.forms.limited import Forms, Limits
 
 MIB = 1024**2
 ROOT = Path(__file__).parents[2]
+HDF5 = ROOT / "tests/data/hdf5/hostile.h5"
 TABLE = b"a,b\n1,2\n3,4\n"
 
 
@@ -90,6 +91,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "open quote": (lambda: b'a,"' + b"b" * MIB, "text", ""),
     "odd OLE": (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "bytes", ""),
     "deep JSON": (lambda: b"[" * 100_000, "text", ""),
+    "HDF5 that links": (lambda: HDF5.read_bytes(), "bytes", ""),
     "nothing": (lambda: b"", "bytes", ""),
 }
 
