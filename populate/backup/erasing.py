@@ -17,7 +17,7 @@ from data_platform.errors import RestrictionError, StoreError
 from data_platform.settings import Settings
 from populate.backup.erased import Erasure, erased
 from populate.backup.removing import removing
-from populate.backup.repacking import repack
+from populate.backup.repacking import packs_with, repack
 from populate.backup.restore import Content, content_of_prefix
 from populate.backup.stores import ContentStore
 from populate.backup.tables import Placement
@@ -122,7 +122,8 @@ def out_of(binding: Binding, store: Store, settings: Settings, sha256: str) -> l
         row = where(Placement, sha256=sha256, store_id=round_.store_id)
         for _ in range(ROUNDS):
             names = {str(name) for name in row.to_arrays("object_name")}
-            for name in sorted(name for name in names if name.startswith(PACKS)):
+            packs = {name for name in names if name.startswith(PACKS)}
+            for name in sorted({*packs, *packs_with(binding, store, round_.store_id, sha256)}):
                 removed += repack(round_, name, {sha256}, lossy=True)
             with round_.behind_gate():
                 free = round_.claim([own], {sha256})

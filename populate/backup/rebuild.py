@@ -110,6 +110,15 @@ def _contents(store: Store, found: Rebuilt) -> Iterator[Kept]:
 def _enter(binding: Binding, store: Store, since: int, batch: list[Kept], found: Rebuilt, *, verify_data: bool) -> None:
     gone = erased({kept.sha256 for kept in batch})
     batch = [kept for kept in batch if kept.sha256 not in gone]
+    others = _enter_first(binding, store, since, batch, found, verify_data=verify_data)
+    while others:  # what is damaged, or about to go, at one place may be whole at another
+        others = _enter_first(binding, store, since, others, found, verify_data=verify_data)
+
+
+def _enter_first(
+    binding: Binding, store: Store, since: int, batch: list[Kept], found: Rebuilt, *, verify_data: bool
+) -> list[Kept]:
+    """Enter contents by the first of their places; return further places of those that could not be entered."""
     new = _new(identity("store", store.name), batch)
     sizes = dict(lookup(Blob, "sha256", "blob_size", sha256={kept.sha256 for kept in new}))
     sound = [kept for kept in new if not verify_data and kept.sha256 in sizes]
@@ -126,11 +135,16 @@ def _enter(binding: Binding, store: Store, since: int, batch: list[Kept], found:
     sound = [kept for kept in sound if sizes.get(kept.sha256, kept.size) == kept.size]
     add(Blob, [{"sha256": kept.sha256, "blob_size": kept.size} for kept in sound if kept.sha256 not in sizes])
     lost = record_places(store.name, {kept.sha256: kept.place for kept in sound}, since)
-    found.refused += [f"{sha256} was removed while it was looked at. Rebuild again." for sha256 in sorted(lost)]
     sound = [kept for kept in sound if kept.sha256 not in lost]
+    left_out = {kept.sha256: kept.place for kept in new} | dict.fromkeys((kept.sha256 for kept in sound), None)
+    others = [kept for kept in batch if left_out.get(kept.sha256) not in (None, kept.place)]
+    lost -= {kept.sha256 for kept in others}
+    found.refused += [f"{sha256} was removed while it was looked at. Rebuild again." for sha256 in sorted(lost)]
     found.added += len(sound)
-    found.contents += len(batch) - len(new) + len(sound)
-    found.bytes += sum(kept.size for kept in batch) - sum(kept.size for kept in new) + sum(k.size for k in sound)
+    for number, some in ((1, batch), (-1, new), (-1, others), (1, sound)):
+        found.contents += number * len(some)
+        found.bytes += number * sum(kept.size for kept in some)
+    return others
 
 
 def _new(store_id: str, batch: list[Kept]) -> list[Kept]:

@@ -1,24 +1,50 @@
-"""Packs written anew without what is not to be kept of them, and the old ones removed."""
+"""Packs written anew without what is not to be kept of them, and the old ones removed.
+
+A pack may hold more than the rows tell: contents that were swept, or stored twice, or moved elsewhere when they
+were taken for damaged. Of these the bytes may be the only whole ones by now. So before a pack goes, what is in it
+without being kept well anywhere else is told by its footer, read, and kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from data_platform.errors import StoreError, StoreUnavailable
+from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreUnavailable
 from populate.backup.check import Kept, Problem, verified
+from populate.backup.erased import erased
 from populate.backup.removal import claimed, latest_removal
 from populate.backup.removing import Round
-from populate.backup.tables import Placement
-from populate.backup.verification import move, record
+from populate.backup.tables import Placement, record_places
+from populate.backup.verification import move, open_damages, record
 from populate.lookup import lookup
-from populate.store import Place, Store
-from populate.store.pack import divided, keep
+from populate.store import Place, Store, content_of
+from populate.store.base import PACKS
+from populate.store.pack import contents_of_pack, divided, entry_bytes, keep
+from schemas.binding import Binding
 from schemas.catalogue import Blob
 from schemas.restrict import where
 
+Wanted = Callable[[Collection[str]], Collection[str]]
+"""Tells of contents without a place, by SHA-256, which of them something keeps."""
 
-def repack(round_: Round, name: str, without: Collection[str] = frozenset(), *, lossy: bool = False) -> list[str]:
+_LIVE = (
+    "SELECT object_name, COUNT(*), SUM(place_length) FROM {placement}"
+    " WHERE store_id = %s AND object_name LIKE %s GROUP BY object_name"
+)
+
+
+def repack(
+    round_: Round,
+    name: str,
+    without: Collection[str] = frozenset(),
+    *,
+    lossy: bool = False,
+    wanted: Wanted | None = None,
+) -> list[str]:
     """Write a pack anew without some contents, let rows lead there, and remove the old one.
+
+    What the pack holds of damaged contents, whole, is taken along, and is where these are from then on.
 
     Parameters
     ----------
@@ -30,6 +56,9 @@ def repack(round_: Round, name: str, without: Collection[str] = frozenset(), *, 
         SHA-256 of what is to go. Their rows stay as they are.
     lossy
         Whether the pack goes even if something else in it is damaged, which is told as such. Else it stays then.
+    wanted
+        Tells which contents are to have a place again that have none; what it leaves out, goes. Unless given
+        they are taken along and get no place: it is for others to judge whether they may go.
 
     Returns
     -------
@@ -50,15 +79,113 @@ def repack(round_: Round, name: str, without: Collection[str] = frozenset(), *, 
     record(round_.store_id, (), problems.values())  # what is lost already is told as such
     if problems and not lossy:
         return []
-    places = _stored_anew(round_.store, whole | again, {one.sha256: one.size for one in kept})
+    damaged, unplaced = _only_here(round_, name, {*without, *(one.sha256 for one in kept)}, wanted)
+    found, unreadable = _read(round_.store, [*damaged, *unplaced])
+    if any(problem.problem == "unreadable" for problem in unreadable.values()):
+        raise StoreUnavailable(f"{name} cannot be read just now, so what else is in it stays. Try it again later.")
+    sizes = {one.sha256: one.size for one in (*kept, *damaged, *unplaced)}
+    places = _stored_anew(round_.store, whole | again | found, sizes)
+    mended = {one.sha256: places[one.sha256] for one in damaged if one.sha256 in found}
+    placed_again = {one.sha256: places[one.sha256] for one in unplaced if one.sha256 in found and wanted is not None}
     with round_.behind_gate():
         connection = Placement().connection
         if claimed(connection, round_.store_id, since, places):
             raise StoreUnavailable(f"What {name} is written anew as is about to be removed. Try it again in an hour.")
         still = lookup(Placement, "sha256", store_id=(round_.store_id,), object_name=(name,))
         move(round_.store_id, {sha256: places[sha256] for (sha256,) in still if sha256 in places})
+        _mend(round_, mended, sizes)
+        record_places(round_.store.name, placed_again, since)
         free = round_.claim([name], {*without, *problems})
     return round_.remove(free)
+
+
+def found_whole(round_: Round, name: str, wanted: Wanted) -> None:
+    """Let rows lead to what an object without rows holds whole of damaged contents, and of wanted ones without place.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    since = latest_removal(round_.store_id)
+    damaged, unplaced = _only_here(round_, name, (), wanted)
+    whole = {one.sha256: one for one in verified(round_.store, [*damaged, *unplaced]) if isinstance(one, Kept)}
+    places = {sha256: one.place for sha256, one in whole.items()}
+    with round_.behind_gate():
+        if claimed(Placement().connection, round_.store_id, since, places):
+            return  # by a round that was killed: it is carried on first
+        _mend(
+            round_,
+            {one.sha256: one.place for one in damaged if one.sha256 in whole},
+            {sha256: one.size for sha256, one in whole.items()},
+        )
+        record_places(round_.store.name, {one.sha256: one.place for one in unplaced if one.sha256 in whole}, since)
+
+
+def _mend(round_: Round, places: Mapping[str, Place], sizes: Mapping[str, int]) -> None:
+    """Let rows of contents that are damaged still lead to where they are whole."""
+    damaged = open_damages(round_.store_id, places.keys())
+    record(round_.store_id, [Kept(sha256, sizes[sha256], places[sha256]) for sha256 in damaged])
+    move(round_.store_id, {sha256: places[sha256] for sha256 in damaged})
+
+
+def _only_here(
+    round_: Round, name: str, but_for: Collection[str], wanted: Wanted | None
+) -> tuple[list[Kept], list[Kept]]:
+    """Return what an object holds beside `but_for` that is damaged elsewhere in the store, and that is nowhere else."""
+    places = {one: place for one, place in contents_of_object(round_.store, name).items() if one not in but_for}
+    for sha256 in erased(places.keys()):
+        del places[sha256]
+    rows = lookup(Placement, "sha256", store_id=(round_.store_id,), sha256=places.keys())
+    damaged = open_damages(round_.store_id, places.keys()).keys() & {sha256 for (sha256,) in rows}
+    unplaced: Collection[str] = places.keys() - {sha256 for (sha256,) in rows}
+    if wanted is not None:
+        unplaced = wanted(unplaced)
+    return _sorted(places, damaged), _sorted(places, unplaced)
+
+
+def _sorted(places: Mapping[str, Place], hashes: Collection[str]) -> list[Kept]:
+    return [Kept(sha256, places[sha256].length, places[sha256]) for sha256 in sorted(hashes)]
+
+
+def contents_of_object(store: Store, name: str) -> dict[str, Place]:
+    """Return the places of the contents of an object, by SHA-256; none if it is gone or cannot be understood.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    size = store.size(name)
+    if size is None:
+        return {}
+    if (sha256 := content_of(name)) is not None:
+        return {sha256: Place(name, 0, size)}
+    with suppress(BlobDamaged, BlobMissing):
+        return contents_of_pack(store, name, size)
+    return {}
+
+
+def packs_with(binding: Binding, store: Store, store_id: str, sha256: str) -> list[str]:
+    """Return the packs with rows that hold a content to which none of these rows leads.
+
+    Only packs are looked into that hold more than what rows lead to.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the store does not answer.
+    """
+    return [name for name in _with_more(binding, store, store_id) if sha256 in contents_of_object(store, name)]
+
+
+def _with_more(binding: Binding, store: Store, store_id: str) -> Iterator[str]:
+    statement = _LIVE.format(placement=Placement().full_table_name)
+    rows = binding.connection.query(statement, args=(store_id, f"{PACKS}%")).fetchall()
+    full = {name: int(size) + entry_bytes(int(number)) for name, number, size in rows}
+    for name, size in store.objects(PACKS):
+        if name in full and size != full[name]:
+            yield name
 
 
 def _held(store_id: str, name: str) -> list[Kept]:
@@ -84,7 +211,17 @@ def _stored_anew(store: Store, contents: dict[str, bytes], sizes: Mapping[str, i
     places: dict[str, Place] = {}
     for group in divided(contents, sum(map(len, contents.values())) + 1):
         places |= keep(store, group)
-    for one in verified(store, [Kept(sha256, sizes[sha256], place) for sha256, place in places.items()]):
-        if isinstance(one, Problem):
-            raise StoreError(f"{one.object_name} is not as it was written. Run `data-platform check --verify-data`.")
+    for sha256 in _not_whole(store, places, sizes):  # an object of that name was there, and is what is damaged
+        with store.writer(sha256, sizes[sha256]) as writer:
+            writer.replace = True
+            writer.write(contents[sha256])
+            places[sha256] = writer.commit()
+    for sha256 in _not_whole(store, places, sizes):
+        name = places[sha256].object_name
+        raise StoreError(f"{name} is not as it was written. Run `data-platform check --verify-data`.")
     return places
+
+
+def _not_whole(store: Store, places: Mapping[str, Place], sizes: Mapping[str, int]) -> list[str]:
+    kept = [Kept(sha256, sizes[sha256], place) for sha256, place in places.items()]
+    return [one.sha256 for one in verified(store, kept) if isinstance(one, Problem)]

@@ -17,7 +17,8 @@ wherever any of it is killed; tests race and kill for each:
 5. *An object goes after its rows went, never before*, but for a content that is erased. So a place always leads to
    bytes, and what is left over by whoever was killed is an object without rows: the next round finds it.
 6. *Objects without rows go too, after a quarantine of their own*, unless something that is wanted has its only
-   bytes there. A store of which the catalogue knows too little is left alone: then the catalogue was lost,
-   restored from an old copy, or is not the only one of that store.
+   whole bytes there: then rows lead to it. So it is with what else is in a pack that goes. A store of which the
+   catalogue knows too little is left alone: then the catalogue was lost, restored from an old copy, or is not the
+   only one of that store.
 7. *All of it can be broken off and done again.*
 """

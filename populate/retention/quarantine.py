@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
+from populate.backup.erased import erased
 from populate.backup.removing import Round
+from populate.backup.repacking import contents_of_object, found_whole
 from populate.backup.tables import Placement
+from populate.backup.verification import open_damages
 from populate.lookup import lookup
 from populate.retention import keeping
 from populate.retention.references import known_of
-from populate.retention.rules import holding, reason_to_keep
+from populate.retention.rules import NO_FILE, holding, reason_to_keep
 from populate.retention.tables import Quarantine, QuarantineEnd
+from populate.store.base import PACKS
 from schemas.binding import Binding
 
 KEPT, SWEPT = "kept", "swept"
@@ -86,14 +91,29 @@ def sweep(round_: Round, judge: Judge, due: Mapping[str, datetime]) -> tuple[set
     set of str, list of str
         SHA-256 of what has no place any more, and the objects that were removed.
     """
+    packs = _packs_of(round_, due.keys())
     with round_.behind_gate():
         gone = {sha256 for sha256, reason in judge.reasons(due.keys()).items() if not reason}
         for outcome, hashes in ((SWEPT, gone), (KEPT, due.keys() - gone)):
             end(round_.store_id, {sha256: due[sha256] for sha256 in hashes}, outcome, judge.now)
         names = {name for (name,) in lookup(Placement, "object_name", store_id=(round_.store_id,), sha256=gone)}
         _delete_places(round_.store_id, gone)
-        free = round_.claim(names)
-    return gone, round_.remove(free)
+        last = {name for name, others in packs.items() if wanted(judge, round_.store_id, others)}
+        last |= {name for name in names if name.startswith(PACKS)} - packs.keys()
+        free = round_.claim(names - last)
+    removed = round_.remove(free)
+    for name in sorted(last & packs.keys()):
+        found_whole(round_, name, partial(wanted, judge, round_.store_id))
+    return gone, removed
+
+
+def _packs_of(round_: Round, hashes: Collection[str]) -> dict[str, set[str]]:
+    """Return the packs of which rows lead to some contents only, and what each holds beside these."""
+    rows = lookup(Placement, "object_name", store_id=(round_.store_id,), sha256=hashes)
+    names = {name for (name,) in rows if name.startswith(PACKS)}
+    rows = lookup(Placement, "object_name", "sha256", store_id=(round_.store_id,), object_name=names)
+    going = names - {name for name, sha256 in rows if sha256 not in hashes}
+    return {name: contents_of_object(round_.store, name).keys() - {*hashes} for name in sorted(going)}
 
 
 def _delete_places(store_id: str, hashes: Collection[str]) -> None:
@@ -102,6 +122,18 @@ def _delete_places(store_id: str, hashes: Collection[str]) -> None:
         marks = ", ".join(["%s"] * len(hashes))
         statement = f"DELETE FROM {table.full_table_name} WHERE store_id = %s AND sha256 IN ({marks})"  # noqa: S608
         table.connection.query(statement, args=(store_id, *sorted(hashes)))
+
+
+def wanted(judge: Judge, store_id: str, hashes: Collection[str]) -> set[str]:
+    """Return those of some contents that are wanted and not well kept: an object without rows may have the last bytes.
+
+    To be called behind the gate.
+    """
+    placed = {sha256 for (sha256,) in lookup(Placement, "sha256", store_id=(store_id,), sha256=hashes)}
+    placed -= open_damages(store_id, placed).keys()  # whoever was mending them may have been killed
+    gone = erased(hashes)
+    reasons = judge.reasons({*hashes} - placed - gone)
+    return {sha256 for sha256, reason in reasons.items() if reason not in ("", NO_FILE)} | judge.held(gone)
 
 
 def end(store_id: str, marks: Mapping[str, datetime], outcome: str, now: datetime) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from data_platform.settings import Settings
 from populate.backup.erasing import out_of, unfinished
@@ -124,7 +125,7 @@ def retain(
         if round_ is not None:
             if not done.doubtful:
                 _sweep_strays(round_, judge, stock, due_before, done)
-            _repack(round_, stock, done)
+            _repack(round_, judge, stock, done)
     return done
 
 
@@ -169,9 +170,9 @@ def _sweep_strays(round_: Round, judge: Judge, stock: Inventory, due_before: dat
         done.removed += len(strays.sweep(round_, judge, dict(some), since))
 
 
-def _repack(round_: Round, stock: Inventory, done: Retained) -> None:
+def _repack(round_: Round, judge: Judge, stock: Inventory, done: Retained) -> None:
     for name, (size, live) in sorted(stock.packs.items()):
         if live < (1 - DEAD) * size:
-            removed = repack(round_, name)
+            removed = repack(round_, name, wanted=partial(quarantine.wanted, judge, round_.store_id))
             done.repacked += len(removed)
             done.removed += len(removed)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -13,11 +14,10 @@ from data_platform.errors import BlobDamaged, BlobMissing
 from populate.backup.erased import erased
 from populate.backup.removal import object_id
 from populate.backup.removing import Round
+from populate.backup.repacking import found_whole
 from populate.backup.tables import Placement
-from populate.backup.verification import open_damages
 from populate.lookup import lookup
-from populate.retention.quarantine import Judge
-from populate.retention.rules import NO_FILE
+from populate.retention.quarantine import Judge, wanted
 from populate.retention.tables import Stray, StrayEnd
 from populate.store import Store, content_of
 from populate.store.base import PACKS
@@ -124,7 +124,9 @@ def due(held: Inventory, since: Mapping[str, datetime], before: datetime) -> dic
 
 
 def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], since: Mapping[str, datetime]) -> list[str]:
-    """Remove objects without rows, but those that hold the only bytes of something wanted; return the removed.
+    """Remove objects without rows, but those that hold the only bytes of something wanted, to which rows lead then.
+
+    Returns what was removed.
 
     Parameters
     ----------
@@ -135,14 +137,13 @@ def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], sinc
     """
     with round_.behind_gate():
         hashes = {sha256 for contents in some.values() for sha256 in contents}
-        placed = {sha256 for (sha256,) in lookup(Placement, "sha256", store_id=(round_.store_id,), sha256=hashes)}
-        placed -= open_damages(round_.store_id, placed).keys()  # whoever was mending them may have been killed
-        gone = erased(hashes)
-        reasons = judge.reasons(hashes - placed - gone)
-        wanted = {sha256 for sha256, reason in reasons.items() if reason not in ("", NO_FILE)} | judge.held(gone)
-        free = round_.claim([name for name, contents in some.items() if not wanted & set(contents)])
+        last = wanted(judge, round_.store_id, hashes)
+        free = round_.claim([name for name, contents in some.items() if not last & set(contents)])
         _end(round_.store_id, {name: since[name] for name in free}, SWEPT, judge.now)
-    return round_.remove(free)
+    removed = round_.remove(free)
+    for name in sorted(name for name, contents in some.items() if last & set(contents)):
+        found_whole(round_, name, partial(wanted, judge, round_.store_id))
+    return removed
 
 
 def _open(store_id: str) -> Iterator[tuple[str, datetime]]:

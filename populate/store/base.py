@@ -254,8 +254,14 @@ class Store(ABC):
         """Return an object's size in bytes, or None if it is not there."""
 
     @abstractmethod
-    def objects(self) -> Iterator[tuple[str, int]]:
-        """Yield name and size in bytes of every object, in the order of their names."""
+    def objects(self, below: str = "objects/") -> Iterator[tuple[str, int]]:
+        """Yield name and size in bytes of every object, in the order of their names.
+
+        Parameters
+        ----------
+        below
+            Beginning of the names, up to a slash.
+        """
 
     @abstractmethod
     def remove(self, object_name: str) -> bool:

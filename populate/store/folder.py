@@ -86,9 +86,11 @@ class FolderStore(Store):
             raise translated(error, self.root) from error
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
-    def objects(self) -> Iterator[tuple[str, int]]:
+    def objects(self, below: str = "objects/") -> Iterator[tuple[str, int]]:
+        name = below.rstrip("/")
         try:
-            yield from _files(self.root / "objects", "objects")
+            if name == "objects" or (self.root / name).exists():
+                yield from _files(self.root / name, name)
         except OSError as error:
             raise translated(error, self.root) from error
 

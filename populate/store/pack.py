@@ -103,6 +103,11 @@ def _laid_out(contents: Mapping[str, bytes]) -> tuple[list[bytes], dict[str, tup
     return [*contents.values(), footer + _TAIL.pack(len(places), MAGIC)], places
 
 
+def entry_bytes(number: int) -> int:
+    """Return how many bytes a pack of so many contents has beside these."""
+    return number * _ENTRY.size + _TAIL.size
+
+
 def contents_of_pack(store: Store, object_name: str, size: int) -> dict[str, Place]:
     """Return the places of the contents of a pack, by SHA-256, as its footer tells.
 

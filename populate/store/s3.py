@@ -124,10 +124,10 @@ class BucketStore(Store):
                 return None
             raise refused.error(self.name) from None
 
-    def objects(self) -> Iterator[tuple[str, int]]:
+    def objects(self, below: str = "objects/") -> Iterator[tuple[str, int]]:
         stay_in_process()
         try:
-            for batch in obstore.list(self._bytes, "objects", chunk_size=1000):
+            for batch in obstore.list(self._bytes, below.rstrip("/"), chunk_size=1000):
                 yield from ((found["path"], found["size"]) for found in batch)
         except FAILURES as error:
             raise refusal(error).error(self.name) from None

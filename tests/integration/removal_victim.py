@@ -1,4 +1,4 @@
-"""Processes that sweep or erase and are killed at a certain call to the store or the database.
+"""Processes that back up, rebuild, sweep or erase and are killed at a certain call to the store or the database.
 
 Each kill is a fork of a process that has everything loaded, so that a point costs little. The child counts its
 calls, those that write and those that only look, and kills itself before the one whose turn it is: nothing of it
@@ -17,10 +17,14 @@ from typing import Any
 
 from data_platform.settings import load, settings
 from populate.backup.erasing import erase
+from populate.backup.rebuild import rebuild
+from populate.backup.tables import Backup
+from populate.ingest import Ingest
 from populate.pipeline import bind_all
 from populate.retention.retaining import retain
 from populate.store import open_store
 from populate.store.folder import FolderStore
+from populate.work.jobs import Queue
 from schemas.connection import Connection
 
 CALLS: tuple[tuple[Any, str], ...] = (
@@ -76,6 +80,22 @@ def sweep(now: datetime) -> None:
 def erase_content(sha256: str) -> None:
     """Erase a content."""
     erase(bind_all(load()), open_store(load()), load(), sha256, "killed")
+
+
+def back_up() -> None:
+    """Take in what was delivered and back it up, and what killed ones were at."""
+    bind_all(load())
+    for table in (Ingest, Backup):
+        queue = Queue(table())
+        queue.clean()
+        queue.refresh()
+        while queue.run(50):
+            pass
+
+
+def enter_all() -> None:
+    """Enter everything that the store holds into the catalogue."""
+    rebuild(bind_all(load()), open_store(load()))
 
 
 def sweeping_beside(act: Callable[[], object]) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from deliveries import hand_in, read_file, sha256, stored, work_off
@@ -13,17 +15,22 @@ from store_contract import content_of_size
 from data_platform.errors import BlobDamaged
 from data_platform.settings import load, settings
 from populate.backup.check import check
+from populate.backup.erasing import erase
 from populate.backup.proving import plan_due
 from populate.backup.restore import restore
 from populate.backup.tables import Backup, Placement
 from populate.backup.verification import Damage, DamageMended, Verify
 from populate.ingest import Ingest
-from populate.store import open_store
+from populate.retention.keeping import add_rule
+from populate.retention.retaining import Retained, retain
+from populate.store import Place, object_name_of, open_store
 from populate.store.base import PACKS, pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import FEW, PACKED, contents_of_pack, divided, keep
 from populate.work.jobs import Queue
 from schemas.binding import Binding
+from schemas.catalogue import Version
+from schemas.restrict import where
 
 MOST = 8_000_000
 
@@ -144,3 +151,80 @@ def test_contents_of_a_damaged_pack_are_fetched_again_by_themselves(binding: Bin
     places = {row["sha256"]: str(row["object_name"]) for row in Placement.to_dicts()}
     assert sum(place == name for place in places.values()) == 1
     assert [problem.problem for problem in check(binding, store, verify_data=True)] == ["missing"]
+
+
+def spoil(store: FolderStore, sha256_: str) -> None:
+    """Have a content lie by itself, damaged, as the catalogue knows, while packs may have it whole."""
+    content = b"".join(store.read(place_of(sha256_)))
+    with store.writer(sha256_, len(content)) as writer:
+        writer.write(content)
+        writer.commit()
+    name = object_name_of(sha256_)
+    own = {"object_name": name, "place_offset": 0, "place_length": len(content)}
+    Placement.update1({**where(Placement, sha256=sha256_).fetch1("KEY"), **own})
+    (store.root / name).chmod(0o600)
+    (store.root / name).write_bytes(bytes(len(content)))
+    (store_id,) = Placement.to_arrays("store_id").tolist()[:1]
+    damage = {
+        "found_at": datetime.now(UTC).replace(tzinfo=None),
+        "damage": "damaged",
+        "damage_detail": "as the test wants",
+    }
+    Damage.insert1({"sha256": sha256_, "store_id": store_id, **damage})
+
+
+def place_of(sha256_: str) -> Place:
+    row: dict[str, Any] = where(Placement, sha256=sha256_).fetch1()
+    return Place(row["object_name"], row["place_offset"], row["place_length"])
+
+
+def test_the_last_whole_bytes_of_something_damaged_do_not_go_with_a_pack(binding: Binding, tmp_path: Path) -> None:
+    add_rule(binding, load(), "versions", 1)
+    paths = backed_up(binding, tmp_path / "lab", 30)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    first = {path: path.read_bytes() for path in paths}
+    for path in paths[:2]:
+        spoil(store, sha256(first[path]))
+    erase(binding, store, load(), sha256(first[paths[29]]), "an erasure writes the pack anew")
+    assert held_by(store) == {first[path] for path in paths[:29]}
+    assert (len(Damage()), len(DamageMended())) == (2, 2)
+    assert list(check(binding, store, verify_data=True)) == []
+
+    for step, going in ((1, paths[3:20]), (2, paths[20:28])):  # most of the pack goes, then all that rows lead to
+        spoil(store, sha256(first[paths[2 if step == 1 else 28]]))
+        for number, path in enumerate(going):
+            path.write_bytes(content_of_size(50, seed=1000 * step + number))
+        hand_in(binding, [read_file(path, day=step) for path in going], run=str(step))
+        work_off(Ingest, Backup)
+        for later in (0, 20):
+            retained(binding, 40 * step + later)
+        assert held_by(store) == {path.read_bytes() for path in paths[:29]}
+        assert len(DamageMended()) == 2 + step
+    assert list(check(binding, store, verify_data=True, unreferenced=True)) == []
+
+
+def held_by(store: FolderStore) -> set[bytes]:
+    """Return what places lead to, whatever else is in the store."""
+    places = {sha256_: place_of(sha256_) for sha256_ in Placement.to_arrays("sha256").tolist()}
+    contents = {sha256_: b"".join(store.read(place)) for sha256_, place in places.items()}
+    assert all(sha256(content) == sha256_ for sha256_, content in contents.items())
+    return set(contents.values())
+
+
+def retained(binding: Binding, day: int) -> Retained:
+    return retain(binding, open_store(load()), load(), now=datetime(2026, 6, 1) + timedelta(days=day))
+
+
+def test_an_erased_content_is_in_no_pack_that_others_keep(binding: Binding, tmp_path: Path) -> None:
+    paths = backed_up(binding, tmp_path / "lab", 20)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    contents = [path.read_bytes() for path in paths]
+    spoil(store, sha256(contents[0]))  # so its row leads elsewhere
+    gone = erase(binding, store, load(), sha256(contents[0]), "consent withdrawn")
+    assert len(gone.removed) == 2
+    assert [path for path in store.root.rglob("*") if path.is_file() and contents[0] in path.read_bytes()] == []
+    assert held_by(store) == set(contents[1:])
+    assert list(check(binding, store, verify_data=True, unreferenced=True)) == []
+    assert len(Version()) == 20

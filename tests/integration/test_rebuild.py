@@ -102,6 +102,20 @@ def test_what_is_damaged_or_erased_is_not_entered(binding: Binding, tmp_path: Pa
 
 
 @on_postgresql
+def test_what_is_damaged_at_one_place_is_entered_at_another(binding: Binding, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    contents = filled(store)
+    twice = list(contents)[3]  # by itself, and in a pack, which is listed later
+    own = store.root / object_name_of(twice)
+    own.chmod(0o600)
+    own.write_bytes(bytes(len(contents[twice])))
+    found = rebuild(binding, store)
+    assert [twice in text for text in found.refused] == [True]
+    assert (found.added, found.contents) == (len(contents), len(contents))
+    assert_whole(binding, store, contents, tmp_path)
+
+
+@on_postgresql
 def test_an_object_that_was_cut_short_does_not_tell_the_size_of_a_content(binding: Binding, tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
     contents = filled(store)
