@@ -45,7 +45,7 @@ class DrivePosition(dj.Manual):
     -> FollowedDrive
     position_at : datetime(6) # UTC
     ---
-    position_scope : varchar(8) # all: every item is noted; known: only files that were read
+    position_scope : varchar(8) # all: every item is noted; known: only read files; part: within the first list
     position_link : varchar(8192) # where the source goes on, as the source wrote it
     """
 
@@ -67,6 +67,16 @@ class ItemState(dj.Manual):
     item_shared : varchar(32) # scope of its own sharing, as the source calls it; empty = none that it tells of
     index (item_key)
     index (parent_key)
+    """
+
+
+@schema
+class ReadFile(dj.Manual):
+    definition = """
+    # A file that was read: its grants and versions were asked for, whether or not it has some of its own
+    -> File
+    ---
+    read_known_at : datetime(6) # UTC
     """
 
 
@@ -148,6 +158,17 @@ class ChangeSubscriptionTerm(dj.Manual):
     agreed_at : datetime(6) # UTC
     ---
     subscribed_until : datetime(6) # UTC
+    """
+
+
+@schema
+class ChangeSubscriptionEvent(dj.Manual):
+    definition = """
+    # The source said what became of a subscription
+    -> FollowedDrive
+    event_at : datetime(6) # UTC, when it was told
+    told_subscription : char(32) # identity of the source's id
+    lifecycle_event : varchar(32) # subscriptionRemoved | reauthorizationRequired | missed
     """
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from data_platform.errors import ResyncRequired, SourceError, SourceNotFound
 from populate.sharing.drives import ALL, Drive
 from populate.sharing.items import Seen, seen
-from readers.microsoft365.graph import Graph
+from readers.microsoft365.graph import Graph, Page
+
+PART = 5_000  # items of a drive of which nothing is known yet that are taken in together
 
 PREFER = "deltashowremovedasdeleted, deltatraversepermissiongaps, deltashowsharingchanges"
 """All three or none: the source refuses one alone."""
@@ -27,42 +29,77 @@ class Changes:
     afresh
         It began anew: of a drive that is followed as a whole, what was not told of is gone; of
         others each file has to be asked about.
+    in_part
+        It is one of several parts of a first list of everything, so folders may be told of in another.
+    number
+        Which one, from 0.
+    more
+        Others follow; `link` leads to them.
     """
 
     drive: Drive
     items: dict[str, Seen] = field(default_factory=dict)
     link: str = ""
     afresh: bool = False
+    in_part: bool = False
+    number: int = 0
+    more: bool = False
+
+    def take(self, page: Page) -> None:
+        """Take in what a page tells."""
+        for item in page.value:
+            one = seen(item, self.drive.system, self.drive.source_id)
+            if one is not None:
+                self.items[one.key] = one
+        self.link = page.delta_link or self.link
 
 
-def ask(graph: Graph, drive: Drive, again: bool = False) -> Changes:
-    """Return what has changed in a drive, or everything if that is not known any more.
+def ask(graph: Graph, drive: Drive, again: bool = False) -> Iterator[Changes]:
+    """Yield what has changed in a drive, or everything if that is not known any more.
+
+    What a drive holds of which nothing is known yet comes in parts, each of which can be written
+    down, so that a list of any length fits into memory and is gone on with where it was left.
 
     Raises
     ------
     SourceError
-        If the drive cannot be asked.
+        If the drive cannot be asked (any more).
     """
+    start = ""
     if drive.position and not again:
         try:
-            return _listed(graph, drive, drive.position, afresh=False)
+            yield from _in_parts(graph, drive, drive.position) if drive.unfinished else [_changed(graph, drive)]
+            return
         except ResyncRequired as error:
             start = error.url if drive.scope == ALL else ""
-            return _listed(graph, drive, start or drive.fresh(), afresh=True)
         except SourceNotFound:  # so some servers say that they have forgotten
             pass
-    return _listed(graph, drive, drive.fresh(), afresh=True)
+    elif drive.scope == ALL and drive.is_new:
+        yield from _in_parts(graph, drive, drive.fresh())
+        return
+    yield _listed(graph, Changes(drive, afresh=True), start or drive.fresh())
 
 
-def _listed(graph: Graph, drive: Drive, url: str, *, afresh: bool) -> Changes:
-    found = Changes(drive, afresh=afresh)
+def _changed(graph: Graph, drive: Drive) -> Changes:
+    return _listed(graph, Changes(drive), drive.position)
+
+
+def _listed(graph: Graph, found: Changes, url: str) -> Changes:
     for page in graph.pages(url, Prefer=PREFER):
-        for item in page.value:
-            one = seen(item, drive.system, drive.source_id)
-            if one is not None:
-                found.items[one.key] = one
-        found.link = page.delta_link or found.link
+        found.take(page)
     return found
+
+
+def _in_parts(graph: Graph, drive: Drive, url: str) -> Iterator[Changes]:
+    found = Changes(drive, in_part=drive.unfinished)
+    for page in graph.pages(url, Prefer=PREFER):
+        found.take(page)
+        if page.next_link and len(found.items) >= PART:
+            found.link, found.in_part, found.more = page.next_link, True, True
+            yield found
+            found = Changes(drive, in_part=True, number=found.number + 1)
+    found.afresh = not found.in_part
+    yield found
 
 
 def describe(

@@ -17,18 +17,28 @@ from populate.sharing.parsing import Json, text
 from populate.sharing.tree import MANY, REFUSED, portions
 from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
-from schemas.catalogue import File, SourceSystem
-from schemas.following import DriveNamed, DrivePosition, FollowedDrive, ItemState
+from schemas.catalogue import File, SourceSystem, Version
+from schemas.following import DriveNamed, DrivePosition, FollowedDrive, ItemState, ReadFile
 from schemas.identity import identity
 
 KIND = "microsoft365"
 ALL, KNOWN = "all", "known"
+UNFINISHED = "part"  # scope of a place within the first list of everything in a drive
 
 # Files that were read and of which the source was not asked yet.
 _NEW = """
 SELECT f.file_id, f.source_system, f.item_id FROM {file} f
 JOIN {system} s ON s.source_system = f.source_system AND s.source_kind = %s
 WHERE NOT EXISTS (SELECT 1 FROM {state} i WHERE i.item_key = f.file_id)
+ORDER BY f.file_id
+"""
+# Files that somebody read and whose grants and versions were not asked for since: a drive that is followed as a whole
+# tells of them before anybody reads them.
+_READ = """
+SELECT DISTINCT f.file_id, f.source_system, f.item_id FROM {version} v
+JOIN {file} f ON f.file_id = v.file_id
+JOIN {system} s ON s.source_system = f.source_system AND s.source_kind = %s
+WHERE NOT EXISTS (SELECT 1 FROM {asked} a WHERE a.file_id = v.file_id)
 ORDER BY f.file_id
 """
 # Items of which the source refused to tell when it was asked last.
@@ -50,6 +60,8 @@ class Drive:
         ``all``: every item of it is noted; ``known``: only files that were read.
     position
         Where to ask for what has changed since; empty = never asked, or for another scope.
+    unfinished
+        It leads to the rest of the first list of everything, which was left.
     """
 
     key: str
@@ -60,6 +72,12 @@ class Drive:
     scope: str
     position: str
     position_at: datetime
+    unfinished: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether nothing is known of it yet."""
+        return self.position_at == datetime.min
 
     @property
     def address(self) -> str:
@@ -105,12 +123,16 @@ class Following:
         self.refused: list[tuple[str, SourceError]] = []
 
     def new_files(self) -> dict[str, dict[str, str]]:
-        """Return the item ids of files that were read and not asked about yet, by drive and file."""
-        tables: dict[str, Any] = {"file": File, "system": SourceSystem, "state": ItemState}
-        statement = _NEW.format(**{name: table().full_table_name for name, table in tables.items()})
+        """Return the item ids of files that were read and not asked about since, by drive and file."""
+        tables: dict[str, Any] = {
+            "file": File, "system": SourceSystem, "state": ItemState, "version": Version, "asked": ReadFile
+        }  # fmt: skip
+        names = {name: table().full_table_name for name, table in tables.items()}
+        query = self._binding.connection.query
+        rows = [row for text in (_NEW, _READ) for row in query(text.format(**names), args=(KIND,)).fetchall()]
         found: dict[str, dict[str, str]] = {}
         drives: dict[str, tuple[str, str]] = {}
-        for file_id, system, item_id in self._binding.connection.query(statement, args=(KIND,)).fetchall():
+        for file_id, system, item_id in rows:
             source_id, _, own_id = item_id.partition("/")
             if source_id and own_id:
                 key = drive_key(system, source_id)
@@ -145,8 +167,9 @@ class Following:
             scope = ALL if key in named else KNOWN
             held_scope, link, at = positions.get(key, ("", "", datetime.min))
             system, source_id, realm, login = row
-            link = link if held_scope == scope else ""
-            found.append(Drive(key, system, source_id, realm, login, scope, link, at))
+            unfinished = (held_scope, scope) == (UNFINISHED, ALL)
+            link = link if held_scope == scope or unfinished else ""
+            found.append(Drive(key, system, source_id, realm, login, scope, link, at, unfinished))
         return sorted(found, key=lambda drive: drive.key)
 
     def _positions(self) -> dict[str, tuple[str, str, datetime]]:

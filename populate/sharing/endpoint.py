@@ -26,7 +26,7 @@ from data_platform.errors import SettingsError
 from data_platform.settings import Settings
 from populate.pipeline import bind_all
 from populate.sharing.drives import lookup_all
-from populate.sharing.notices import LEAST_KEY, drives_told_of, note
+from populate.sharing.notices import LEAST_KEY, Lifecycle, drives_told_of, lifecycle_told_of, note, note_lifecycle
 from populate.work.stopping import Stop, repeat
 from schemas.following import FollowedDrive
 
@@ -51,6 +51,7 @@ class Endpoint:
                 "Set it to a long random text."
             )
         self._told: set[str] = set()
+        self._events: set[Lifecycle] = set()
         self._lock = threading.Lock()
         try:
             self._server = _Server((address, port), _handler(self))
@@ -76,16 +77,23 @@ class Endpoint:
         return len(self._server.until)
 
     def told(self, body: object) -> None:
-        """Keep in mind which drives a notice is about, if it is the source's."""
-        drives = drives_told_of(body, self._key)
+        """Keep in mind what a notice is about, if it is the source's."""
+        drives, events = drives_told_of(body, self._key), lifecycle_told_of(body, self._key)
         with self._lock:
             self._told |= drives
+            self._events |= events
 
     def take(self) -> set[str]:
         """Return the drives that were told of since the last time."""
         with self._lock:
             told, self._told = self._told, set()
         return told
+
+    def take_events(self) -> set[Lifecycle]:
+        """Return what became of subscriptions since the last time."""
+        with self._lock:
+            events, self._events = self._events, set()
+        return events
 
 
 class _Server(ThreadingHTTPServer):
@@ -187,12 +195,17 @@ def serve_notices(settings: Settings, address: str, port: int, ready: Callable[[
     with Stop.on_signals() as stop, Endpoint(settings, address, port) as endpoint:
         binding = bind_all(settings)
         waiting: set[str] = set()
+        events: set[Lifecycle] = set()
 
         def write() -> int:
+            events.update(endpoint.take_events())  # first: whoever sees the notices sees what became of them, too
             waiting.update(endpoint.take())
             if waiting:
                 known = {key for (key,) in lookup_all(FollowedDrive, "drive_key")}
-                note(waiting & known, datetime.now(UTC).replace(tzinfo=None))
+                now = datetime.now(UTC).replace(tzinfo=None)
+                note_lifecycle((one for one in events if one.drive_key in known), now)
+                events.clear()
+                note(waiting & known, now)
                 waiting.clear()
             return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -11,14 +12,23 @@ from data_platform.settings import Microsoft365Settings
 from populate.facts import stored
 from populate.lookup import add, unknown
 from populate.sharing.drives import Drive, lookup_all
-from populate.sharing.notices import can_be_told, client_state
+from populate.sharing.notices import REAUTHORIZE, REMOVED, can_be_told, client_state, subscription_id
 from populate.sharing.parsing import Json, moment, text
 from readers.microsoft365.graph import Graph
-from schemas.following import ChangeSubscription, ChangeSubscriptionTerm
-from schemas.identity import identity
+from schemas.following import ChangeSubscription, ChangeSubscriptionEvent, ChangeSubscriptionTerm
 
 TERM = timedelta(minutes=42_000)  # the source admits 42,300
 RENEW = timedelta(days=7)  # before its end, so that a week's outage costs nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The subscription of a drive: its id, its end, and what the source said of it that is not answered yet."""
+
+    source_id: str = ""
+    until: datetime = datetime.min
+    pressed: bool = False
+    removed: bool = False
 
 
 class Subscriptions:
@@ -29,8 +39,16 @@ class Subscriptions:
         self._settings = settings
         self._now = now
 
-    def keep(self, drives: Iterable[Drive]) -> int:
+    def keep(self, drives: Iterable[Drive], *, told_only: bool = False) -> int:
         """Make what is missing and prolong what would end soon; return how many requests that took.
+
+        What the source has removed is made anew, and what it wants to be asked for again is prolonged, which counts
+        as that.
+
+        Parameters
+        ----------
+        told_only
+            Only those of which the source said so.
 
         Raises
         ------
@@ -41,26 +59,32 @@ class Subscriptions:
             return 0
         held, asked = self._held(), 0
         for drive in drives:
-            source_id, until = held.get(drive.key, ("", datetime.min))
-            if until - self._now > RENEW:
+            one = held.get(drive.key, _Held())
+            if not one.pressed and (one.until - self._now > RENEW or (told_only and not one.removed)):
                 continue
             asked += 1
-            if not (source_id and until > self._now and self._prolong(drive, source_id)):
+            if not (one.source_id and one.until > self._now and self._prolong(drive, one.source_id)):
                 self._make(drive)
         return asked
 
-    def _held(self) -> dict[str, tuple[str, datetime]]:
-        """Return for each drive the subscription that lasts longest."""
-        ends: dict[str, datetime] = {}
-        for key, until in lookup_all(ChangeSubscriptionTerm, "subscription_id", "subscribed_until"):
-            ends[key] = max(until, ends.get(key, until))
-        found: dict[str, tuple[str, datetime]] = {}
+    def _held(self) -> dict[str, _Held]:
+        """Return for each drive the subscription that lasts longest; one that was removed does not last."""
+        terms: dict[str, tuple[datetime, datetime]] = {}
+        for key, *term in lookup_all(ChangeSubscriptionTerm, "subscription_id", "agreed_at", "subscribed_until"):
+            terms[key] = max((term[0], term[1]), terms.get(key, (datetime.min, datetime.min)))
+        events: dict[tuple[str, str], datetime] = {}
+        for key, event, at in lookup_all(ChangeSubscriptionEvent, "told_subscription", "lifecycle_event", "event_at"):
+            events[key, event] = max(at, events.get((key, event), at))
+        found: dict[str, _Held] = {}
         for key, drive, source_id in lookup_all(
             ChangeSubscription, "subscription_id", "drive_key", "source_subscription"
         ):
-            until = ends.get(key, datetime.min)
-            if until >= found.get(drive, ("", datetime.min))[1]:
-                found[drive] = (source_id, until)
+            agreed, until = terms.get(key, (datetime.min, datetime.min))
+            pressed = events.get((key, REAUTHORIZE), datetime.min) > agreed
+            removed = (key, REMOVED) in events
+            one = _Held("", removed=True) if removed else _Held(source_id, until, pressed)
+            if one.until >= found.get(drive, _Held()).until:
+                found[drive] = one
         return found
 
     def _make(self, drive: Drive) -> None:
@@ -92,7 +116,7 @@ class Subscriptions:
     def _note(self, drive: Drive, answer: Json) -> None:
         source_id = text(answer, "id")
         until = moment(text(answer, "expirationDateTime")) or self._now + TERM
-        key = {"subscription_id": identity("subscription", source_id)}
+        key = {"subscription_id": subscription_id(source_id)}
         rows = [key | {"drive_key": drive.key, "source_subscription": stored(source_id, 255)}]
         add(ChangeSubscription, unknown(ChangeSubscription, rows, "subscription_id"))
         add(ChangeSubscriptionTerm, [key | {"agreed_at": self._now, "subscribed_until": until}])

@@ -28,7 +28,6 @@ from populate.sharing.notices import pending, take
 from populate.sharing.permissions import Ledger, end_expired, held
 from populate.sharing.progress import SyncProgress, sync_progress_on
 from populate.sharing.subscriptions import Subscriptions
-from populate.sharing.tree import portions
 from populate.sharing.update import Update
 from populate.work.contention import persist
 from populate.work.lease import Lease
@@ -37,6 +36,7 @@ from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
 
 DRIVES_AT_ONCE = 50  # whose items are asked about together, so that batches are full
+ITEMS_AT_ONCE = 5_000  # that drives told of, and that are held in memory until they are written down
 IN_A_ROW = 3  # drives that cannot be had one after the other, before the rest waits for the next time
 
 
@@ -124,7 +124,7 @@ def sync_sharing(
             sync.end_grants()
             if not noticed:
                 sync.take_log(log or audit_as_worker(settings))
-                sync.subscribe()
+            sync.subscribe(told_only=noticed)
         finally:
             progress.close()
         if stopped is not None:
@@ -163,12 +163,23 @@ class Sync:
             drives = [drive for drive in drives if drive.key in notices or drive.key in new]
         for name, error in self._following.refused:
             self._refuse(name, error)
-        for some in portions(drives, DRIVES_AT_ONCE):
-            updates = [*self._updates(some, new, full)]
+        for updates in self._portions(self._updates(drives, new, full)):
             self._take(updates)
             # A drive that is denied is asked again with all others; its notices must not have it asked all the time.
-            take(notices, {one.drive.key for one in updates} | self._denied)
+            take(notices, {one.drive.key for one in updates if not one.more} | self._denied)
             self._progress.asked(self.result.drives, len(drives), self.result.items)
+
+    def _portions(self, updates: Iterator[Update]) -> Iterator[list[Update]]:
+        """Yield what is taken in together: as much as fits into memory, and of a drive one part."""
+        some: list[Update] = []
+        for one in updates:
+            some.append(one)
+            full = len(some) >= DRIVES_AT_ONCE or sum(each.told for each in some) >= ITEMS_AT_ONCE
+            if one.more or full:
+                yield some
+                some = []
+        if some or self._denied:
+            yield some
 
     def end_grants(self) -> None:
         """Note the end of grants that ran out, whether or not their source could be asked."""
@@ -184,19 +195,30 @@ class Sync:
             self._refuse("log", error)
         self.result.events, self.result.reads = log.noted.events, log.noted.reads
 
-    def subscribe(self) -> None:
-        """Have the source tell us of changes, if it can reach us; else it is only asked."""
+    def subscribe(self, *, told_only: bool = False) -> None:
+        """Have the source tell us of changes, if it can reach us; else it is only asked.
+
+        Parameters
+        ----------
+        told_only
+            Only of drives of which it said that it does not, or will not for long.
+        """
         subscriptions = Subscriptions(self._graph, self._settings.microsoft365, self._now)
         try:
-            subscriptions.keep(self._drives)
+            subscriptions.keep(self._drives, told_only=told_only)
         except SourceError as error:
             self._refuse("notices", error)
 
     def _updates(self, drives: Sequence[Drive], new: dict[str, dict[str, str]], full: bool) -> Iterator[Update]:
         """Yield what each drive told; one that cannot be had is left for the next time."""
         for drive in drives:
+            left = new.get(drive.key, {})
             try:
-                changes = ask(self._graph, drive, again=full)
+                for changes in ask(self._graph, drive, again=full):
+                    self.result.drives += not changes.more
+                    known, refused = ({}, ()) if changes.more else (left, self._again.get(drive.key, ()))
+                    yield Update(changes, known, self._realm, self._now, refused)
+                    left = {key: item_id for key, item_id in left.items() if key not in changes.items}
             except SourceError as error:
                 self._refuse(drive.source_id, error)
                 if is_of_item(error):
@@ -206,8 +228,6 @@ class Sync:
                     raise
                 continue
             self._failed_in_a_row = 0
-            self.result.drives += 1
-            yield Update(changes, new.get(drive.key, {}), self._realm, self._now, self._again.get(drive.key, ()))
 
     def _take(self, updates: list[Update]) -> None:
         """Find out what the lists of changes do not tell, and write down what has changed."""

@@ -11,11 +11,11 @@ from populate import facts
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.changes import Changes
-from populate.sharing.drives import ALL, KIND
+from populate.sharing.drives import ALL, KIND, UNFINISHED
 from populate.sharing.items import FOLDER, GONE, OldVersion, Seen
 from populate.sharing.tree import MANY, State, Tree, portions
 from schemas.catalogue import File, FileGone, FileName, FileOwner, SourceSystem, Version
-from schemas.following import DrivePosition, LoggedItem, SourceVersion
+from schemas.following import DrivePosition, LoggedItem, ReadFile, SourceVersion
 from schemas.people import Account, Person
 from schemas.sharing import Permission
 
@@ -30,7 +30,7 @@ class Update:
     changes
         What the drive told.
     new
-        Item ids of files that were read since, by file.
+        Item ids of files that were read since, by file; of a drive that tells in parts, all that no part told of.
     refused
         Items of which the source refused to tell when it was asked last.
     realm
@@ -47,6 +47,8 @@ class Update:
         self.permissions: dict[str, str] = {}
         self.histories: dict[str, str] = {}
         self.versions: dict[str, list[OldVersion]] = {}
+        self.more = changes.more
+        self.told = len(changes.items)
         self._changes = changes
         self._new = new
         self._refused = frozenset(refused)
@@ -110,7 +112,8 @@ class Update:
 
     def unknown_folders(self) -> dict[str, str]:
         """Return the folders above followed files of which nothing is known yet."""
-        return {} if self._whole else self._ids(self.tree.unknown_folders(self.items))
+        told_of = self._whole and not self._changes.in_part
+        return {} if told_of else self._ids(self.tree.unknown_folders(self.items))
 
     def decide(self) -> None:
         """Decide whose permissions and versions are asked for, now that it is known what lies where."""
@@ -154,6 +157,7 @@ class Update:
             add(FileName, facts.file_names([row for row in some if row["file_id"] in self._named]))
             add(FileOwner, self._owners(some))
         self._write_logged(row["file_id"] for row in rows)
+        self._write_read()
         gone = sorted(key for (key,) in _among(File, "file_id", self._gone))
         for some in portions(gone, MANY):
             add(FileGone, [{"file_id": key, "gone_on": self._now.date()} for key in some])
@@ -214,6 +218,14 @@ class Update:
         for some in portions(rows, MANY):
             add(LoggedItem, unknown(LoggedItem, some, "file_id"))
 
+    def _write_read(self) -> None:
+        """Note which files are known to have been read; of others grants that they inherit are not asked for."""
+        known = self.tree.states(self._new.keys() | self.histories.keys())
+        there = sorted(key for (key,) in _among(File, "file_id", known))
+        for some in portions(there, MANY):
+            rows = [{"file_id": key, "read_known_at": self._now} for key in some]
+            add(ReadFile, unknown(ReadFile, rows, "file_id"))
+
     def _write_versions(self) -> None:
         rows = [
             {
@@ -230,12 +242,13 @@ class Update:
             add(SourceVersion, unknown(SourceVersion, some, "file_id"))
 
     def _write_position(self) -> None:
-        link, drive = self._changes.link, self.drive
+        link, drive, changes = self._changes.link, self.drive, self._changes
         stale = self._now - drive.position_at > KEEP_POSITION if drive.position else True
-        if link and link != drive.position and (self._changes.items or stale or self._changes.afresh):
-            at = max(self._now, drive.position_at + timedelta(microseconds=1))
+        if link and link != drive.position and (changes.items or stale or changes.afresh or changes.in_part):
+            at = max(self._now, drive.position_at + timedelta(microseconds=1)) + timedelta(microseconds=changes.number)
             key = {"drive_key": drive.key, "position_at": at}
-            add(DrivePosition, [key | {"position_scope": drive.scope, "position_link": link}])
+            scope = UNFINISHED if changes.more else drive.scope
+            add(DrivePosition, [key | {"position_scope": scope, "position_link": link}])
 
     def _ids(self, keys: Iterable[str]) -> dict[str, str]:
         """Return the item ids of items by key: as they were told, else as they are in the catalogue."""

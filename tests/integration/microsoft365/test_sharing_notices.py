@@ -12,8 +12,8 @@ from http.client import HTTPConnection
 
 import pytest
 from pydantic import SecretStr
-from servers.microsoft365.subscriptions import notify
-from sharing_world import Company, company
+from servers.microsoft365.subscriptions import Subscription, notify, tell_of_lifecycle
+from sharing_world import Company, company, noted_grants, real_grants
 from waiting import wait_until
 
 from data_platform.errors import SettingsError
@@ -21,10 +21,10 @@ from data_platform.settings import Settings, load
 from populate.sharing import endpoint as serving
 from populate.sharing.drives import Following
 from populate.sharing.endpoint import MOST_BYTES, Endpoint
-from populate.sharing.notices import client_state, has_notices, note, pending
+from populate.sharing.notices import client_state, has_notices, note, note_lifecycle, pending
 from populate.sharing.progress import Silent
 from populate.sharing.subscriptions import Subscriptions
-from populate.sharing.sync import sync_sharing
+from populate.sharing.sync import Synced, sync_sharing
 from readers.microsoft365.access import as_worker
 from schemas.binding import Binding
 from schemas.following import ChangeSubscription, ChangeSubscriptionTerm
@@ -204,6 +204,51 @@ def test_a_notice_has_its_drive_asked_and_no_other(binding: Binding, firm: Compa
     assert len(Permission()) == grants + 2
     assert pending(binding) == {}
     assert sync_sharing(binding, settings, noticed=True, progress=Silent()).drives == 0
+
+
+def test_what_becomes_of_a_subscription_is_answered_at_once(
+    binding: Binding, firm: Company, endpoint: Endpoint
+) -> None:
+    amy, bob = firm.world.add_user("Amy Ade"), firm.world.add_user("Bob Bell")
+    file = firm.world.upload(firm.world.add_drive(amy), "a.csv", b"a", amy)
+    key = firm.read(binding, file, bob)
+    settings = with_notices(firm, endpoint)
+    sync_sharing(binding, settings, progress=Silent())
+
+    def subscription() -> Subscription:
+        (found,) = firm.server.subscriptions.values()
+        return found
+
+    def answered(event: str) -> Synced:
+        """Share the file, let that happen instead of a notice, and do what the process and the scheduler would."""
+        firm.world.share(file, amy, firm.world.add_user(f"Person {event}"))
+        assert tell_of_lifecycle(firm.server, subscription(), event) == 202
+        assert notify(firm.server) == []
+        now = datetime.now(UTC).replace(tzinfo=None)
+        note_lifecycle(endpoint.take_events(), now)
+        note(endpoint.take(), now)
+        done = sync_sharing(binding, settings, noticed=True, progress=Silent())
+        assert noted_grants([key]) == {key: real_grants(firm, file)}
+        return done
+
+    first, asked = subscription().id, firm.server.count("/v1.0/subscriptions")
+    assert answered("missed").refused == {}
+    assert firm.server.count("/v1.0/subscriptions") == asked  # it goes on by itself
+    assert answered("reauthorizationRequired").refused == {}
+    assert (subscription().id, subscription().paused) == (first, False)
+    assert (len(ChangeSubscription()), len(ChangeSubscriptionTerm())) == (1, 2)
+    assert answered("subscriptionRemoved").refused == {}
+    assert subscription().id != first
+    asked = firm.server.count("/v1.0/subscriptions")
+    sync_sharing(binding, settings, progress=Silent())
+    assert firm.server.count("/v1.0/subscriptions") == asked
+    firm.world.share(file, amy, firm.world.add_user("Colin Cole"))
+    assert notify(firm.server) == [202]
+
+    endpoint.take()
+    subscription().body["clientState"] = "forged"
+    assert tell_of_lifecycle(firm.server, subscription(), "subscriptionRemoved") == 202
+    assert (endpoint.take(), endpoint.take_events()) == (set(), set())
 
 
 def test_subscriptions_are_prolonged_before_they_end_and_made_anew_after(

@@ -37,6 +37,8 @@ class Subscription:
     drive: Drive | None
     security: bool
     told: int
+    paused: bool = False
+    """It wants to be asked for again; until then nothing is told."""
 
 
 @routes("POST", "/subscriptions", unlocked=True)
@@ -78,8 +80,14 @@ def one(request: Request, key: str) -> Answer:
 def renew(request: Request, key: str) -> Answer:
     found = _mine(request, key)
     kind = "drive" if found.drive is not None else "users"
-    found.expires = _expiry(request, request.json(), kind)
+    found.expires, found.paused = _expiry(request, request.json(), kind), False
     return Answer(200, _shape(found))
+
+
+@routes("POST", "/subscriptions/{key}/reauthorize")
+def reauthorize(request: Request, key: str) -> Answer:
+    _mine(request, key).paused = False
+    return Answer(204)
 
 
 @routes("DELETE", "/subscriptions/{key}")
@@ -99,12 +107,37 @@ def notify(server: Server, **altered: str) -> list[int]:
         with server.tenant.lock:
             number = _reached(server, subscription)
             notice = _notice(server, subscription) | altered
-            due = number > subscription.told and subscription.expires > server.tenant.now()
+            due = number > subscription.told and subscription.expires > server.tenant.now() and not subscription.paused
         if due:
             status = _send(server, str(subscription.body["notificationUrl"]), {"value": [notice]})
             found.append(status)
             subscription.told = number if 200 <= status < 300 else subscription.told
     return found + _tell_of_blobs(server)
+
+
+def tell_of_lifecycle(server: Server, subscription: Subscription, event: str) -> int:
+    """Let something become of a subscription, and tell of that; return the status of the answer.
+
+    Parameters
+    ----------
+    event
+        ``subscriptionRemoved``, ``reauthorizationRequired``, or ``missed``: what is due is never told.
+    """
+    with server.tenant.lock:
+        if event == "subscriptionRemoved":
+            del server.subscriptions[subscription.id]
+        elif event == "missed":
+            subscription.told = _reached(server, subscription)
+        else:
+            subscription.paused = True
+    body = {
+        "subscriptionId": subscription.id,
+        "subscriptionExpirationDateTime": stamp(subscription.expires),
+        "tenantId": server.tenant.tenant_id,
+        "clientState": subscription.body.get("clientState"),
+        "lifecycleEvent": event,
+    }
+    return _send(server, str(subscription.body["lifecycleNotificationUrl"]), {"value": [body]})
 
 
 def _tell_of_blobs(server: Server) -> list[int]:

@@ -1,0 +1,104 @@
+"""A first sync that is killed goes on where it was left; who reads a file of a site learns what it inherits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from servers.microsoft365.library import Item
+from sharing_world import Company, company, noted_grants, noted_items, real_grants, real_items
+
+from populate.sharing import changes, sync
+from populate.sharing.progress import Silent
+from schemas.binding import Binding
+from schemas.catalogue import FileName, FileOwner
+from schemas.following import DrivePosition, ReadFile, SourceVersion
+from schemas.identity import file_id
+from schemas.restrict import where
+
+FILES, PAGE, PART = 60, 7, 20
+
+
+class Killed(BaseException):
+    """Ends a sync as a signal does, wherever it is."""
+
+
+class KilledLater(Silent):
+    """Lets so many portions be written down."""
+
+    def __init__(self, portions: int) -> None:
+        self.left = portions
+
+    def asked(self, asked: int, of: int, items: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+@pytest.fixture
+def firm(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
+    monkeypatch.setattr(changes, "PART", PART)
+    monkeypatch.setattr(sync, "ITEMS_AT_ONCE", PART)
+    with company(monkeypatch) as found:
+        found.world.pages.drive_delta = PAGE
+        yield found
+
+
+def key_of(item: Item) -> str:
+    return file_id(f"microsoft365/{item.drive.site.host}", f"{item.drive.id}/{item.id}")
+
+
+def test_a_killed_sync_goes_on_and_a_later_read_brings_inherited_grants(binding: Binding, firm: Company) -> None:
+    world = firm.world
+    amy, bob, colin = (world.add_user(name) for name in ("Amy Ade", "Bob Bell", "Colin Cole"))
+    large, small = (world.add_site(name, amy, visitors=(bob,)).drive for name in ("Large", "Small"))
+    files = [world.upload(large, f"Runs/plate {number}.csv", b"x", amy) for number in range(FILES)]
+    world.upload(small, "one.csv", b"x", amy)
+    world.link(files[3], amy)
+    runs = large.at(["Runs"])
+    assert runs is not None
+    world.rename(runs, "All runs", amy)  # so the source tells of the folder last
+    early = firm.read(binding, files[FILES - 1], bob)
+    firm.follow = [f"{drive.site.host}{drive.site.path}" for drive in (large, small)]
+
+    with pytest.raises(Killed):
+        sync.sync_sharing(binding, firm.settings(), progress=KilledLater(2))
+    half, asked = len(noted_items([large])), pages(firm, large.id)
+    assert PART <= half < FILES
+    world.delete(files[0], amy)
+    world.rename(files[1], "renamed.csv", amy)
+    firm.sync(binding)
+    assert noted_items([large, small]) == real_items([large, small])
+    assert pages(firm, large.id) - asked <= (FILES + 4 - half) // PAGE + 2  # none was asked for twice
+    assert set(DrivePosition.to_arrays("position_scope")) == {"part", "all"}
+    paths = {path for path in FileName.to_arrays("file_path") if path.startswith("All runs/")}
+    assert len(paths) == FILES + 1  # plate 1 has two names; nothing was noted without its folder
+    assert set(FileName.to_arrays("file_path")) - paths <= {"one.csv", "", "All runs"}
+    assert noted_grants([early]) == {early: real_grants(firm, files[FILES - 1])}
+
+    plain = files[7]
+    later = key_of(plain)
+    assert noted_grants([later]) == {later: {}}
+    assert firm.read(binding, plain, bob) == later
+    assert firm.sync(binding).refused == {}
+    assert noted_grants([later]) == {later: real_grants(firm, plain)}
+    assert real_grants(firm, plain).keys() >= {firm.person(bob)}
+    assert len(where(SourceVersion, file_id=later)) == 1
+    assert firm.person(amy) in where(FileOwner, file_id=later).to_arrays("account_id")
+    assert set(ReadFile.to_arrays("file_id")) == {early, later}
+    before = firm.server.count("permissions|items/")
+    firm.sync(binding)
+    assert firm.server.count("permissions|items/") == before  # that was asked once
+    world.share(runs, amy, colin)
+    firm.sync(binding)
+    assert noted_grants([early, later]) == {early: real_grants(firm, files[59]), later: real_grants(firm, plain)}
+
+    world.forget_delta(large)  # everything is told again, at once
+    world.delete(files[2], amy)
+    firm.sync(binding)
+    assert noted_items([large, small]) == real_items([large, small])
+
+
+def pages(firm: Company, drive: str) -> int:
+    return firm.server.count(f"/drives/{quote(drive, safe='!')}/root/delta")
