@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ MAX_TOKEN = 512
 FRESH_SECONDS = 30.0
 REDEEM = {"Prefer": "redeemSharingLinkIfNecessary"}
 """Opens a link for one request; the other preference would give lasting access, which is not ours to change."""
+_PERSONAL_ID = re.compile(r"[0-9A-Fa-f]{1,16}")
 _IN_ID = "!$'()*,;:@"
 
 
@@ -218,10 +220,16 @@ def download_url(told: Json) -> str:
 
 
 def login(identities: object, tenant: str) -> Login | None:
-    """Return the user that an identitySet names, None if it names an application, a system account or nobody."""
+    """Return the user that an identitySet names, None if it names an application, a system account or nobody.
+
+    Who has a personal account is called by 16 digits there, and by these in an object id when signing in.
+    """
     user = _object(identities if isinstance(identities, dict) else {}, "user")
     if not (inner := _text(user, "id")):
         return None
+    if tenant == PERSONAL_TENANT and _PERSONAL_ID.fullmatch(inner):
+        digits = inner.rjust(16, "0")
+        inner = f"00000000-0000-0000-{digits[:4]}-{digits[4:]}"
     shown = (_text(user, name) for name in ("userPrincipalName", "email", "displayName"))
     return Login(f"entra/{tenant}", inner.lower(), next(filter(None, shown), ""))
 

@@ -21,6 +21,8 @@ _SHORT = re.compile(r"/:[a-z]+:/(?P<how>[a-z])(?P<rest>/.*)?", re.IGNORECASE)
 _PAGES = re.compile(r"(?P<library>.*?)/(?:Forms/[^/]+|_layouts/15/[^/]+)\.aspx", re.IGNORECASE)
 _PATH_PARAMETERS = ("id", "rootfolder", "sourceurl", "parent")
 _RESID = re.compile(r"(?P<drive>[0-9a-f]{6,16})![a-z0-9]+", re.IGNORECASE)
+_CHANNEL = re.compile(r"/l/channel/(?P<channel>[^/?]+)(?:/[^?]*)?", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _WANTED = re.compile(r"(?P<name>version|as-of)=(?P<value>[^&]+)")
 
 
@@ -30,7 +32,8 @@ def understands(url: str) -> bool:
         return False
     host = match["host"].lower()
     if _TEAMS.fullmatch(host):
-        return "objecturl=" in (match["rest"] or "").partition("#")[0].lower()
+        path, _, query = (match["rest"] or "").partition("#")[0].lower().partition("?")
+        return "objecturl=" in query or ("groupid=" in query and bool(_CHANNEL.fullmatch(path)))
     return bool(_SHAREPOINT.fullmatch(host) or _PERSONAL.fullmatch(host))
 
 
@@ -48,6 +51,8 @@ class SharedLink:
         Server-relative and decoded, as ``/sites/Lab/Shared Documents/plate 1.xlsx``; empty if the link hides it.
     personal
         Drive and item of a personal OneDrive; empty texts if it is none or hides them.
+    channel
+        Team and channel of Teams whose folder is meant; empty texts if none is.
     version, as_of
         An older version that is meant, by its label or by when it was the present one (UTC, naive).
     """
@@ -58,6 +63,7 @@ class SharedLink:
     personal: tuple[str, str] = ("", "")
     version: str = ""
     as_of: datetime | None = None
+    channel: tuple[str, str] = ("", "")
 
     @classmethod
     def parse(cls, url: str) -> SharedLink:
@@ -79,6 +85,8 @@ class SharedLink:
         bare, _, fragment = url.partition("#")
         link, version, as_of = Link.parse(bare), *_wanted(fragment)
         parameters = {name.lower(): values[0] for name, values in parse_qs(link.target.partition("?")[2]).items()}
+        if _TEAMS.fullmatch(link.host) and (channel := _channel(link.path, parameters)):
+            return cls(link.url, link.host, version=version, as_of=as_of, channel=channel)
         if _TEAMS.fullmatch(link.host):
             inner = cls.parse(parameters.get("objecturl", ""))
             return cls(inner.url, inner.host, inner.path, inner.personal, version, as_of)
@@ -111,6 +119,15 @@ def _path(raw: str, parameters: dict[str, str]) -> str | None:
                 return parameters[name].rstrip("/")
         return None if "/_layouts/" in raw.lower() else unquote(page["library"])
     return unquote(raw).rstrip("/")
+
+
+def _channel(path: str, parameters: dict[str, str]) -> tuple[str, str] | None:
+    """Return team and channel that a link of Teams leads to, None if it leads to a file."""
+    if not (match := _CHANNEL.fullmatch(path)):
+        return None
+    if not _GUID.fullmatch(group := parameters.get("groupid", "")):
+        raise UnknownSource("The link does not tell which team the channel is of. Copy it again with 'Get link'.")
+    return group.lower(), unquote(match["channel"])
 
 
 def _direct(link: Link, path: str | None) -> str:

@@ -33,7 +33,7 @@ def open_link(graph: Graph, link: SharedLink) -> tuple[Json, str]:
     """
     refuse_way_up(link)
     first: SourceError | None = None
-    for way in (_by_share, _by_list_item, _by_path, _by_personal_id):
+    for way in _ways(link):
         try:
             if (told := way(graph, link)) is not None:
                 by_link = way is _by_share and items.remote(told) is None
@@ -44,6 +44,10 @@ def open_link(graph: Graph, link: SharedLink) -> tuple[Json, str]:
             if way is _by_path or first is None:
                 raise
     raise first or SourceNotFound("The link leads nowhere. Check it, or ask its owner for another one.")
+
+
+def _ways(link: SharedLink) -> tuple[Callable[[Graph, SharedLink], Json | None], ...]:
+    return (_by_channel,) if all(link.channel) else (_by_share, _by_list_item, _by_path, _by_personal_id)
 
 
 def asked(item: Item, ask: Callable[[str, dict[str, str]], T]) -> T:
@@ -114,9 +118,16 @@ def _by_path(graph: Graph, link: SharedLink) -> Json | None:
     return in_drive(drive, graph.get(f"{root}:/{quote(inner)}" if inner else root))
 
 
+def _by_channel(graph: Graph, link: SharedLink) -> Json | None:
+    """Ask for the folder of a channel; private and shared channels have theirs in sites of their own."""
+    team, channel = link.channel
+    return graph.get(f"/teams/{items.quoted(team)}/channels/{items.quoted(channel)}/filesFolder")
+
+
 def _by_personal_id(graph: Graph, link: SharedLink) -> Json | None:
     drive, inner = link.personal
-    return in_drive(drive, graph.get(items.place(drive, inner))) if drive else None
+    # The service writes the id of the drive in small letters, and links have it in large ones.
+    return in_drive(drive.lower(), graph.get(items.place(drive.lower(), inner))) if drive else None
 
 
 def _library(graph: Graph, link: SharedLink) -> tuple[str, str] | None:

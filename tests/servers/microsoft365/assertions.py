@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = ["PS256", "RS256"]
+CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of all personal accounts."""
 
 
 @lru_cache(maxsize=1)
@@ -34,21 +36,29 @@ class Keys:
 
     def id_token(self, world: Tenant, app: Application, user: User, nonce: str, token: Token) -> str:
         issued = int(token.issued.timestamp())
+        tenant, own_id = home_of(world, user)
         claims = {
             "aud": app.client_id,
-            "iss": f"https://login.microsoftonline.com/{world.tenant_id}/v2.0",
+            "iss": f"https://login.microsoftonline.com/{tenant}/v2.0",
             "iat": issued,
             "nbf": issued,
             "exp": int(token.expires.timestamp()),
             "name": user.name,
-            "oid": user.id,
+            "oid": own_id,
             "preferred_username": user.upn,
             "sub": hashlib.sha256(f"{app.client_id}{user.id}".encode()).hexdigest(),
-            "tid": world.tenant_id,
+            "tid": tenant,
             "ver": "2.0",
             **({"nonce": nonce} if nonce else {}),
         }
         return jwt.encode(claims, _key(), algorithm="RS256", headers={"kid": "1"})
+
+
+def home_of(world: Tenant, user: User) -> tuple[str, str]:
+    """Return where an account is at home, and its id there: personal accounts are in a tenant of Microsoft's own."""
+    if user.id in world.users:
+        return world.tenant_id, user.id
+    return CONSUMERS, f"00000000-0000-0000-{user.id[:4]}-{user.id[4:]}"
 
 
 def proves(app: Application, form: dict[str, str], audience: str, now: datetime) -> bool:

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 from servers.microsoft365 import items
-from servers.microsoft365.access import FULL, READ, SELECTED, allow_drive, missing, require_files
+from servers.microsoft365.access import FULL, READ, SELECTED, allow, allow_drive, missing, require_files
 from servers.microsoft365.addresses import (
     any_user,
     caller,
@@ -17,7 +17,7 @@ from servers.microsoft365.addresses import (
     site_by_path,
 )
 from servers.microsoft365.library import Drive, Site
-from servers.microsoft365.shapes import collection, drive_shape, selection, site_shape
+from servers.microsoft365.shapes import collection, drive_shape, item_shape, selection, site_shape
 from servers.microsoft365.web import Answer, Refusal, Request, Routes
 
 routes = Routes()
@@ -46,6 +46,20 @@ def of_group(request: Request, key: str, rest: str) -> Answer:
     if drive is None:
         raise missing()
     return _in_drive(request, drive, rest)
+
+
+@routes("GET", "/teams/{key}/channels/{channel}/filesFolder")
+def of_channel(request: Request, key: str, channel: str) -> Answer:
+    """Return the folder that the files of a channel are in."""
+    require_files(request, *READ)
+    for site in request.world.sites.values():
+        if site.group is not None and site.group.id == key and (name := site.channels.get(unquote(channel))):
+            folder = site.drive.at([name])
+            if folder is None:
+                break
+            allow(request, folder)
+            return Answer(200, item_shape(request, folder))
+    raise missing()
 
 
 @routes("GET", "/drives/{key}{rest}")

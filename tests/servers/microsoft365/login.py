@@ -255,12 +255,14 @@ def _page(redirect: str, fields: dict[str, str]) -> bytes:
 
 
 def _known(request: Request, tenant: str) -> None:
-    if tenant.lower() not in (*COMMON, request.world.tenant_id, request.world.domain):
+    known = (*COMMON, "consumers", assertions.CONSUMERS, request.world.tenant_id, request.world.domain)
+    if tenant.lower() not in known:
         raise Denied("invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
 
 
 def _client_info(world: Tenant, user: User) -> str:
-    info = json.dumps({"uid": user.id, "utid": world.tenant_id}).encode()
+    tenant, own_id = assertions.home_of(world, user)
+    info = json.dumps({"uid": own_id, "utid": tenant}).encode()
     return base64.urlsafe_b64encode(info).decode().rstrip("=")
 
 
