@@ -15,12 +15,14 @@ from populate.backup import tables as backup
 from populate.conversation import questions
 from populate.describe import tables as describe
 from populate.duplicates import tables as duplicates
+from populate.lineage import tables as lineage
 from populate.notes import tables as telling
 from populate.profile import tables as profile
 from populate.recall import tables as recalled
 from populate.retention import tables as retention
 from populate.search import tables as search
 from populate.sharing import history
+from populate.watch import tally
 from schemas import asking, code, conversation, directory, entered, following, notes, output, recall, survey
 from schemas.binding import CORE, Binding, Schemas, bind
 
@@ -49,14 +51,16 @@ SCHEMAS: Schemas = (
     ("adoption", adoption.schema),
     ("duplicates", duplicates.schema),
     ("profile", profile.schema),
+    ("describe", describe.schema),
     ("search", search.schema),
     ("questions", questions.schema),
     ("notes", notes.schema),
     ("telling", telling.schema),
-    ("describe", describe.schema),
     ("retention", retention.schema),
     ("recall", recall.schema),
     ("recalled", recalled.schema),
+    ("lineage", lineage.schema),
+    ("tally", tally.schema),
 )
 
 

@@ -31,8 +31,8 @@ def search(
     Parameters
     ----------
     text
-        Words of names, folders, people, departments, tags, notes, columns and their values. The last word may be
-        unfinished, and a word that nothing is called is taken for mistyped.
+        Words of names, folders, people, departments, tags, notes, columns and their values, descriptions. The last
+        word may be unfinished, and a word that nothing is called is taken for mistyped.
     kind, source, owner, department, month
         Only files with this extension, source system, owner, department of the owner, or month of the last read
         (as 2026-11); or with one of several.
@@ -99,6 +99,16 @@ def check_search() -> Check:
         from populate.search.following import check
 
         return check(_asker().binding)
+
+
+def keep_search() -> None:
+    """Make the search index of this machine and keep it up to date and checked, until stopped.
+
+    To be called in the main thread; SIGTERM and Ctrl-C stop it.
+    """
+    from populate.search.keeping import keep_index
+
+    keep_index(settings())
 
 
 def _asker() -> Asker:

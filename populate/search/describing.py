@@ -62,7 +62,7 @@ class Tables:
             names[file_id].append(Name(since, name, path))
         sets = {row[0] for row in self.ask("sets", files=files)}
         people, told = _People(self, files), labels.of_files(self, files)
-        contents = labels.of_contents(self, people.contents)
+        contents, runs = labels.of_contents(self, people.contents), labels.runs_of(self, files)
         return {
             file_id: document(
                 Facts(
@@ -72,6 +72,7 @@ class Tables:
                     is_set=file_id in sets,
                     labels=told.get(file_id, ()),
                     contents=contents,
+                    runs=runs.get(file_id, ()),
                     **people.of(file_id),
                 )
             )
@@ -88,6 +89,9 @@ class _People:
         self._content = _newest(reads, tables.ask("versions", files=files))
         self.contents = {content for told in self._audience.values() for _, content in told.values()} - {""}
         self.contents |= set(self._content.values())
+        self._owning: dict[str, set[str]] = defaultdict(set)
+        for file_id, account, *_ in owners:
+            self._owning[file_id].add(account_term(account))
         self._owners = {file_id: (person, choice) for file_id, _, person, choice in owners}
         self._read: dict[str, dict[str, datetime]] = defaultdict(dict)  # file -> account -> last
         for file_id, _, realm, login, on_behalf_of, last, _ in reads:
@@ -113,6 +117,7 @@ class _People:
             "audience": self._audience[file_id],
             "content": self._content.get(file_id, ""),
             "choice": choice if choice in ("open", "default") else "",
+            "owning": frozenset(self._owning[file_id]),
             "owner_id": owner if name else "",
             "owner": name,
             "department": department,

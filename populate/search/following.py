@@ -127,6 +127,28 @@ def _folder(settings: Settings) -> Path:
     return settings.home / "search" / f"{identity('catalogue', *place)[:16]}-{FORMAT}"
 
 
+_indexes: dict[Path, Index] = {}  # that this process has open: one at a time, for opening takes longer than asking
+
+
+def _opened(folder: Path) -> Index:
+    """Return the index in a folder as it is at this moment.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    index = _indexes.get(folder)
+    try:
+        if index is not None and (folder / "meta.json").is_file():
+            index.searcher()
+            return index
+    except ValueError:
+        pass  # it was made anew meanwhile, or is broken, which opening it tells
+    _indexes.clear()
+    return _indexes.setdefault(folder, Index(folder))
+
+
 class _Local:
     """The index of this machine with its state and its lock."""
 
@@ -206,7 +228,7 @@ class _Local:
     def _present(self) -> Index:
         while True:
             name = self._read().folder
-            index = Index(self._folder / name)
+            index = _opened(self._folder / name)
             if self._read().folder == name:
                 return index  # else it was rewritten meanwhile
 

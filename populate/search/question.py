@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from populate.search.index import FACETS, Index
+from populate.search.index import FACETS, SAMPLE, Index
 from populate.search.text import distinct, far, plain_words, stem
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ FEW = 4
 
 STEP = 64
 """Words count multiples of 1/64: sums of these are exact, so that no order of adding up shows in an answer."""
+
+MOST_APART = 32
+"""Terms that the engine looks for one by one, where it need not look at all that have them."""
+
+ENOUGH = 64
+"""Views of the sample that tell how many there are: to about an eighth, which changes what a word counts by little."""
 
 COMMON = frozenset(
     {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is", "it", "its"}
@@ -65,12 +71,13 @@ class Questions:
         Of the asker, as `populate.search.views.terms_of` makes them.
     """
 
-    def __init__(self, index: Index, searcher: tantivy.Searcher, terms: Sequence[str]) -> None:
+    def __init__(self, index: Index, searcher: tantivy.Searcher, terms: Collection[str]) -> None:
         import tantivy
 
         self._query, self._occur = tantivy.Query, tantivy.Occur
-        self._schema, self._searcher, self._terms = index.schema, searcher, list(terms)
-        self.all = self.count(self.shown([]))
+        self._schema, self._searcher = index.schema, searcher
+        self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in ("", "sample_")}
+        self.all = self._frequency(lambda prefix: self._shown(prefix, []))
 
     def count(self, query: tantivy.Query) -> int:
         """Return how many views fit."""
@@ -78,11 +85,35 @@ class Questions:
 
     def shown(self, musts: Sequence[tantivy.Query]) -> tantivy.Query:
         """Return what finds views that the asker may see and that fit all of `musts`."""
-        may = self._query.term_set_query(self._schema, "may", self._terms)
-        unless = self._query.term_set_query(self._schema, "unless", self._terms)
-        parts = [(self._occur.Must, must) for must in musts]
-        parts += [(self._occur.Must, self._query.const_score_query(may, 0.0)), (self._occur.MustNot, unless)]
-        return self._query.boolean_query(parts)
+        return self._shown("", musts)
+
+    def _shown(self, prefix: str, musts: Sequence[tantivy.Query]) -> tantivy.Query:
+        return self._query.boolean_query([*((self._occur.Must, must) for must in musts), *self._sight[prefix]])
+
+    def _seen(self, prefix: str, terms: Sequence[str]) -> list[tuple[tantivy.Occur, tantivy.Query]]:
+        """Return what leaves out views that the asker may not see; it counts nothing."""
+        may, unless = (self._any_of(f"{prefix}{field}", terms) for field in ("may", "unless"))
+        parts = [(self._occur.Must, self._query.const_score_query(may or self._query.empty_query(), 0.0))]
+        return parts + ([(self._occur.MustNot, unless)] if unless else [])
+
+    def _any_of(self, field: str, terms: Sequence[str]) -> tantivy.Query | None:
+        """Return what finds any of the terms; None if there is none."""
+        held = [term for term in terms if self._searcher.doc_freq(field, term)]
+        if len(held) > MOST_APART:
+            return self._query.term_set_query(self._schema, field, held)
+        ways = [(self._occur.Should, self._term(field, term)) for term in held]
+        return self._query.boolean_query(ways) if len(ways) > 1 else ways[0][1] if ways else None
+
+    def _frequency(self, fitting: Callable[[str], tantivy.Query]) -> int:
+        """Return how many views fit: about, by the sample, if those are many, else exactly.
+
+        Parameters
+        ----------
+        fitting
+            Makes the question for fields that begin with a prefix.
+        """
+        some = self.count(fitting("sample_"))
+        return some * SAMPLE if some >= ENOUGH else self.count(fitting(""))
 
     def words(self, text: str) -> list[Word]:
         """Return the words of a question that something fits; those that nothing fits are taken for mistyped."""
@@ -94,14 +125,27 @@ class Questions:
             may_go_on = open_end and place == len(plain) - 1
             begins = len(one) >= (BEGUN if may_go_on else PREFIX) and (may_go_on or len(plain) <= FEW)
             word = Word(one, stem(one), begins)
-            count = self.count(self.shown([self.fits(word)]))
+            count = self._occurrences(word)
             if not count and far(one):
                 word = Word(one, stem(one), False, far(one))
-                count = self.count(self.shown([self.fits(word)]))
+                count = self._occurrences(word)
             if count:
-                rarity = math.log1p((self.all - count + 0.5) / (count + 0.5))
+                rarity = math.log1p((max(0, self.all - count) + 0.5) / (count + 0.5))
                 found.append(Word(word.plain, word.stemmed, word.begins, word.distance, rarity))
         return found
+
+    def _occurrences(self, word: Word) -> int:
+        """Return how many views have a word, about."""
+
+        def fitting(prefix: str) -> tantivy.Query:
+            field = f"{prefix}words"
+            if word.distance:
+                near = self._query.fuzzy_term_query(self._schema, field, word.stemmed, word.distance)
+                return self._shown(prefix, [near])
+            ways = [self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins
+            return self._shown(prefix, [self._query.boolean_query([(self._occur.Should, way) for way in ways])])
+
+        return self._frequency(fitting)
 
     def fits(self, word: Word) -> tantivy.Query:
         """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""
@@ -115,8 +159,10 @@ class Questions:
 
     def all_of(self, words: Sequence[Word], required: int) -> tantivy.Query:
         """Return what finds so many of the words."""
-        parts = [(self._occur.Should, self.fits(word)) for word in words]
-        return self._query.boolean_query(parts, minimum_number_should_match=required)
+        ways = [self.fits(word) for word in words]
+        if required == len(words):  # the engine then goes by the rarest
+            return self._query.boolean_query([(self._occur.Must, way) for way in ways])
+        return self._query.boolean_query([(self._occur.Should, way) for way in ways], required)
 
     def anything(self) -> tantivy.Query:
         """Return what fits all views alike."""
@@ -134,7 +180,11 @@ class Questions:
         return self._query.term_query(self._schema, field, word, "basic")
 
     def _beginning(self, field: str, word: str) -> tantivy.Query:
-        return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
+        longer = self._searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
+        if len(longer) > MOST_APART:
+            return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
+        ways = [(self._occur.Should, self._term(field, term)) for term, _ in longer]
+        return self._query.boolean_query(ways) if ways else self._query.empty_query()
 
     def _worth(self, query: tantivy.Query, rarity: float) -> tantivy.Query:
         return self._query.const_score_query(query, max(1, round(rarity * STEP)) / STEP)

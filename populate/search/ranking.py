@@ -18,7 +18,7 @@ K1, B = 1.2, 0.75
 
 PARTS = {
     **{"name": 3.0, "tag": 2.0, "column": 1.5, "people": 1.5, "folder": 1.2},
-    **{"value": 1.0, "note": 1.0, "department": 1.0, "source": 0.7},
+    **{"value": 1.0, "note": 1.0, "description": 1.0, "department": 1.0, "run": 0.7, "source": 0.7},
 }
 """Where a word can be found, and how often it counts there."""
 
@@ -130,6 +130,8 @@ _WHERE = {
     "note": "a note says {}",
     "column": "it has a column named {}",
     "value": "it has the value {}",
+    "description": "its generated description says {}",
+    "run": "code that read it says {}",
     "folder": "it lies in {}",
     "people": "{} owns or reads it",
     "department": "people in {} own or read it",

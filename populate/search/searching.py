@@ -20,7 +20,7 @@ from data_platform.errors import RestrictionError
 from populate.search.describing import Tables
 from populate.search.following import advance, index_of
 from populate.search.index import FACETS, Index
-from populate.search.question import Questions, Word, required
+from populate.search.question import MOST_WORDS, Questions, Word, required
 from populate.search.ranking import Candidate, Measure, rank, reasons
 from populate.search.statements import statement
 from populate.search.text import is_near, plain_words
@@ -181,36 +181,37 @@ def find(index: Index, terms: Collection[str], request: Request) -> Found:
     words = ask.words(request.text)
     if request.text.strip() and not words:
         return Found(facets={facet: [] for facet in FACETS})
-    query, total = _fitting(ask, words, request.facets)
-    views = _closely(searcher, query, request.wanted, total)
+    query = _fitting(ask, words, request.facets)
+    views, total = _closely(searcher, query, request.wanted)
+    if not total and len(words) > 1:
+        query = _fitting(ask, words, request.facets, 1)
+        views, total = _closely(searcher, query, request.wanted)
     candidates = rank(views, Measure(words, request.sizes, request.today))
     return Found(total, candidates, words, _facets(searcher, query), _suggestion(request.text, words, candidates))
 
 
-def _fitting(ask: Questions, words: Sequence[Word], facets: Mapping[str, Collection[str]]) -> tuple[tantivy.Query, int]:
-    """Return what finds files with as many of the words as can be asked for, and how many there are."""
-    within = ask.within(facets)
-    if not words:
-        query = ask.shown([ask.anything(), *within])
-        return query, ask.count(query)
-    query = ask.shown([ask.all_of(words, required(words)), *within])
-    if not (total := ask.count(query)) and len(words) > 1:
-        query = ask.shown([ask.all_of(words, 1), *within])
-        total = ask.count(query)
-    return query, total
+def _fitting(
+    ask: Questions, words: Sequence[Word], facets: Mapping[str, Collection[str]], least: int = MOST_WORDS
+) -> tantivy.Query:
+    """Return what finds files with as many of the words as are to be asked for, but no more than `least`."""
+    fits = ask.all_of(words, min(least, required(words))) if words else ask.anything()
+    return ask.shown([fits, *ask.within(facets)])
 
 
 def _closely(
-    searcher: tantivy.Searcher, query: tantivy.Query, wanted: int, total: int
-) -> list[tuple[str, dict[str, Any]]]:
-    """Return the views that are looked at closely, in no order."""
+    searcher: tantivy.Searcher, query: tantivy.Query, wanted: int
+) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+    """Return the views that are looked at closely, in no order, and how many fit."""
     most = next((number for number in CLOSE if number >= 2 * wanted), 2 * wanted)
-    hits = searcher.search(query, most, count=False, weight_by_field="prior").hits
+    found = searcher.search(query, most, count=True, weight_by_field="prior")
+    hits, total = found.hits, int(found.count or 0)  # type: ignore[attr-defined]
     if total > most and hits[0][0] > hits[-1][0]:
         # Which of those that count alike are among them depends on where they lie: so none of them is.
         hits = [hit for hit in hits if hit[0] > hits[-1][0]]
-    entries = [searcher.doc(address) for _, address in hits]
-    return [(str(entry["file_id"][0]), orjson.loads(bytes(entry["view"][0]))) for entry in entries]
+    # In the order in which they lie: neighbours are unpacked together.
+    places = sorted((address for _, address in hits), key=lambda one: (one.segment_ord, one.doc))
+    entries = [searcher.doc(address) for address in places]
+    return [(str(entry["file_id"][0]), orjson.loads(bytes(entry["view"][0]))) for entry in entries], total
 
 
 def _facets(searcher: tantivy.Searcher, query: tantivy.Query) -> dict[str, list[tuple[str, int]]]:

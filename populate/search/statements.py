@@ -7,6 +7,7 @@ round: there the files of an asker, here the askers of a file.
 from __future__ import annotations
 
 from populate.backup.erased import Erasure
+from populate.describe.tables import ContentFacts, Generated, RunDescription
 from populate.profile.tables import ColumnProfile
 from populate.rendering import rendered
 from populate.search.tables import DocumentChange
@@ -20,7 +21,7 @@ from schemas.sharing import SourceLog, SourceRead
 TABLES = (
     *who.TABLES,
     *(ColumnProfile, DirectoryEntry, DocumentChange, Erasure, FileSet, FileTag, FileTagEnded, ItemState),
-    *(Note, NoteEnded, SourceLog, SourceRead, Version),
+    *(Note, NoteEnded, SourceLog, SourceRead, Version, ContentFacts, Generated, RunDescription),
 )
 
 FRAGMENTS = who.FRAGMENTS
@@ -95,6 +96,28 @@ STATEMENTS = {
           AND NOT EXISTS (SELECT 1 FROM $Erasure e WHERE e.sha256 = p.sha256)
         ORDER BY p.sha256, p.sheet_no, p.column_no
     """,
+    "descriptions": """
+        SELECT c.sha256, g.generated_text FROM $ContentFacts c JOIN $Generated g ON g.facts_sha256 = c.facts_sha256
+        WHERE c.sha256 IN %(contents)s AND g.generated_text <> ''
+          AND NOT EXISTS (SELECT 1 FROM $Erasure e WHERE e.sha256 = c.sha256)
+        ORDER BY c.sha256, g.generated_at, g.model_name
+    """,
+    # Runs that read the files: of whom, whether everybody may know what that person runs, and what they are about.
+    "runs": """
+        WITH $chosen
+        SELECT DISTINCT x.file_id, e.account_id, e.repository,
+               CASE WHEN c.ask_choice = 'open' THEN 1 ELSE 0 END AS is_open, e.started_at, d.run_summary, d.facts_sha256
+        FROM $Access x
+        JOIN $Execution e ON e.execution_id = x.execution_id
+        JOIN $RunDescription d ON d.execution_id = e.execution_id
+        LEFT JOIN $Account a ON a.account_id = e.account_id
+        LEFT JOIN chosen c ON c.person_id = a.person_id
+        WHERE x.file_id IN %(files)s AND x.outcome = 'ok'
+    """,
+    "generated": """
+        SELECT facts_sha256, generated_text FROM $Generated
+        WHERE facts_sha256 IN %(facts)s AND generated_text <> '' ORDER BY facts_sha256, generated_at, model_name
+    """,
     "departments": "WITH $worked SELECT department, COUNT(*) FROM worked GROUP BY department",
     # What the asker knows each of the files by, at this moment.
     "shown": """
@@ -115,6 +138,11 @@ STATEMENTS = {
         UNION SELECT file_id FROM $Note WHERE noted_at > %(since)s
         UNION SELECT n.file_id FROM $Note n JOIN $NoteEnded e ON e.note_id = n.note_id
               WHERE e.note_ended_at > %(since)s
+        UNION SELECT v.file_id FROM $Version v JOIN $ContentFacts c ON c.sha256 = v.sha256
+              JOIN $Generated g ON g.facts_sha256 = c.facts_sha256 WHERE g.generated_at > %(since)s
+        UNION SELECT x.file_id FROM $Access x JOIN $RunDescription d ON d.execution_id = x.execution_id
+              JOIN $Generated g ON g.facts_sha256 = d.facts_sha256
+              WHERE g.generated_at > %(since)s AND x.outcome = 'ok' AND x.file_id <> ''
         UNION SELECT v.file_id FROM $Version v JOIN $Erasure e ON e.sha256 = v.sha256 WHERE e.erased_at > %(since)s
     """,
     "changed_people": """

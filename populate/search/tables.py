@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from populate.adopt.tables import AdoptMember
+from populate.describe.tables import Description  # noqa: F401  (foreign key)
 from populate.ingest import BackupMember, Ingest  # noqa: F401  (foreign key)
 from populate.profile.tables import Profile, ProfileAdopted  # noqa: F401  (foreign key)
 from schemas.catalogue import File  # noqa: F401  (foreign key)
@@ -60,6 +61,20 @@ class DocumentAdopted(dj.Computed):
     def make(self, key: dict[str, Any]) -> None:
         """Describe the files as the tables know them now."""
         _describe(self, key, AdoptMember() & key)
+
+
+@schema
+class DocumentDescribed(dj.Computed):
+    definition = """
+    # What is indexed of the files of a delivery has been described with what its runs are about
+    -> Description
+    ---
+    document_count : int32 # files whose description was another one before
+    """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Describe the files as the tables know them now."""
+        _describe(self, key, Access() & key & dj.Not({"file_id": ""}))
 
 
 @schema

@@ -14,7 +14,17 @@ LONGEST = 64
 
 def plain_words(text: str) -> list[str]:
     """Return the words of a text in lower case, without accents: ``Läsion_47 flowRuns`` has lasion, 47, flow, runs."""
+    return list(_plain(text)) if len(text) < 200 else _parted(text)
+
+
+def _parted(text: str) -> list[str]:
     return [_folded(word)[:LONGEST] for word in parts_of(text)]
+
+
+@lru_cache(20_000)
+def _plain(text: str) -> tuple[str, ...]:
+    """Names of folders, people and departments come again and again."""
+    return tuple(_parted(text))
 
 
 def words(text: str) -> list[str]:
@@ -23,6 +33,8 @@ def words(text: str) -> list[str]:
 
 
 def _folded(word: str) -> str:
+    if word.isascii():
+        return word.lower()
     # Only accents of Latin, Greek and Cyrillic letters: other scripts write vowels or voicing with marks.
     decomposed = unicodedata.normalize("NFD", word)
     kept = "".join(c for c in decomposed if not "\u0300" <= c <= "\u036f")

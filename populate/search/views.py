@@ -10,15 +10,16 @@ The rule itself is that of `populate.who.statements`; a test compares.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import PurePosixPath
+from itertools import islice
 from typing import Any
 
-from populate.search.labels import Label
+import orjson
+
+from populate.search.labels import Label, Run
 from populate.search.text import distinct, plain_words, stem
 from populate.who.asker import FOREVER
 
@@ -30,6 +31,12 @@ MOST_LABELS = 400
 MOST_LABEL = 2000
 MOST_WORDS = 1000
 """Different words of a part that are looked at when views are ranked: the most frequent."""
+
+MOST_RUNS = 20
+"""Texts of runs that a view is found by: the latest that its audience may know."""
+
+MOST_APART = 50
+"""Logins that may know other runs than the rest: of a file with more, each knows those that everybody may know."""
 
 LONGEST_KIND = 10
 
@@ -58,6 +65,8 @@ class Facts:
         SHA-256 of what was met last; owners and whoever has a grant know it.
     choice
         ``open`` if the owner lets it be found, ``default`` if the owner has not chosen, else empty.
+    owning
+        Terms of the accounts that own it.
     owner, department
         Name of the owner and where they work; empty if they may not be named.
     readers
@@ -67,7 +76,9 @@ class Facts:
     labels
         What else is known of the file, by kind: tag, note.
     contents
-        Content -> what is known of it, by kind: column, value.
+        Content -> what is known of it, by kind: column, value, description.
+    runs
+        That read it, the latest first.
     """
 
     file_id: str
@@ -76,6 +87,7 @@ class Facts:
     audience: Mapping[str, tuple[date, str]] = field(default_factory=dict)
     content: str = ""
     choice: str = ""
+    owning: frozenset[str] = frozenset()
     owner_id: str = ""
     owner: str = ""
     department: str = ""
@@ -85,6 +97,7 @@ class Facts:
     is_set: bool = False
     labels: tuple[Label, ...] = ()
     contents: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    runs: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +132,9 @@ class Document:
 def document(facts: Facts) -> Document:
     """Return what is indexed of a file; without views if nobody may know it."""
     found = tuple(_views(facts)) if facts.names else ()
-    text = json.dumps([[view.may, view.unless, view.about, view.plain] for view in found], sort_keys=True)
-    return Document(facts.file_id, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(), found)
+    told = [[view.may, view.unless, view.about, view.plain] for view in found]
+    digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS))
+    return Document(facts.file_id, digest.hexdigest(), found)
 
 
 def account_term(account_id: str) -> str:
@@ -152,26 +166,67 @@ def _views(facts: Facts) -> Iterable[View]:
         known = {term: (newest, content) for term, (_, content) in known.items()}
     elif facts.choice == DEFAULT:
         known |= {when_found(term): (newest, content) for term, (place, content) in known.items() if place != newest}
-    audiences: dict[tuple[int, str], list[str]] = {}
+    ran = _runs_known(facts, known)
+    audiences: dict[tuple[int, str, tuple[str, ...]], list[str]] = {}
     for term, as_what in sorted(known.items()):
-        audiences.setdefault(as_what, []).append(term)
+        audiences.setdefault((*as_what, ran(term)), []).append(term)
     passed: list[str] = []
-    for place, content in sorted(audiences, key=lambda one: (one[0], one[1] == facts.content, one[1]), reverse=True):
-        audience = audiences[place, content]
+    for place, content, texts in sorted(audiences, key=lambda one: _newest(one, facts.content), reverse=True):
+        audience = audiences[place, content, texts]
         if place >= 0:
-            about = _known(facts, facts.names[place], facts.contents.get(content, ()))
+            of_runs = [("run", text) for text in texts]
+            about = _known(facts, facts.names[place], (*facts.contents.get(content, ()), *of_runs))
             yield _view(audience, sorted(passed), *about)
         passed += audience
     if facts.choice:
         yield _view([facts.choice], sorted(facts.audience), *_limited(facts, facts.names[newest]))
 
 
+def _newest(one: tuple[int, str, tuple[str, ...]], content: str) -> tuple[int, bool, str, int, tuple[str, ...]]:
+    """Return by what views are ordered that may fit an asker with several logins and groups: the greatest holds."""
+    return one[0], one[1] == content, one[1], len(one[2]), one[2]
+
+
+def _runs_known(facts: Facts, terms: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return what tells the texts of runs that whoever has a term may know.
+
+    Who owns the file may know all that read it; others their own, those of a repository that they ran from, too, and
+    those of people who are open. (``runs`` and ``run`` of `populate.who.statements` are that rule, and allow more.)
+    """
+    repositories: dict[str, set[str]] = {}
+    for run in facts.runs:
+        repositories.setdefault(account_term(run.account), set()).add(run.repository)
+    plain = {term: term.removeprefix(when_found("")) for term in terms}
+    apart = repositories.keys() & set(plain.values()) - facts.owning
+    if len(apart) > MOST_APART:
+        repositories = {}
+
+    def may_know(run: Run, term: str) -> bool:
+        if run.is_open or term in facts.owning:
+            return True
+        own = repositories.get(term)
+        return own is not None and (account_term(run.account) == term or run.repository in own - {""})
+
+    def known(term: str) -> tuple[str, ...]:
+        texts = (text for run in facts.runs if may_know(run, plain[term]) for text in run.texts)
+        return tuple(islice(dict.fromkeys(texts), MOST_RUNS))
+
+    return known
+
+
 def _view(may: Sequence[str], unless: Sequence[str], about: dict[str, Any], texts: Mapping[str, str]) -> View:
     plain = {part: plain_words(text) for part, text in texts.items() if text}
-    counts = {part: Counter(map(stem, words)).most_common(MOST_WORDS) for part, words in plain.items()}
+    counts = {part: _most_frequent(list(map(stem, words))) for part, words in plain.items()}
     length = sum(len(words) for words in plain.values())
-    about |= {"words": {part: dict(words) for part, words in counts.items()}, "length": length}
+    about |= {"words": counts, "length": length}
     return View(tuple(may), tuple(unless), about, tuple(distinct(word for part in plain.values() for word in part)))
+
+
+def _most_frequent(words: Sequence[str]) -> dict[str, int]:
+    once = dict.fromkeys(words, 1)
+    if len(once) == len(words) <= MOST_WORDS:
+        return once
+    return dict(Counter(words).most_common(MOST_WORDS))
 
 
 def _known_as(facts: Facts) -> dict[str, tuple[int, str]]:
@@ -191,7 +246,7 @@ def _known(facts: Facts, name: Name, of_content: Sequence[Label]) -> tuple[dict[
     kind = kind_of(name.name, facts.is_set)
     texts = {
         "name": name.name,
-        "folder": str(PurePosixPath(name.path).parent),
+        "folder": name.path.rstrip("/").rpartition("/")[0],
         "people": " ".join(distinct([facts.owner, *people])),
         "department": " ".join(distinct([facts.department, *sorted(facts.readers)])),
         "source": f"{facts.source_system} {kind}",
@@ -238,5 +293,6 @@ def kind_of(name: str, is_set: bool = False) -> str:
     """Return the extension of a name in lower case; ``folder`` for a folder, empty if there is none."""
     if is_set:
         return "folder"
-    suffix = PurePosixPath(name).suffix.lstrip(".").lower()
+    before, _, after = name.rpartition(".")
+    suffix = after.lower() if before else ""
     return suffix if len(suffix) <= LONGEST_KIND and suffix.isalnum() else ""

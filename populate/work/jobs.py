@@ -29,7 +29,7 @@ from populate.describe.tables import Description
 from populate.duplicates.tables import Canonical, CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.profile.tables import Profile, ProfileAdopted
-from populate.search.tables import Document, DocumentAdopted, DocumentProfiled
+from populate.search.tables import Document, DocumentAdopted, DocumentDescribed, DocumentProfiled
 from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.watch.observing import Observer, watch
@@ -39,7 +39,7 @@ from populate.work.retries import PATIENT
 from schemas.drivers import SESSION_LOCK
 from schemas.engine import dj
 
-DOCUMENTS = (Document, DocumentProfiled, DocumentAdopted)
+DOCUMENTS = (Document, DocumentProfiled, DocumentDescribed, DocumentAdopted)
 """Tables whose rows say that files were described for search."""
 
 DELAYS = (5, 60, 300, 1800, 7200)
