@@ -38,6 +38,7 @@ from pydantic_settings import (
 from data_platform.errors import SettingsError
 from data_platform.settings.dashboard import DashboardSettings
 from data_platform.settings.descriptions import DescriptionSettings
+from data_platform.settings.lineage import LineageSettings
 from data_platform.settings.sections import (
     GIB,
     MIB,
@@ -73,6 +74,7 @@ __all__ = [
     "DirectorySettings",
     "FileSettings",
     "HttpSettings",
+    "LineageSettings",
     "LogSettings",
     "MailSettings",
     "Microsoft365Settings",
@@ -135,6 +137,7 @@ class Settings(BaseSettings):
     questions: QuestionSettings = QuestionSettings()
     subscriptions: SubscriptionSettings = SubscriptionSettings()
     descriptions: DescriptionSettings = DescriptionSettings()
+    lineage: LineageSettings = LineageSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("home", mode="after")

@@ -382,6 +382,7 @@ DOORS: dict[str, Callable[[Asker, str, str], Any]] = {
 }
 
 
+@pytest.mark.timeout(300 if STATES <= 60 else 0)
 @pytest.mark.parametrize("backend", ["postgresql"])  # that both answer alike is compared elsewhere
 def test_no_door_tells_that_a_hidden_file_exists(binding: Binding) -> None:
     departments = dict.fromkeys(LOGINS, "Screening") | {"dan": "Clinic", "eve": "Clinic"}
