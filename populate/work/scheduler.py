@@ -52,6 +52,7 @@ PEOPLE_SECONDS = 3600.0  # between two looks whether a day has passed since the 
 SEARCH_SECONDS = 20.0  # between two looks for files that are to be found otherwise
 CHECK_SECONDS = 86400.0  # between two comparisons of the search index of this machine with the tables
 MAIL_SECONDS = 3600.0  # between two looks for mail that is due
+LINEAGE_SECONDS = 60.0  # between two looks for what an OpenLineage backend has not been told
 DESCRIBE_SECONDS = 60.0  # between two looks for what a language model has not described
 TELL_SECONDS = 60.0  # between two looks for recalls, and for new versions of files that somebody follows
 LONGEST_PAUSE = 60.0  # before a chore that fails is tried again
@@ -140,6 +141,8 @@ def _errands(binding: Binding) -> list[Errand]:
         found.append(Errand("populate.directory", PEOPLE_SECONDS))
     if binding.settings.descriptions.url:
         found.append(Errand("populate.describe", DESCRIBE_SECONDS))
+    if binding.settings.lineage.url:
+        found.append(Errand("populate.lineage", LINEAGE_SECONDS))
     if has_index(binding.settings):
         found.append(Errand("populate.search", CHECK_SECONDS))
     return found
