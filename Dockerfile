@@ -17,11 +17,13 @@ COPY data_platform data_platform
 RUN pip install --no-deps --no-index --no-build-isolation . && pip uninstall -y uv-build pip
 
 FROM python:3.13-slim-bookworm
-# The numbers are those of docker-compose.yml and deploy/kubernetes. A volume for the home takes over its owner.
+# The numbers are those of docker-compose.yml and deploy/kubernetes. A volume for the home, or for the search index
+# below it, takes over its owner.
 # Parts of large uploads wait in a folder for temporary files, which workers have there (TMPDIR).
 RUN groupadd --gid 10001 data-platform \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/data-platform data-platform \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/data-platform /var/lib/data-platform/tmp
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/data-platform /var/lib/data-platform/tmp \
+        /var/lib/data-platform/search
 COPY --from=build /opt/data-platform /opt/data-platform
 ENV PATH=/opt/data-platform/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from data_platform.face import generate_descriptions as generate_descriptions
     from data_platform.face import health as health
     from data_platform.face import hold as hold
+    from data_platform.face import keep_search as keep_search
     from data_platform.face import ledger as ledger
     from data_platform.face import log_output as log_output
     from data_platform.face import login as login
@@ -132,6 +133,7 @@ __all__ = [
     "generate_descriptions",
     "health",
     "hold",
+    "keep_search",
     "ledger",
     "log_output",
     "login",

@@ -38,6 +38,7 @@ def _narrowed(function: Callable[..., object]) -> Callable[..., object]:
 @click.option("--explain", is_flag=True, help="Show what each score is the sum of.")
 @click.option("--rebuild", is_flag=True, help="Make the index of this machine anew from the tables.")
 @click.option("--check", is_flag=True, help="Compare the index of this machine with the tables, and put it right.")
+@click.option("--keep", is_flag=True, help="Make the index of this machine and keep it, until Ctrl-C or SIGTERM.")
 @json_option
 def search(
     *,
@@ -47,6 +48,7 @@ def search(
     explain: bool,
     rebuild: bool,
     check: bool,
+    keep: bool,
     as_json: bool,
     **narrowed: tuple[str, ...],
 ) -> None:
@@ -63,6 +65,8 @@ def search(
     """
     from data_platform import face
 
+    if keep:
+        return face.keep_search()
     if rebuild or check:
         return _look_after(rebuild, as_json)
     found = face.search(" ".join(text), **narrowed, limit=limit, offset=offset, explain=explain)

@@ -61,7 +61,7 @@ from data_platform.face.reading import (
 )
 from data_platform.face.recalling import acknowledge, end_recall, mail_recalls, recall, recalls
 from data_platform.face.retaining import add_rule, end_rule, hold, release, retain, retention
-from data_platform.face.searching import check_search, complete_search, rebuild_search, search
+from data_platform.face.searching import check_search, complete_search, keep_search, rebuild_search, search
 from data_platform.face.signing_in import login, logout, whoami
 from data_platform.face.syncing import notices, sync
 
@@ -94,6 +94,7 @@ __all__ = [
     "generate_descriptions",
     "health",
     "hold",
+    "keep_search",
     "ledger",
     "log_output",
     "login",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 from servers.compose import PATIENCE, PROJECT, Stack, another_name
@@ -120,7 +120,7 @@ def stack(
         "OBJECT_STORE_ENDPOINT": object_store.endpoint,
         "OBJECT_STORE_URL": "s3://catalogue/content",
     }
-    made = Stack(variables, tmp_path_factory.mktemp("stack"), ("8501", "9464"), named)
+    made = Stack(variables, tmp_path_factory.mktemp("stack"), ("8501", "8502", "8511", "9464"), named)
     deployed = made.run("migrate")
     assert deployed.returncode == 0, deployed.stderr
     assert "reader: INSERT on " in deployed.stdout
@@ -189,6 +189,35 @@ def test_the_dashboard_answers_and_stops_when_told(stack: Stack) -> None:
         assert "<title>" in urlopen(address, timeout=PATIENCE).read().decode()
         dashboard.terminate()
         assert dashboard.wait(PATIENCE) == 0, stack.said("dashboard")
+
+
+def test_the_index_is_made_before_anybody_searches_and_the_dashboard_finds_it(stack: Stack) -> None:
+    search = stack.volume("search")
+
+    def whole() -> bool:
+        return any('"complete":true' in path.read_text() for path in search.glob("*/state.json"))
+
+    with stack.running("index") as index:
+        until(whole, stack, index=index)
+        until(partial(stack.is_well, "index"), stack, index=index)
+        (made,) = search.iterdir()
+        found = stack.run("dashboard", "data-platform", "search", "plate", "--json")
+        assert (found.returncode, found.stderr) == (0, "")
+        assert list(search.iterdir()) == [made]
+        index.terminate()
+        assert index.wait(PATIENCE) == 0, stack.said("index")
+
+
+def test_questions_and_notices_listen_apart_and_show_nothing_else(stack: Stack) -> None:
+    with stack.running("answers") as answers, stack.running("notices") as notices:
+        until(partial(stack.is_well, "answers"), stack, answers=answers, notices=notices)
+        until(partial(stack.is_well, "notices"), stack, answers=answers, notices=notices)
+        told = Request(f"http://127.0.0.1:{stack.taken['notices', '8511']}", b'{"value": []}')
+        with urlopen(told, timeout=PATIENCE) as response:
+            assert response.status == 202
+        for name, process in (("answers", answers), ("notices", notices)):
+            process.terminate()
+            assert process.wait(PATIENCE) == 0, stack.said(name)
 
 
 class Answer(BaseHTTPRequestHandler):

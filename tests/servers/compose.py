@@ -21,6 +21,7 @@ from servers.processes import stop
 PROJECT = Path(__file__).parents[2]
 FILE = PROJECT / "docker-compose.yml"
 MOUNTED = "/run/secrets"
+HOME = "/var/lib/data-platform"
 PATIENCE = 600.0
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<how>:?[-?])(?P<word>[^}]*))?\}")
 
@@ -126,6 +127,7 @@ class Stack:
         home = self._folder / name
         temporary = home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
+        self._mount(name, home)
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **ours,
@@ -133,6 +135,20 @@ class Stack:
             "DATA_PLATFORM_HOME": str(home),
             **({"TMPDIR": str(temporary)} if "TMPDIR" in ours else {}),
         }
+
+    def _mount(self, name: str, home: Path) -> None:
+        """Let the service see volumes below its home that others see, too."""
+        for volume in self.service(name).get("volumes", []):
+            source, _, target = volume.partition(":") if isinstance(volume, str) else ("", "", "")
+            if source in self.file["volumes"] and target.startswith(f"{HOME}/"):
+                self.volume(source).mkdir(exist_ok=True)
+                place = home / target.removeprefix(f"{HOME}/")
+                if not place.is_symlink():
+                    place.symlink_to(self.volume(source))
+
+    def volume(self, name: str) -> Path:
+        """Return the folder of a volume."""
+        return self._folder / f"volume-{name}"
 
     def mounted(self, name: str) -> Path:
         """Return the folder of the service's secrets, made as compose makes ``/run/secrets``."""

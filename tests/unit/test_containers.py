@@ -21,8 +21,9 @@ DOCKERFILE = PROJECT / "Dockerfile"
 EXAMPLE = PROJECT / ".env.example"
 FILLED = {**read_env(EXAMPLE), "SECRETS": "/secrets", "SHARES": "/shares", "SHARES_HOST": "lab-7"}
 NUMBER = "10001"
-OURS = ("migrate", "scheduler", "worker", "dashboard")
+OURS = ("migrate", "scheduler", "worker", "dashboard", "index", "answers", "notices")
 OTHERS = ("database", "object-store")
+ADDED = ("answers", "notices")  # only where somebody says so
 
 
 def check(*command: str | Path) -> None:
@@ -103,7 +104,7 @@ def test_no_secret_is_in_the_environment_or_in_a_command(services: dict[str, Any
 
 def test_ports_are_published_on_loopback_unless_somebody_says_otherwise(services: dict[str, Any]) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert sorted(published) == ["127.0.0.1:3306:3306", "127.0.0.1:8501:8501"]
+    assert sorted(published) == [f"127.0.0.1:{port}:{port}" for port in (3306, 8501, 8502, 8511)]
 
 
 def test_what_is_built_on_starts_first(services: dict[str, Any]) -> None:
@@ -115,11 +116,28 @@ def test_what_is_built_on_starts_first(services: dict[str, Any]) -> None:
 
 def test_what_may_be_elsewhere_starts_by_default_and_is_waited_for_only_where_it_runs(services: dict[str, Any]) -> None:
     profiles = {name: services[name]["profiles"] for name in services if "profiles" in services[name]}
-    assert profiles == {name: [name] for name in OTHERS}
+    assert profiles == {name: [name] for name in (*OTHERS, *ADDED)}
     assert read_env(EXAMPLE)["COMPOSE_PROFILES"] == ",".join(OTHERS)
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
             assert how.get("required", True) is (other not in profiles), name
+
+
+def test_who_makes_the_search_index_and_who_searches_share_it(services: dict[str, Any]) -> None:
+    for name in ("index", "dashboard"):
+        assert "search:/var/lib/data-platform/search" in services[name]["volumes"]
+    assert "/var/lib/data-platform/search" in DOCKERFILE.read_text()  # else the volume would be root's
+    pod = pods()["Deployment/dashboard"]
+    mounts = {container["name"]: container["volumeMounts"] for container in pod["containers"]}
+    assert set(mounts) == {"dashboard", "index"}
+    for found in mounts.values():
+        assert {"name": "search", "mountPath": "/var/lib/data-platform/search"} in found
+
+
+def test_only_who_looks_after_sources_sees_the_folder_of_settings(services: dict[str, Any]) -> None:
+    """A certificate of workers may be there, which a dashboard has no business with."""
+    volume = "./settings:/etc/data-platform:ro"
+    assert {name for name in services if volume in services[name].get("volumes", [])} == {"scheduler", "worker"}
 
 
 def test_whoever_sees_the_shares_is_told_what_their_machine_is_called(services: dict[str, Any]) -> None:
@@ -190,14 +208,24 @@ def test_the_manifests_are_those_that_the_page_applies() -> None:
     assert [path.name for path in MANIFESTS if path.name not in page] == []
 
 
+def containers() -> dict[str, tuple[dict[str, Any], str]]:
+    """Return all containers by name, and which kind of object has each."""
+    return {
+        container["name"]: (container, kind.split("/")[0])
+        for kind, pod in pods().items()
+        for container in pod["containers"]
+    }
+
+
 def test_every_pod_is_confined_and_limited() -> None:
-    assert {name.split("/")[1] for name in pods()} == set(OURS)
+    assert {name.split("/")[1] for name in pods()} == set(OURS) - {"index"}  # which is beside the dashboard
+    assert set(containers()) == set(OURS)
     for name, pod in pods().items():
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["runAsUser"] == int(NUMBER), name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod["automountServiceAccountToken"] is False, name
-        (container,) = pod["containers"]
+    for name, (container, _) in containers().items():
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -208,13 +236,13 @@ def test_every_pod_is_confined_and_limited() -> None:
 
 
 def test_the_pods_do_what_the_services_do(services: dict[str, Any]) -> None:
-    for name, pod in pods().items():
-        (container,) = pod["containers"]
-        service = services[name.split("/")[1]]
-        assert container["command"] == service["command"], name
+    hosts = {"localhost": "questions.example.org"}  # in either place somebody has to name theirs
+    for name, (container, kind) in containers().items():
+        service = services[name]
+        assert container["command"] == [hosts.get(word, word) for word in service["command"]], name
         user = "DATA_PLATFORM_DATABASE__USER"
         assert [entry["value"] for entry in container["env"] if entry["name"] == user] == [service["environment"][user]]
-        if not name.startswith("Job/"):
+        if kind != "Job":
             assert {"livenessProbe", "readinessProbe"} <= set(container), name
 
 

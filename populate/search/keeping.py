@@ -1,0 +1,60 @@
+"""The service beside a dashboard: it makes the search index of its machine before anybody asks, and keeps it.
+
+Who searches brings the index up to date as well; but the first one would wait until it is made, and nobody
+would compare it with the tables where no scheduler shares its folder, as in containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from data_platform.settings import Settings
+from populate.pipeline import bind_all
+from populate.search.following import advance, index_of
+from populate.watch.service import monitored
+from populate.work.errands import Errand
+from populate.work.stopping import Stop, repeat
+from schemas.binding import Binding
+
+MAKE_SECONDS = 2.0  # that are spent on making the index between two beats
+FOLLOW_SECONDS = 5.0  # between two looks at what has changed
+CHECK_SECONDS = 86400.0  # between two comparisons with the tables
+
+
+def keep_index(settings: Settings) -> None:
+    """Make the index of this machine, and keep it up to date and checked, until SIGTERM or Ctrl-C.
+
+    To be called in the main thread. Killed at any time, the next one goes on.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If no connection can be had at the start.
+    """
+    with Stop.on_signals() as stop:
+        binding = bind_all(settings)
+        checking = Errand("populate.search", CHECK_SECONDS)
+        try:
+            with monitored(settings, binding, stale_seconds=settings.monitor.stale_seconds, store=False) as service:
+                step = partial(_round, binding, checking, service.beat)
+                repeat(
+                    stop,
+                    binding.ensure,
+                    step,
+                    lambda: False,
+                    pause=FOLLOW_SECONDS,
+                    longest=FOLLOW_SECONDS,
+                    name="index",
+                )
+        finally:
+            checking.end()
+
+
+def _round(binding: Binding, checking: Errand, beat: Callable[[], None]) -> int:
+    whole = advance(binding, MAKE_SECONDS)
+    if whole:
+        index_of(binding)
+        checking.tend()
+    beat()
+    return int(not whole)
