@@ -25,7 +25,8 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,8 @@ from dashboard.queries import files as queries
 from data_platform.settings import Settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.watch.status import status
+from populate.watch.status import left_to_do, status
+from populate.watch.tally import Tally, Tallying, known_totals
 from populate.work.jobs import Queue
 from schemas.binding import Binding
 
@@ -83,6 +85,31 @@ def overviews(binding: Binding, settings: Settings) -> Mapping[str, Question]:
         "status": lambda number: status(binding, settings),
         "files by a part of a path": lambda number: queries.files(binding, search=f"run {number}/m"),
     }
+
+
+def tallied(binding: Binding, settings: Settings) -> Mapping[str, Question]:
+    """Return those of them that are answered by what the scheduler has counted for all, once it has."""
+    return {
+        "figures, counted by the scheduler": lambda number: queries.headline(binding),
+        "status, counted by the scheduler": lambda number: {
+            **known_totals(binding).value,
+            **left_to_do(binding, settings),
+        },
+    }
+
+
+@contextmanager
+def counted(binding: Binding) -> Iterator[None]:
+    """Let the scheduler have counted what there is, for the length of a block."""
+    counting = Tallying(binding, worth=0.0)
+    try:
+        while not len(Tally()):
+            counting.tend()
+            time.sleep(0.1)
+        yield
+    finally:
+        counting.end()
+        Tally().delete_quick()
 
 
 @dataclass(frozen=True)
@@ -136,11 +163,13 @@ def measured(backend: str, small: bool, folder: Path) -> tuple[dict[str, list[As
             results = {INGEST: _ingested(meter, settings, FRESH[small], files)}
             results |= {name: meter.asked(ask, ROUNDS[small]) for name, ask in lookups(binding, growth).items()}
             results |= {name: meter.asked(ask, 5) for name, ask in whole.items()}
+            with counted(binding):
+                results |= {name: meter.asked(ask, 5) for name, ask in tallied(binding, settings).items()}
             for name, asked in results.items():
                 found.setdefault(name, []).append(asked)
                 print(f"    {name}: {asked}", flush=True)
             first, known = files, growth.people
-    return found, list(whole)
+    return found, [*whole, *tallied(binding, settings)]
 
 
 def _load(binding: Binding, growth: Growth) -> None:

@@ -40,6 +40,8 @@ def _headline(known: Catalogue) -> None:
     if known.ask(queries.is_demo):
         st.info("Demonstration: the people are invented, the data sets are public.", icon=":material/theater_comedy:")
     numbers, counted_at = known.figures.latest()
+    if "counted_at" in numbers:
+        counted_at = datetime.fromtimestamp(numbers["counted_at"], UTC)
     saved = numbers["bytes_in"] - numbers["bytes_distinct"]
     columns = st.columns(6)
     columns[0].metric("Reads", f"{numbers['read_count']:,}", border=True)

@@ -17,6 +17,7 @@ from dashboard.queries.file_statements import CONDITIONS, ORDERS, statement
 from dashboard.queries.rows import number, rows
 from data_platform.errors import DatabaseUnavailable
 from data_platform.redact import redact_text
+from populate.watch.tally import latest_tally
 from schemas.binding import Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.identity import display_text
@@ -33,8 +34,23 @@ MOST_LOOKED_AT = 100_000  # of these reads
 MOST_OF_A_LOGIN = 10_000  # of the reads of one login
 
 
+TALLIED = {
+    "read_count": "accesses",
+    "people": "people",
+    "files": "files",
+    "versions": "versions",
+    "bytes_in": "logical_bytes",
+    "bytes_kept": "kept_bytes",
+    "bytes_distinct": "blob_bytes",
+}
+"""What the numbers over the pages are called where the scheduler has counted them."""
+
+
 def headline(binding: Binding) -> dict[str, int]:
-    """Return the numbers over the pages: reads, people, files, versions, bytes read and kept."""
+    """Return the numbers over the pages: reads, people, files, versions, bytes read and kept.
+
+    Where the scheduler has counted them, also ``counted_at``, seconds since 1970.
+    """
     return headline_beside(binding)()
 
 
@@ -45,6 +61,9 @@ def headline_beside(binding: Binding) -> Callable[[], dict[str, int]]:
     def ask() -> dict[str, int]:
         try:
             with closing(connect()) as session, session.cursor() as cursor:
+                if (tallied := latest_tally(lambda one: _rows(cursor, one))) is not None:
+                    numbers = {name: tallied.value[other] for name, other in TALLIED.items()}
+                    return {**numbers, "counted_at": int(tallied.at.timestamp())}
                 cursor.execute(sql)
                 names = [column[0] for column in cursor.description]
                 return {name: int(value or 0) for name, value in zip(names, cursor.fetchone(), strict=True)}
@@ -52,6 +71,11 @@ def headline_beside(binding: Binding) -> Callable[[], dict[str, int]]:
             raise DatabaseUnavailable(f"The database does not answer: {redact_text(str(error).strip())}") from error
 
     return ask
+
+
+def _rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
+    cursor.execute(sql)
+    return list(cursor.fetchall())
 
 
 def files(

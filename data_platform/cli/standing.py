@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from dashboard.display import human_bytes
 from data_platform.cli.output import json_option, pairs, print_json, printable, table
 from data_platform.cli.watching import watch
-from populate.watch.seldom import Seldom
+from populate.watch.seldom import Answer, Seldom
 
 if TYPE_CHECKING:
     from populate.watch.status import Need
@@ -32,34 +33,38 @@ SHORT = (
 @click.option(
     "--interval", default=2.0, show_default=True, type=click.FloatRange(0.1), help="Seconds from one to the next."
 )
+@click.option("--exact", is_flag=True, help="Count what is held now, even if the scheduler has counted it lately.")
 @json_option
-def status(watching: bool, interval: float, as_json: bool) -> None:
+def status(watching: bool, interval: float, exact: bool, as_json: bool) -> None:
     """Print how much is catalogued, backed up and still waiting, and what needs a person.
 
-    With --watch it is redrawn on a terminal, with sums over whole tables the more seldom
-    the longer they take; elsewhere there is a line each time.
+    What is left to do is told as of now. What is held takes the longer to count the more it is:
+    where it takes long the scheduler counts it now and then, and --exact counts anew. With --watch
+    it is redrawn on a terminal; elsewhere there is a line each time.
 
     \b
     Example:
         data-platform status --json
         data-platform status --watch
     """
+    sums = Seldom(partial(_sums, exact))
     if watching:
-        sums = Seldom(_sums)
         watch(lambda: _page(sums), _json_line if as_json else _line, interval)
     elif as_json:
-        print_json(_all())
+        print_json(_all(exact))
     else:
-        for line in _page(Seldom(_sums)):
+        for line in _page(sums):
             click.echo(line)
 
 
-def _sums() -> dict[str, int]:
+def _sums(exact: bool) -> Answer[dict[str, int]]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
+    from populate.watch.tally import known_totals
     from populate.watch.totals import totals
 
-    return totals(bind_all(settings()))
+    binding = bind_all(settings())
+    return Answer(totals(binding), datetime.now(UTC)) if exact else known_totals(binding)
 
 
 def _left_to_do() -> dict[str, int]:
@@ -86,22 +91,22 @@ def _queues(needing: int) -> tuple[list[State], list[Need]]:
     return queue_states(), needs(bind_all(settings())) if needing else []
 
 
-def _all() -> dict[str, Any]:
-    from data_platform import face
-
-    counts = face.status()
+def _all(exact: bool) -> dict[str, Any]:
+    held = _sums(exact)
+    counts = {**held.value, **_left_to_do()}
     states, stuck = _queues(counts["needs_person"])
     return {
         **counts,
+        "counted_at": held.at.isoformat(timespec="seconds"),
         "elsewhere": _elsewhere() if counts["backups_elsewhere"] else {},
         "queues": [state._asdict() for state in states],
         "needing_a_person": [need._asdict() for need in stuck],
     }
 
 
-def _page(sums: Seldom[dict[str, int]]) -> Sequence[str]:
+def _page(sums: Seldom[Answer[dict[str, int]]]) -> Sequence[str]:
     """Return the page with what changes at the top, for what does not fit on a terminal is not seen."""
-    known, left = sums.latest(), _left_to_do()
+    known, left = sums.latest().value, _left_to_do()
     states, stuck = _queues(left["needs_person"])
     rows = [
         (s.table, f"{s.waiting:,}", f"{s.in_hand:,}", f"{s.failed:,}", f"{s.stuck:,}", _span(s.oldest_seconds))
@@ -142,7 +147,7 @@ def _line() -> str:
 
 
 def _json_line() -> str:
-    return json.dumps({"time": _now(), **_all()}, default=str, ensure_ascii=False)
+    return json.dumps({"time": _now(), **_all(exact=False)}, default=str, ensure_ascii=False)
 
 
 def _now() -> str:

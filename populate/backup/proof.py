@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -76,11 +77,17 @@ def oldest_unproven_days(connection: Any, today: date | None = None) -> int:
 
     One that was never read back waits since it was stored.
     """
-    found = []
-    for statement in (_READ_BACK, _BACKED_UP, _ADOPTED):
-        moment = connection.query(_filled(statement, connection.adapter.backend)).fetchone()[0]
-        if moment is not None:
-            found.append(moment.date() if isinstance(moment, datetime) else moment)
+    return days_since([connection.query(one).fetchone()[0] for one in waiting(connection.adapter.backend)], today)
+
+
+def waiting(backend: str) -> list[str]:
+    """Return statements for the moments since when the contents that wait longest were not read back."""
+    return [_filled(statement, backend) for statement in (_READ_BACK, _BACKED_UP, _ADOPTED)]
+
+
+def days_since(moments: Iterable[date | None], today: date | None = None) -> int:
+    """Return for how many days it has been the earliest of these; 0 if there is none."""
+    found = [moment.date() if isinstance(moment, datetime) else moment for moment in moments if moment is not None]
     return ((today or datetime.now(UTC).date()) - min(found)).days if found else 0
 
 

@@ -7,32 +7,27 @@ again whenever it broke.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from data_platform.errors import DatabaseUnavailable
-from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import Placement
+from populate.watch.session import Watch
 from populate.watch.status import statements
 from populate.work.jobs import State, queues
 from populate.work.lease import Living, LivingLocks
 from readers.backlog import Backlog
 from schemas.binding import Binding
 from schemas.catalogue import Blob
-from schemas.drivers import DRIVER_ERRORS, cut
 from schemas.sharing import Access, AccessBatch
 
 SHARE = 20.0
 """Sums over whole tables are asked again after so many times as long as they took."""
-
-CUT_SECONDS = 0.5  # before an answer that is waited for is broken off
 
 PROOFS = {
     "proven_bytes": "Size of the contents that were read back in the last 30 days.",
@@ -47,62 +42,6 @@ _TOTALS = {
     " ON a.batch_id = b.batch_id WHERE b.delivered_at = (SELECT MAX(delivered_at) FROM {AccessBatch})"
     " GROUP BY b.delivered_at",
 }
-
-
-class Watch:
-    """A connection to the catalogue for threads that look at it; they take turns."""
-
-    def __init__(self, binding: Binding) -> None:
-        self._connect = binding.connection.another
-        self._guard = threading.Lock()
-        self._session: Any = None
-        self._closed = False
-
-    def ask(self, statement: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows that a statement finds.
-
-        Raises
-        ------
-        DatabaseUnavailable
-            If the database does not answer.
-        """
-        with self._guard:
-            try:
-                return self._ask(statement, arguments)
-            except (*DRIVER_ERRORS, OSError) as error:
-                self._hang_up()
-                if self._closed:
-                    raise DatabaseUnavailable("Nobody looks at the database any more.") from error
-            try:
-                return self._ask(statement, arguments)  # it may have been down meanwhile
-            except (*DRIVER_ERRORS, OSError) as error:
-                self._hang_up()
-                raise DatabaseUnavailable(f"The database does not answer: {redact_text(str(error).strip())}") from error
-
-    def close(self) -> None:
-        """Hang up, in the middle of an answer if need be: a sum may take minutes."""
-        self._closed = True
-        while not self._guard.acquire(timeout=CUT_SECONDS):
-            if (session := self._session) is not None:
-                with suppress(*DRIVER_ERRORS, OSError, ValueError):  # it may have ended meanwhile
-                    cut(session)
-        try:
-            self._hang_up()
-        finally:
-            self._guard.release()
-
-    def _ask(self, statement: str, arguments: Sequence[object]) -> list[tuple[Any, ...]]:
-        if self._session is None:
-            self._session = self._connect()
-        with self._session.cursor() as cursor:
-            cursor.execute(statement, tuple(arguments) or None)
-            return list(cursor.fetchall())
-
-    def _hang_up(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            with suppress(*DRIVER_ERRORS, OSError):
-                session.close()
 
 
 class Figures:

@@ -76,9 +76,10 @@ def monitored(
         return
     from prometheus_client import CollectorRegistry, Gauge
 
-    from populate.watch.figures import Figures, Watch
+    from populate.watch.figures import Figures
     from populate.watch.metrics import Makes, registry_of
     from populate.watch.monitor import Health, Monitor, store_look
+    from populate.watch.session import Watch
 
     sums, pulse = Watch(binding), Watch(binding)  # whether it answers must not wait for a sum
     looks = {"database": lambda: pulse.ask("SELECT 1")} | ({"store": store_look(settings)} if store else {})

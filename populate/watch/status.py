@@ -122,6 +122,8 @@ def statements() -> dict[str, str]:
 def status(binding: Binding, settings: Settings) -> dict[str, int]:
     """Return what the catalogue holds and what is still to be done, all of it exactly and as of now.
 
+    What it holds takes the longer the more that is; see `populate.watch.tally` for who can do with a little less.
+
     Returns
     -------
     dict

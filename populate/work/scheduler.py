@@ -33,6 +33,7 @@ from populate.search.following import has_index
 from populate.sharing.notices import has_notices
 from populate.snapshot import take_daily
 from populate.watch.service import monitored
+from populate.watch.tally import Tallying
 from populate.work.errands import Errand
 from populate.work.jobs import queues
 from populate.work.lease import Lease, scheduler_lease
@@ -71,10 +72,10 @@ class Keeper:
     snapshots
         Whether it takes them, and sends mail if the settings say so.
     errands
-        What it has done by processes of their own.
+        What it has done by processes of their own, or a thread.
     """
 
-    def __init__(self, binding: Binding, snapshots: bool, errands: Sequence[Errand] = ()) -> None:
+    def __init__(self, binding: Binding, snapshots: bool, errands: Sequence[Errand | Tallying] = ()) -> None:
         self._binding = binding
         self._queues = queues()
         self._proves = binding.settings.store.verify_days
@@ -132,9 +133,9 @@ def _copies(binding: Binding) -> bool:
     return bool(binding.settings.store.replica_url)
 
 
-def _errands(binding: Binding) -> list[Errand]:
+def _errands(binding: Binding) -> list[Errand | Tallying]:
     source = binding.settings.microsoft365
-    found = []
+    found: list[Errand | Tallying] = [Tallying(binding)]
     if source.client_id and source.sync_seconds:
         found.append(Errand("populate.sharing", source.sync_seconds, lambda: has_notices(binding)))
     if binding.settings.directory.source:
