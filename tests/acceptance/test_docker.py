@@ -61,6 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     command = ["sh", str(PROJECT / "deploy" / "make-secrets.sh"), str(folder / "secrets")]
     subprocess.run(command, check=True, capture_output=True)
+    (folder / "settings").mkdir()
     for path in demo.LAYOUT:
         target = demo.shares(folder) / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +80,10 @@ def variables(site: Path) -> dict[str, str]:
         "SHARES_HOST": socket.gethostname(),
         "DATABASE_PUBLISHED": f"127.0.0.1:{free_port()}",
         "DASHBOARD_PUBLISHED": f"127.0.0.1:{free_port()}",
+        "ANSWERS_PUBLISHED": f"127.0.0.1:{free_port()}",
+        "NOTICES_PUBLISHED": f"127.0.0.1:{free_port()}",
+        "SETTINGS": str(site / "settings"),
+        "COMPOSE_PROFILES": "database,object-store,answers,notices",
         "DATABASE_MEMORY": "256M",
     }
 
