@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from servers.receiver import Posted, Receiver, receiver, taken
+from servers.receiver import Receiver, receiver, taken
 from small_company import MONDAY, REALM, deliver, hire, path_id, person
 
 from data_platform.errors import SettingsError, SourceUnavailable, UnsafeLink
@@ -21,6 +20,7 @@ from populate.work.scheduler import _errands
 from schemas.binding import Binding
 from schemas.identity import identity
 from schemas.output import Output
+from schemas.sharing import Execution
 
 SCHEMA = Path(__file__).parents[1] / "data/openlineage/OpenLineage.json"
 FLOW = "https://git.example.org/lab/flow.git"
@@ -48,16 +48,13 @@ def told_to(at: Receiver, folder: Path) -> Settings:
     return load(lineage={"url": f"{at.url}/api/v1/lineage", "token_file": folder / "token"})
 
 
-def by_type(posted: list[Posted]) -> list[tuple[str, Any]]:
-    return [(each.json()["eventType"], each.json()) for each in posted]
-
-
 def test_every_delivery_is_told_once_the_backend_is_well_again(
     binding: Binding, listening: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hire("bob", "Lab", name="Robert Roe")
     run = deliver(binding, [("bob", "/plate.csv", "bob", 0)], batch="one", script="/code/run.py", repository=FLOW)
     wrote("one", run, "/table.csv")
+    Execution.update1({"execution_id": run, "commit_id": "c" * 40})
     for number, batch in enumerate(("two", "three"), start=1):
         deliver(binding, [("bob", f"/{batch}.csv", "bob", number)], batch=batch)
     assert emit_due(binding) == Emitted(0, 0, 0)  # off by default
@@ -86,12 +83,13 @@ def test_every_delivery_is_told_once_the_backend_is_well_again(
         valid.validate(posted.json())
         assert (posted.target, posted.headers["authorization"]) == ("/api/v1/lineage", f"Bearer {KEY}")
         assert "Robert" not in posted.body.decode()
-    (start, begun), (complete, ended), *later = by_type(listening.posted)
-    assert (start, complete) == ("START", "COMPLETE")
-    assert begun["job"]["facets"]["sourceCodeLocation"]["repoUrl"] == FLOW
-    assert (ended["job"]["namespace"], ended["job"]["name"]) == (FLOW, "/code/run.py")
+    posted_events = [posted.json() for posted in listening.posted]
+    assert [event["eventType"] for event in posted_events] == ["START", "COMPLETE"] * 3 + ["START"] * 2 + ["COMPLETE"]
+    begun, ended = [event for event in posted_events if event["job"]["namespace"] == FLOW][:2]
+    assert begun["job"]["facets"]["sourceCodeLocation"]["version"] == "c" * 40
+    assert (begun["job"]["name"], begun["inputs"]) == ("/code/run.py", [])
     assert [[data["name"] for data in ended[way]] for way in ("inputs", "outputs")] == [["/plate.csv"], ["/table.csv"]]
-    assert later[0] == later[2]  # what is sent again is the same event
+    assert posted_events[2] == posted_events[4]  # what is sent again is the same event
 
 
 def test_it_is_spoken_to_in_safety_or_not_at_all(tmp_path: Path) -> None:
