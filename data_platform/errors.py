@@ -39,6 +39,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── BlobMissing (FileNotFoundError)    the store does not hold this content
     │   ├── BlobDamaged (ValueError)           the store's bytes do not match their hash
     │   ├── StoreFull (OSError)                no space left
+    │   ├── ObjectLocked (PermissionError)     the store lets nobody remove this yet
     │   └── StoreUnavailable (ConnectionError) the store does not answer
     ├── SnapshotRefused (ValueError)           of that day no snapshot can be taken    P
     ├── SearchUnavailable (RuntimeError)       the index of this machine cannot be used
@@ -222,6 +223,18 @@ class BlobDamaged(StoreError, ValueError):
 
 class StoreFull(StoreError, OSError):
     """The content store has no space left."""
+
+
+class ObjectLocked(StoreError, PermissionError):
+    """The content store has objects locked against deletion.
+
+    Attributes
+    ----------
+    names
+        Of the objects.
+    """
+
+    names: frozenset[str] = frozenset()
 
 
 class StoreUnavailable(StoreError, ConnectionError):

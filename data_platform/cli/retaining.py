@@ -53,6 +53,8 @@ def _print(done: Retained, dry_run: bool) -> None:
     elif not dry_run:
         click.echo(f"  {done.removed:,} objects were removed, {done.repacked:,} of them packs written anew")
     click.echo(f"  {done.strays:,} objects have no rows")
+    if done.locked:
+        click.echo(f"  {done.locked:,} are locked by the store, and stay for now: they are tried again")
 
 
 @click.command()

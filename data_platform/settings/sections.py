@@ -48,6 +48,19 @@ class StoreSettings(_Section):
         description="contents up to 1 MiB are stored together in objects of about so many bytes, say 8000000; "
         "0 = each by itself",
     )
+    storage_class: str = Field(
+        "",
+        pattern="^[A-Za-z0-9_-]*$",
+        description="of S3 objects, as STANDARD_IA or GLACIER_IR; empty = the bucket's own. None that is thawed "
+        "before it is read, for backups are read again and again",
+    )
+    storage_class_bytes: int = Field(
+        131_072, ge=0, description="S3 objects of at least so many bytes get `storage_class`; packs are such objects"
+    )
+    encryption: Literal["", "AES256", "aws:kms"] = Field(
+        "", description="how the S3 server is told to encrypt objects; empty = as the bucket does by itself"
+    )
+    encryption_key: str = Field("", description="id of the key for `aws:kms`; empty = the server's own")
     verify_days: int = Field(
         30, ge=0, le=3650, description="every backed-up content is read back once in so many days; 0 = by hand only"
     )
@@ -159,6 +172,10 @@ class Microsoft365Settings(_Section):
     )
     notify_key: SecretStr = Field(
         SecretStr(""), description="proves that notices are Microsoft's; at least 32 random characters"
+    )
+    log: Literal["activity", "search"] = Field(
+        "activity",
+        description="who shared and read is told by the Management Activity API, or Graph's audit log search",
     )
     backup_versions: int = Field(
         0, ge=0, description="as many of a file's earlier versions are backed up from the source's own history"

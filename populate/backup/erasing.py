@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from data_platform.errors import RestrictionError, StoreError
+from data_platform.errors import ObjectLocked, RestrictionError, StoreError
 from data_platform.settings import Settings
 from populate.backup.erased import Erasure, erased
 from populate.backup.removing import removing
@@ -128,6 +128,11 @@ def out_of(binding: Binding, store: Store, settings: Settings, sha256: str) -> l
             with round_.behind_gate():
                 free = round_.claim([own], {sha256})
             removed += round_.remove(free)
+            if round_.locked:
+                raise ObjectLocked(
+                    f"{store.name} has {min(round_.locked)} locked, which holds what is to be erased. "
+                    "The order stays: run `data-platform retain` once the lock is over."
+                )
             for name in sorted({*names, own}):
                 where(row, object_name=name).delete_quick()
             if not len(row):  # else a worker has recorded another place meanwhile

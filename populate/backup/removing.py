@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from data_platform.errors import StoreUnavailable
+from data_platform.errors import ObjectLocked, StoreUnavailable
 from data_platform.settings import Settings
 from populate.backup.erased import erased
 from populate.backup.removal import Removal, RemovalClaim, RemovalDone, claims_made, object_id, pass_gate, server_now
@@ -53,6 +53,8 @@ class Round:
         Identity of the store.
     number
         Of the round.
+    locked
+        Objects that the store lets nobody remove yet. Without rows they are met, and tried, again.
     """
 
     def __init__(self, binding: Binding, store: Store, by: str, lease: Lease) -> None:
@@ -62,6 +64,7 @@ class Round:
         self._lease = lease
         self._but_for: dict[str, Collection[str]] = {}
         self._claimed_at: dict[str, float] = {}
+        self.locked: set[str] = set()
         self.number = self._begin(by)
 
     def _begin(self, by: str) -> int:
@@ -135,9 +138,16 @@ class Round:
             self._assert_at_work()
             used = {name for name in some if self._in_use([name], self._but_for.get(name, ()))}
             free = [name for name in some if name not in used and self._is_valid(name)]
-            removed += self.store.remove_many(free)
-            self._done(self.number, free)
+            removed += self._removed(free)
+            self._done(self.number, free)  # locked ones, too: they stay, so whoever finds them may rely on them
         return removed
+
+    def _removed(self, names: list[str]) -> list[str]:
+        try:
+            return self.store.remove_many(names)
+        except ObjectLocked as error:
+            self.locked |= error.names
+            return [name for name in names if name not in error.names]
 
     def carry_on(self, take_over: timedelta = TAKE_OVER) -> list[str]:
         """Remove what rounds claimed that were killed, and return it; what rows lead to by now stays.

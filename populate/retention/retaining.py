@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from data_platform.errors import ObjectLocked
 from data_platform.settings import Settings
 from populate.backup.erasing import out_of, unfinished
 from populate.backup.held import held
@@ -57,6 +58,8 @@ class Retained:
         Packs, mostly dead, that were written anew.
     erased
         Orders to erase that were carried on.
+    locked
+        Objects that were to be removed and that the store lets nobody remove yet; a later round tries again.
     doubtful
         So much in the store is unknown that the catalogue was lost, or is not the only one of this store: no object
         without rows was touched. `data-platform rebuild` enters them.
@@ -74,6 +77,7 @@ class Retained:
     removed: int = 0
     repacked: int = 0
     erased: int = 0
+    locked: int = 0
     doubtful: bool = False
 
 
@@ -115,7 +119,7 @@ def retain(
     with ExitStack() as stack:
         round_: Round | None = None
         if not dry_run:
-            done.erased = _finish_erasing(binding, store, settings, judge)
+            _finish_erasing(binding, store, settings, judge, done)
             round_ = stack.enter_context(removing(binding, store, settings))
             done.removed += len(round_.carry_on(take_over))
         for due, sizes in _looked_through(binding, store, judge, due_before, done, dry_run=dry_run):
@@ -126,6 +130,7 @@ def retain(
             if not done.doubtful:
                 _sweep_strays(round_, judge, stock, due_before, done)
             _repack(round_, judge, stock, done)
+            done.locked += len(round_.locked)
     return done
 
 
@@ -153,14 +158,17 @@ def _sweep(round_: Round | None, judge: Judge, due: dict[str, datetime], sizes: 
     done.removed += len(removed)
 
 
-def _finish_erasing(binding: Binding, store: Store, settings: Settings, judge: Judge) -> int:
+def _finish_erasing(binding: Binding, store: Store, settings: Settings, judge: Judge, done: Retained) -> None:
     """Carry on what somebody who erased was broken off at, and erase what came back meanwhile; not what is held."""
     orders = {row["sha256"] for row in unfinished()}
     orders -= judge.held(orders)
     there = lookup(Placement, "sha256", store_id=(identity("store", store.name),), sha256=orders)
     for (sha256,) in there:
-        out_of(binding, store, settings, sha256)
-    return len(there)
+        try:
+            out_of(binding, store, settings, sha256)
+            done.erased += 1
+        except ObjectLocked:  # which keeps nothing else from going
+            done.locked += 1
 
 
 def _sweep_strays(round_: Round, judge: Judge, stock: Inventory, due_before: datetime, done: Retained) -> None:

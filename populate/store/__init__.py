@@ -70,6 +70,7 @@ def open_replica(settings: Settings) -> Store | None:
             "region": store.replica_region,
             "access_key": store.replica_access_key,
             "secret_key": store.replica_secret_key,
+            **{"storage_class": "", "encryption": "", "encryption_key": ""},  # as its own bucket does
         }
     )
     first = (settings.store_url.rstrip("/"), store.endpoint)

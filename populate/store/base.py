@@ -270,11 +270,19 @@ class Store(ABC):
         Raises
         ------
         StoreUnavailable, StoreError
-            If it cannot be removed: the store does not answer, does not allow it, or has it locked.
+            If it cannot be removed: the store does not answer, or does not allow it.
+        ObjectLocked
+            If the store has it locked.
         """
 
     def remove_many(self, object_names: Sequence[str]) -> list[str]:
-        """Remove objects for good, as `remove` does each; return those that were there, as far as the store tells."""
+        """Remove objects for good, as `remove` does each; return those that were there, as far as the store tells.
+
+        Raises
+        ------
+        ObjectLocked
+            If some are locked; it names them. All others are gone.
+        """
         return [name for name in object_names if self.remove(name)]
 
     @abstractmethod

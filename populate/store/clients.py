@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from obstore.exceptions import UnknownConfigurationKeyError
 from obstore.store import S3Store
 
@@ -59,8 +61,21 @@ def control_client(session: boto3.Session, settings: StoreSettings) -> Any:
     )
 
 
-def byte_store(session: boto3.Session, bucket: str, prefix: str, endpoint: str, region: str) -> S3Store:
-    """Return obstore's client: objects below `prefix`.
+def extras_of(settings: StoreSettings, size: int | None) -> dict[str, str]:
+    """Return what boto3 is to be told of an object of so many bytes (None = many) beside its content."""
+    has_class = settings.storage_class and (size is None or size >= settings.storage_class_bytes)
+    told = {
+        "StorageClass": settings.storage_class if has_class else "",
+        "ServerSideEncryption": settings.encryption,
+        "SSEKMSKeyId": settings.encryption_key,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def byte_store(
+    session: boto3.Session, settings: StoreSettings, where: tuple[str, str], endpoint: str, region: str
+) -> S3Store:
+    """Return obstore's client: objects of a bucket below a prefix.
 
     Raises
     ------
@@ -100,10 +115,14 @@ def byte_store(session: boto3.Session, bucket: str, prefix: str, endpoint: str, 
         "skip_signature": False,
         "virtual_hosted_style_request": False,
     }
+    if settings.encryption:
+        config["server_side_encryption"] = settings.encryption
+    if settings.encryption_key:
+        config["sse_kms_key_id"] = settings.encryption_key
     make = partial(
         S3Store,
-        bucket,
-        prefix=prefix or None,
+        where[0],
+        prefix=where[1] or None,
         client_options=options,
         retry_config=_RETRIES,
         credential_provider=provide,
@@ -122,6 +141,21 @@ def versions_of(client: Any, bucket: str, key: str) -> Iterator[dict[str, str]]:
         for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             if one["Key"] == key:
                 yield {"VersionId": one["VersionId"]}
+
+
+def locked_until(client: Any, bucket: str, key: str, error: Exception) -> str | None:
+    """Return until when the versions of an object cannot be removed, if that may be why a removal was refused."""
+    if not isinstance(error, ClientError) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 403:
+        return None
+    until = list[str]()
+    for version in versions_of(client, bucket, key):
+        with suppress(ClientError):  # a mark that it was deleted has no lock
+            found = client.head_object(Bucket=bucket, Key=key, **version)
+            if found.get("ObjectLockLegalHoldStatus") == "ON":
+                until.append("a legal hold of the store is lifted")
+            elif (date := found.get("ObjectLockRetainUntilDate")) and date > datetime.now(UTC):
+                until.append(f"{date:%Y-%m-%d}")
+    return max(until, default=None)
 
 
 def stay_in_process() -> None:

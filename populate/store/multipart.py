@@ -7,9 +7,11 @@ of in memory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from tempfile import SpooledTemporaryFile
+from types import MappingProxyType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -43,15 +45,16 @@ class Multipart:
     Every method raises the errors of boto3, but for `abort`, which raises none.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, size: int | None) -> None:
+    def __init__(
+        self, client: Any, bucket: str, key: str, size: int | None, extras: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._client = client
         self._where = {"Bucket": bucket, "Key": key}
         self._size = size
         self._parts: list[dict[str, Any]] = []
         self._under_way: Future[None] | None = None
-        self._upload_id = client.create_multipart_upload(**self._where, ContentType="application/octet-stream")[
-            "UploadId"
-        ]
+        begun = client.create_multipart_upload(**self._where, ContentType="application/octet-stream", **extras)
+        self._upload_id = begun["UploadId"]
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="upload")
         self._begin_part()
 

@@ -12,25 +12,44 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from tempfile import TemporaryFile, gettempdir
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from data_platform.errors import BlobDamaged, BlobMissing, SettingsError, StoreError, StoreFull, StoreUnavailable
+from data_platform.errors import (
+    BlobDamaged,
+    BlobMissing,
+    ObjectLocked,
+    SettingsError,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from data_platform.settings import StoreSettings
 from populate.store.base import CHUNK, Place, Store, Traits, Writer, checked_object_name
-from populate.store.clients import byte_store, control_client, session_of, stay_in_process, versions_of
+from populate.store.clients import (
+    byte_store,
+    control_client,
+    extras_of,
+    locked_until,
+    session_of,
+    stay_in_process,
+    versions_of,
+)
 from populate.store.multipart import Multipart
 from populate.store.probe import Enforced, probe, probe_all
 from populate.store.refusals import Refusal, refusal
+
+if TYPE_CHECKING:
+    from obstore import Attributes
 
 AT_ONCE = 8 * 1024 * 1024
 """Contents of at most so many bytes are sent in one request, after their hash was compared."""
@@ -73,6 +92,7 @@ class BucketStore(Store):
 
     def __init__(self, settings: StoreSettings) -> None:
         stay_in_process()  # a fork inherits the runtime even if it opens a store of its own
+        self._settings = settings
         self.bucket, self._prefix = _parts_of(settings.url)
         session = session_of(settings)
         try:
@@ -82,7 +102,7 @@ class BucketStore(Store):
             self.name = "/".join(part for part in (f"s3:{host}", self.bucket, self._prefix) if part)
             self._region = self.client.meta.region_name
             self._is_aws = not settings.endpoint
-            self._bytes = byte_store(session, self.bucket, self._prefix, endpoint, self._region)
+            self._bytes = byte_store(session, settings, (self.bucket, self._prefix), endpoint, self._region)
             self._exists = self._bucket_exists()
         except FAILURES as error:
             raise refusal(error).error(f"s3://{self.bucket}") from None  # their texts may quote what was signed
@@ -143,7 +163,7 @@ class BucketStore(Store):
                 return
         # Nothing there, or something else than this content.
         try:
-            obstore.put(self._bytes, object_name, content, use_multipart=False)
+            self._put(object_name, content)
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
         self.check_stored(object_name, len(content), hashlib.sha256(content).hexdigest())
@@ -153,7 +173,7 @@ class BucketStore(Store):
         if not self._exists:
             _ = self.enforced
         key = f"{self._prefix}/{object_name}" if self._prefix else object_name
-        return Multipart(self.client, self.bucket, key, size)
+        return Multipart(self.client, self.bucket, key, size, extras_of(self._settings, size))
 
     def remove(self, object_name: str) -> bool:
         key = checked_object_name(object_name)
@@ -163,15 +183,34 @@ class BucketStore(Store):
             for version in versions:
                 self.client.delete_object(Bucket=self.bucket, Key=key, **version)
         except FAILURES as error:
+            if (until := locked_until(self.client, self.bucket, key, error)) is not None:
+                raise self._locked({object_name}, until) from None
             raise refusal(error).error(self.name) from None
         return bool(versions)
 
     def remove_many(self, object_names: Sequence[str]) -> list[str]:
         if len(object_names) < FEW or self._is_versioned() or not self._removed_together(object_names):
             with ThreadPoolExecutor(THREADS, thread_name_prefix="remove") as pool:
-                there = list(pool.map(self.remove, object_names))
+                there = list(pool.map(self._removed, object_names))
+            if locked := [one for one in there if isinstance(one, ObjectLocked)]:
+                raise self._locked({name for one in locked for name in one.names}, "later")
             return [name for name, was_there in zip(object_names, there, strict=True) if was_there]
         return list(object_names)
+
+    def _removed(self, object_name: str) -> bool | ObjectLocked:
+        try:
+            return self.remove(object_name)
+        except ObjectLocked as error:
+            return error
+
+    def _locked(self, names: Set[str], until: str) -> ObjectLocked:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        error = ObjectLocked(
+            f"{self.name} has {min(names)}{more} locked until {until}. "
+            "Remove it once that is over, or have whoever may do so lift the lock."
+        )
+        error.names = frozenset(names)
+        return error
 
     def _is_versioned(self) -> bool:
         try:
@@ -258,7 +297,7 @@ class BucketStore(Store):
         if not self.enforced.create_only:
             return False
         try:
-            obstore.put(self._bytes, object_name, content, mode="create", use_multipart=False)
+            self._put(object_name, content, mode="create")
         except AlreadyExistsError:
             return False
         except FAILURES as error:
@@ -267,6 +306,11 @@ class BucketStore(Store):
                 return False
             raise refused.error(self.name) from None
         return True
+
+    def _put(self, object_name: str, content: bytes, mode: Literal["create", "overwrite"] = "overwrite") -> None:
+        told = extras_of(self._settings, len(content)).get("StorageClass")
+        attributes: Attributes = {"Storage-Class": told} if told else {}
+        obstore.put(self._bytes, object_name, content, mode=mode, use_multipart=False, attributes=attributes or None)
 
     def _pieces(self, name: str, place: Place) -> Iterator[bytes]:
         end = place.offset + place.length

@@ -20,7 +20,7 @@ from populate.backup.removal import latest_removal
 from populate.backup.removing import removing
 from populate.backup.stores import record_store
 from populate.backup.tables import Backup, Placement, record_places
-from populate.backup.verification import Damage
+from populate.backup.verification import Damage, DamageMended
 from populate.ingest import Ingest
 from populate.pipeline import bind_all
 from populate.retention import quarantine, strays
@@ -159,6 +159,9 @@ def test_what_may_be_the_last_of_something_stays(
     assert [retained(binding, NOW + n * LATER).removed for n in range(2)] == [0, 0]
     assert store.size(object_name_of(hashes[0])) == len(contents[0])
     assert store.size(object_name_of(hashes[2])) == len(contents[2])
+    assert where(Placement, sha256=hashes[0]).fetch1("object_name") == object_name_of(hashes[0])  # so it is whole again
+    assert len(DamageMended()) == 1
+    Damage.insert1({**key, "found_at": NOW + LATER, "damage": "missing", "damage_detail": ""})
     damaged = [left_to_do(binding, load())["contents_damaged"], len(needs(binding))]
     where(Placement, sha256=hashes[0]).delete_quick()  # nobody wants it any more
     after = [left_to_do(binding, load())["contents_damaged"], len(needs(binding))]

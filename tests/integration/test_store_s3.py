@@ -413,3 +413,16 @@ class TestShortUploads:
         assert fault.fired >= 1
         proxy.faults.clear()
         assert get(store, put(store, content)) == content
+
+
+def test_class_and_encryption_are_asked_for(s3_server: S3Server) -> None:
+    chosen = {"storage_class": "STANDARD_IA", "storage_class_bytes": 1000, "encryption": "aws:kms"}
+    store = BucketStore(settings_for(s3_server, unused_url(), encryption_key="backups", **chosen))
+    found = {}
+    for size in (999, 1000, AT_ONCE + 1):
+        content = content_of_size(size)
+        place = put(store, content)
+        assert get(store, place) == content
+        found[size] = store.client.head_object(Bucket=store.bucket, Key=f"{prefix_of(store)}/{place.object_name}")
+    assert [one.get("StorageClass") for one in found.values()] == [None, "STANDARD_IA", "STANDARD_IA"]
+    assert {(one["ServerSideEncryption"], one["SSEKMSKeyId"]) for one in found.values()} == {("aws:kms", "backups")}
