@@ -102,6 +102,14 @@ class SiloMetric(dj.Computed):
         flagged : bool # a potential silo
         """
 
+    class Close(dj.Part):
+        definition = """
+        # What changed so little since earlier figures that are shown that it would tell of single people
+        -> master
+        close_giving : varchar(128) # department
+        close_receiving : varchar(128) # department; the same = all of it; both empty = everything
+        """
+
     def make(self, key: dict[str, Any]) -> None:
         """Tie up the window, measure it, and keep the measures."""
         from populate.insight.silo_rows import silo_rows
@@ -110,6 +118,7 @@ class SiloMetric(dj.Computed):
         self.insert1(rows.organisation)
         self.Department.insert(rows.departments)
         self.Pair.insert(rows.pairs)
+        self.Close.insert(rows.close)
         SiloBridge.insert(rows.bridges, skip_duplicates=True)
 
 

@@ -10,7 +10,7 @@ from dashboard.display import plain
 from dashboard.identity import Viewer, require
 from dashboard.navigation import link
 from dashboard.parts import failed, many
-from dashboard.parts.department_map import PICK, chart
+from dashboard.parts.department_map import PICK, chart, places
 from data_platform.errors import DataPlatformError
 from populate.insight.publish import FLOOR, Published, latest_snapshot, published
 from populate.who.person import people_in
@@ -41,6 +41,8 @@ def _show(known: Catalogue, viewer: Viewer) -> None:
         return
     found = _published(known, number)
     st.text(found.sentence)
+    if found.day:
+        st.caption(f"As of {found.day:%d %B %Y}")
     names = sorted(found.departments["department"])
     shown = found.departments[~found.departments["department"].isin(found.hidden)]
     if len(shown):
@@ -70,7 +72,12 @@ def _map(shown: pd.DataFrame, found: Published) -> None:
     told = f"Map of {many(len(shown), 'department')}; the list below has the same figures."
     ink = "#e6edf3" if st.context.theme.type == "dark" else "#24292f"
     event = st.altair_chart(
-        chart(shown, pairs, chosen, ink), width="stretch", on_select="rerun", selection_mode=PICK, key="map", alt=told
+        chart(shown, pairs, chosen, ink, _places),
+        width="stretch",
+        on_select="rerun",
+        selection_mode=PICK,
+        key="map",
+        alt=told,
     )
     picked = [str(one["department"]) for one in event["selection"].get(PICK) or []]
     if picked and st.session_state.get("picked") != picked:
@@ -78,6 +85,11 @@ def _map(shown: pd.DataFrame, found: Published) -> None:
         st.query_params["department"] = picked[0]
         st.session_state.pop("look into", None)
         st.rerun()
+
+
+@st.cache_data(show_spinner="Drawing the map …", max_entries=8)
+def _places(departments: pd.DataFrame, ties: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    return places(departments, ties)
 
 
 def _choose(names: list[str]) -> str:

@@ -122,7 +122,7 @@ def _map(found: manage.Silos) -> None:
 
 def _trend(found: manage.Silos) -> None:
     if len(found.trend) < 2:
-        tables.nothing("One snapshot makes no trend: the next comes tomorrow.", icon="timeline")
+        tables.nothing("One snapshot makes no trend: the next is shown at the end of a month.", icon="timeline")
         return
     st.caption("Share of working ties between departments, with its 95 % interval; dashed: if people mixed at random.")
     charts.draw(charts.banded(found.trend), "Share of working ties that cross departments, by day")

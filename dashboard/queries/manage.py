@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from populate.adoption import publish as adopted
 from populate.adoption.publish import PublishedAdoption, history, published_adoption
-from populate.adoption.report import Figure, figures_of, report_of, sentences_of
+from populate.adoption.report import Figure, day_in_words, figures_of, report_of, sentences_of
 from populate.adoption.tables import Adoption
 from populate.adoption.writing import rendered
 from populate.conversation.ledger import Ledger, ledger
 from populate.duplicates.live import Copy, Totals, exact_duplicates, totals
-from populate.insight.publish import Published, published
+from populate.insight.publish import Published, published, shown_snapshots
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import Snapshot
 from schemas.binding import Binding
@@ -64,9 +65,13 @@ def adoption(binding: Binding) -> Use | None:
     known = _by_number(Adoption)
     if not known:
         return None
-    months = history(known[-1]["snapshot_no"])
+    try:
+        months = history(known[-1]["snapshot_no"])
+    except LookupError:  # the one that stands for it is computed later
+        return None
     now, before = months[-1], months[-2] if len(months) > 1 else None
-    return Use(now, sentences_of(now), figures_of(now, before))
+    of = f"These are the figures of {day_in_words(now.day)}: the ends of months stand for the days after them."
+    return Use(now, [*sentences_of(now), of], figures_of(now, before))
 
 
 def report(binding: Binding, kind: str) -> bytes:
@@ -76,17 +81,19 @@ def report(binding: Binding, kind: str) -> bytes:
 
 
 def adoption_trend(binding: Binding) -> pd.DataFrame:
-    """Return the figures over everybody of all snapshots, the newest of each day, by ``day``."""
+    """Return the figures over everybody of all snapshots that are shown, the newest of each day, by ``day``."""
     binding.ensure()
-    days = {row["snapshot_day"]: row["snapshot_no"] for row in _by_number(Adoption)}
+    shown = {one.number for one in adopted.shown_snapshots()}
+    days = {row["snapshot_day"]: row["snapshot_no"] for row in _by_number(Adoption) if row["snapshot_no"] in shown}
     rows = [{"day": day, **published_adoption(number).organisation} for day, number in days.items()]
     return pd.DataFrame(rows).sort_values("day") if rows else pd.DataFrame({"day": []})
 
 
 def silo_days(binding: Binding, parameter: str) -> dict[date, int]:
-    """Return the days that have silo measures, the latest first, each with its newest snapshot."""
+    """Return the days that have silo measures which are shown, the latest first, each with its newest snapshot."""
     binding.ensure()
-    rows = _by_number(SiloMetric() & {"silo_parameter": parameter})
+    shown = {one.number for one in shown_snapshots(parameter)}
+    rows = [row for row in _by_number(SiloMetric() & {"silo_parameter": parameter}) if row["snapshot_no"] in shown]
     return {row["snapshot_day"]: row["snapshot_no"] for row in reversed(rows)}
 
 
@@ -108,11 +115,14 @@ def silos(binding: Binding, snapshot_no: int, parameter: str) -> Silos:
     shown = published(snapshot_no, parameter)
     columns = ("cross_share", "cross_share_se", "cross_share_expected", "silo_index", "tie_count")
     measures = (SiloMetric() & {"silo_parameter": parameter}) * Snapshot.proj("snapshot_day")
-    rows = sorted(measures.to_dicts(), key=lambda row: row["snapshot_no"])
+    seen = {one.number for one in shown_snapshots(parameter)}
+    rows = sorted(
+        (row for row in measures.to_dicts() if row["snapshot_no"] in seen), key=lambda row: row["snapshot_no"]
+    )
     last = {row["snapshot_day"]: {name: row[name] for name in columns} for row in rows}
     trend = pd.DataFrame([{"day": day, **row} for day, row in sorted(last.items())])
-    day = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1("snapshot_day")
-    return Silos(snapshot_no, day, shown, trend)
+    day = (Snapshot() & {"snapshot_no": shown.snapshot_no}).fetch1("snapshot_day")
+    return Silos(shown.snapshot_no, day, shown, trend)
 
 
 def duplicates(binding: Binding, most: int = 200) -> Duplicates:

@@ -15,7 +15,8 @@ from data_platform.cli.output import json_option, print_json, print_table
 def snapshot(day: datetime | None, as_json: bool) -> None:
     """Fix what is known now and tell from it how far departments share with each other.
 
-    Departments of fewer than five people are not shown, nor what would give them away. A day that
+    Departments of fewer than five people are not shown, nor what would give them away. Of snapshots near
+    each other one is shown for all, as their difference would tell what single people do. A day that
     has not begun is refused; one of today knows a part of the day only, and does not count as the
     day's own, which is taken by itself once the day is over.
 
@@ -32,9 +33,18 @@ def snapshot(day: datetime | None, as_json: bool) -> None:
     visible = shown.departments.dropna(subset=["people"]) if len(shown.departments) else shown.departments
     rows = [{str(name): value for name, value in row.items()} for row in visible.to_dict("records")]
     if as_json:
-        print_json({"snapshot": number, "sentence": shown.sentence, "departments": rows, "hidden": len(shown.hidden)})
+        print_json(
+            {
+                "snapshot": number,
+                "shown": shown.snapshot_no,
+                "sentence": shown.sentence,
+                "departments": rows,
+                "hidden": len(shown.hidden),
+            }
+        )
         return
-    click.echo(f"Snapshot {number}. {shown.sentence}")
+    stands = "" if shown.snapshot_no == number else f" Snapshot {shown.snapshot_no} ({shown.day}) stands for it:"
+    click.echo(f"Snapshot {number}.{stands} {shown.sentence}")
     if rows:
         cells = [
             (row["department"], f"{row['people']:.0f}", f"{row['given']:.0f}", f"{row['received']:.0f}") for row in rows

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from populate.adoption.close import EVERYBODY
+from populate.adoption.rows import SURVEY_DAYS
 from populate.adoption.tables import Adoption
 from populate.insight.hiding import FLOOR, hidden_departments
-from populate.snapshot import Snapshot
-from schemas.engine import dj
+from populate.insight.standing import Taken, shown, standing, taken
 
 Row = dict[str, Any]
 
@@ -34,11 +35,13 @@ class PublishedAdoption:
 
     Attributes
     ----------
-    day
-        Last day that the figures look at.
+    snapshot_no, day
+        Of the snapshot that the figures are of, and the last day that they look at: neighbouring ones have one that
+        stands for them (`populate.insight.standing`).
     organisation
-        Column of `Adoption` or `Adoption.Proof` -> value; None where it is not defined or must not be shown. Besides
-        these ``coverage``, ``cross_share`` (shares, 0 to 1) and ``bytes_duplicate``.
+        Column of `Adoption` or its parts of one row -> value; None where it is not defined or must not be shown.
+        Besides these ``coverage``, ``cross_share`` (shares, 0 to 1), ``bytes_duplicate``, and ``survey_day``, the last
+        day on which answers to the survey count.
     departments
         As in the table, with ``coverage``; most reads first, hidden ones left out. What logs tell is None for
         all if it would tell of the hidden ones.
@@ -58,29 +61,62 @@ class PublishedAdoption:
 
 
 def published_adoption(snapshot_no: int) -> PublishedAdoption:
-    """Return what may be shown of a snapshot's adoption.
+    """Return what may be shown of a snapshot's adoption, or of that of the one that stands for it.
 
     Raises
     ------
     LookupError
         If the snapshot has no figures yet.
     """
-    key = {"snapshot_no": snapshot_no}
+    snapshots = taken()
+    computed = set(Adoption.to_arrays("snapshot_no").tolist())
+    of = standing(snapshot_no, snapshots, _too_close() | ({one.number for one in snapshots} - computed))
+    key = {"snapshot_no": of.number if of else snapshot_no}
     rows = (Adoption() & key).to_dicts()
-    if not rows:
-        raise LookupError(f"Snapshot {snapshot_no} has no adoption figures yet. Run `data-platform worker --once`.")
-    organisation = _without(rows[0], key) | _proof(key) | _asked(key)
+    if not rows or of is None:
+        raise LookupError(
+            f"Snapshot {key['snapshot_no']} has no adoption figures yet. Run `data-platform worker --once`."
+        )
+    close: dict[str, set[str]] = {"department": set(), "source": set(), "logs": set()}
+    for row in (Adoption.Close() & key).to_dicts():
+        close.setdefault(row["close_kind"], set()).add(row["close_name"])
+    organisation = _without(rows[0], key) | _proof(key) | _asked(key) | _survey(of)
     departments, hidden = shown_departments(
-        organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()]
+        organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()], close["department"]
     )
-    return PublishedAdoption(
-        snapshot_no,
-        (Snapshot() & key).fetch1("snapshot_day"),
-        shown_organisation(organisation),
-        departments,
-        folded([_without(row, key) for row in (Adoption.Source() & key).to_dicts()]),
-        hidden,
-    )
+    sources = folded([_without(row, key) for row in (Adoption.Source() & key).to_dicts()], close["source"])
+    organisation = shown_organisation(organisation)
+    if close["logs"]:
+        organisation |= dict.fromkeys(OF_LOGS)
+        departments = [row | dict.fromkeys(OF_LOGS) for row in departments]
+    return PublishedAdoption(of.number, of.day, organisation, departments, sources, hidden)
+
+
+def shown_snapshots() -> list[Taken]:
+    """Return the snapshots whose figures are shown, by number."""
+    close = _too_close()
+    return [one for one in shown(taken()) if one.number not in close]
+
+
+def _too_close() -> set[int]:
+    return {int(number) for number in (Adoption.Close() & {"close_kind": EVERYBODY}).to_arrays("snapshot_no")}
+
+
+def _survey(of: Taken) -> Row:
+    """Return what the survey tells: of this snapshot, or of one before from which it differs by too few answers."""
+    told = {row["snapshot_no"]: row for row in Adoption.to_dicts() if row["survey_count"] >= FLOOR}
+    close = {(row["snapshot_no"], row["since_no"]) for row in (Adoption.Close() & {"close_kind": "survey"}).to_dicts()}
+    known: list[Taken] = []
+    for one in shown_snapshots():
+        if one.number in told and not any((one.number, other.number) in close for other in known):
+            known.append(one)
+    known = [one for one in known if one.number <= of.number and 0 <= (of.day - one.day).days < SURVEY_DAYS]
+    if not known:
+        return {"survey_count": 0, "survey_day": None}
+    latest = max(known, key=lambda one: (one.day, one.number))
+    key = {"snapshot_no": latest.number}
+    figures = {name: told[latest.number][name] for name in OF_SURVEY if name in told[latest.number]}
+    return figures | _asked(key) | {"survey_day": latest.day}
 
 
 def _proof(key: Row) -> Row:
@@ -102,7 +138,7 @@ def _most_reads(row: Row) -> tuple[int, str]:
     return (-row["read_count"], str(row.get("department", row.get("source_system"))))
 
 
-def shown_departments(organisation: Row, rows: list[Row]) -> tuple[list[Row], int]:
+def shown_departments(organisation: Row, rows: list[Row], close: Iterable[str] = ()) -> tuple[list[Row], int]:
     """Return the rows of departments that may be shown, and how many of them are not.
 
     Parameters
@@ -111,11 +147,13 @@ def shown_departments(organisation: Row, rows: list[Row]) -> tuple[list[Row], in
         Figures over everybody.
     rows
         Of all departments; the one without a name is of people of whom no department is known.
+    close
+        Departments that changed by too little since figures that are shown.
     """
     known = {row["department"]: row for row in rows if row["department"]}
     if organisation["reader_count"] < FLOOR:
         return [], len(known)
-    hidden = _hidden(known, _outside(organisation, rows))
+    hidden = _hidden(known, _outside(organisation, rows), set(close) & known.keys())
     shown = [row | {"coverage": share(row, "captured_read_count", "audit_read_count")} for row in known.values()]
     shown = sorted((row for row in shown if row["department"] not in hidden), key=_most_reads)
     if hidden and _all_or_nothing([known[name] for name in hidden]):
@@ -135,7 +173,7 @@ def _sum(column: str, rows: Iterable[Row]) -> int:
     return sum(row[column] or 0 for row in rows)
 
 
-def _hidden(known: Mapping[str, Row], outside: bool) -> frozenset[str]:
+def _hidden(known: Mapping[str, Row], outside: bool, close: set[str]) -> frozenset[str]:
     def enough(hidden: frozenset[str]) -> bool:
         if not hidden:
             return not outside
@@ -146,7 +184,7 @@ def _hidden(known: Mapping[str, Row], outside: bool) -> frozenset[str]:
 
     few = [name for name, row in known.items() if 0 < row["readers"] < FLOOR]
     few += [name for name, row in known.items() if not row["readers"] and row["audit_read_count"]]
-    return hidden_departments({name: row["people"] for name, row in known.items()}, small=few, enough=enough)
+    return hidden_departments({name: row["people"] for name, row in known.items()}, small={*few, *close}, enough=enough)
 
 
 def _all_or_nothing(rows: list[Row]) -> bool:
@@ -155,11 +193,14 @@ def _all_or_nothing(rows: list[Row]) -> bool:
     return captured in (0, audited)
 
 
-def folded(sources: list[Row]) -> list[Row]:
-    """Return sources with those of few readers made one, together with one of many, so that none can be told."""
-    few = {row["source_system"] for row in sources if row["readers"] < FLOOR}
+def folded(sources: list[Row], close: Iterable[str] = ()) -> list[Row]:
+    """Return sources with those of few readers made one, together with one of many, so that none can be told.
+
+    `close` are sources that changed by too little since figures that are shown.
+    """
+    few = {row["source_system"] for row in sources if row["readers"] < FLOOR or row["source_system"] in set(close)}
     many = sorted(
-        (row for row in sources if row["readers"] >= FLOOR), key=lambda row: (row["readers"], _most_reads(row))
+        (row for row in sources if row["source_system"] not in few), key=lambda row: (row["readers"], _most_reads(row))
     )
     if few and many:
         few.add(many[0]["source_system"])
@@ -190,13 +231,13 @@ def share(row: Row, part: str, whole: str) -> float | None:
 
 
 def history(snapshot_no: int, months: int = 12) -> list[PublishedAdoption]:
-    """Return the figures at the end of each of the last months, oldest first, `snapshot_no` the last one.
+    """Return the figures that are shown of each of the last months, oldest first, those for `snapshot_no` the last.
 
     Of several snapshots of a month the one with the latest day counts, of several of a day the newest.
     """
-    last: date = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1("snapshot_day")
-    known = (Snapshot() & Adoption.proj() & dj.Not({"snapshot_no": snapshot_no})).to_dicts()
-    known = sorted((row["snapshot_day"], row["snapshot_no"]) for row in known if row["snapshot_day"] < last)
+    now = published_adoption(snapshot_no)
+    computed = set(Adoption.to_arrays("snapshot_no").tolist())
+    known = sorted((one.day, one.number) for one in shown_snapshots() if one.number in computed and one.day < now.day)
     latest = {(day.year, day.month): number for day, number in known}
-    latest[last.year, last.month] = snapshot_no
-    return [published_adoption(number) for _, number in sorted(latest.items())[-months:]]
+    latest.pop((now.day.year, now.day.month), None)
+    return [*(published_adoption(number) for _, number in sorted(latest.items())[1 - months :]), now][-months:]

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 from data_platform.errors import ReportUnavailable
 from populate.adoption.charts import MONTHS, Chart, by_department, over_months, over_sources
-from populate.adoption.publish import OTHERS, PublishedAdoption, history
+from populate.adoption.publish import OTHERS, PublishedAdoption, history, shown_snapshots
 from populate.adoption.tables import Adoption
 from populate.insight.publish import published
-from populate.snapshot import Snapshot
 from populate.who.whom import printable
 
 HIDDEN = "—"
@@ -87,13 +86,15 @@ def report_of(month: date | None = None) -> Report:
 
 
 def _snapshot(month: date | None) -> int:
-    known = sorted((row["snapshot_day"], row["snapshot_no"]) for row in (Snapshot() & Adoption.proj()).to_dicts())
+    computed = set(Adoption.to_arrays("snapshot_no").tolist())
+    known = sorted((one.day, one.number) for one in shown_snapshots() if one.number in computed)
     if month is not None:
         known = [row for row in known if (row[0].year, row[0].month) == (month.year, month.month)]
     if not known:
         of_month = f" of {month:%Y-%m}" if month else ""
         raise ReportUnavailable(
-            f"There is no snapshot{of_month} with figures. Take one: data-platform snapshot --day YYYY-MM-DD"
+            f"There is no snapshot{of_month} whose figures are shown. Take one of its last day: "
+            "data-platform snapshot --day YYYY-MM-DD"
         )
     return int(known[-1][1])
 
@@ -120,9 +121,11 @@ def sentences_of(now: PublishedAdoption) -> list[str]:
 
 def _silos(snapshot_no: int) -> str:
     try:
-        return published(snapshot_no).sentence
+        found = published(snapshot_no)
     except LookupError:  # these are figures of their own, computed by whichever worker comes to them
         return ""
+    as_of = f" As of {day_in_words(found.day)}." if found.day and found.snapshot_no != snapshot_no else ""
+    return found.sentence + as_of
 
 
 def figures_of(now: PublishedAdoption, before: PublishedAdoption | None) -> list[Figure]:
@@ -176,6 +179,8 @@ def _hours(now: PublishedAdoption) -> Figure:
         interval = f", 95{BLANK}% interval {figures['hours_saved_low']:.1f} to {figures['hours_saved_high']:.1f}"
     asked = f"; {figures['asked_count']:,} were asked" if figures.get("asked_count") else ""
     note = f"median as {figures['survey_count']:,} people tell{interval}{asked}"
+    if figures.get("survey_day") not in (None, now.day):
+        note += f", as of {day_in_words(figures['survey_day'])}"
     return Figure("hours saved a week", f"{figures['hours_saved']:.1f}", note)
 
 

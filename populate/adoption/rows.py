@@ -9,7 +9,10 @@ from functools import lru_cache
 from statistics import median
 from typing import Any, NamedTuple
 
+from populate.adoption.close import LOGS, Parts, close_parts, parts_of
+from populate.adoption.reads import Read, is_foreign
 from populate.adoption.statements import statement
+from populate.insight.standing import compared, few_changed, taken
 from populate.insight.window import MONDAY, persons_then, stints_then
 from populate.snapshot import Snapshot
 from schemas.connection import Connection
@@ -18,6 +21,9 @@ from schemas.identity import account_id
 WINDOW_DAYS = 30
 SURVEY_DAYS = 92
 PROOF_DAYS = 30
+SHARED_DAYS = 2
+"""Days that the windows of two months may have in common."""
+
 CHUNK = 50_000
 
 Row = dict[str, Any]
@@ -32,18 +38,7 @@ class AdoptionRows(NamedTuple):
     sources: list[Row]
     proof: Row
     asked: Row
-
-
-class Read(NamedTuple):
-    """Reads of a day, alike but for the file; people by id, departments of that day, empty = none known."""
-
-    reader: str
-    reading: str
-    owner: str
-    owning: str
-    source_system: str
-    source_kind: str
-    times: int
+    close: list[Row]
 
 
 class Staff:
@@ -84,22 +79,10 @@ class Staff:
 
 def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
     """Return how the catalogue was used up to a snapshot."""
-    snapshot = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1()
-    last: date = snapshot["snapshot_day"]
-    first = last - timedelta(days=WINDOW_DAYS - 1)
-    values = {
-        "number": snapshot_no,
-        "taken": snapshot["taken_at"],
-        "since": first,
-        "until": last + timedelta(days=1),
-        "survey_since": last - timedelta(days=SURVEY_DAYS - 1),
-        # Whole days: what is read back later on the day on which the snapshot was taken does not count.
-        "proven_since": snapshot["taken_at"].date() - timedelta(days=PROOF_DAYS),
-        "proven_until": snapshot["taken_at"].date(),
-    }
+    values = _values(snapshot_no)
     staff = Staff(snapshot_no)
     reads = [*_reads(connection, staff, values)]
-    people = staff.present(first, last)
+    people = staff.present(values["since"], values["until"] - timedelta(days=1))
     audited = _audited(connection, staff, values)
     elsewhere: dict[str, set[str]] = {"": set()} if any(not place for place, _ in audited) else {}
     departments = [
@@ -112,12 +95,52 @@ def adoption_rows(connection: Connection, snapshot_no: int) -> AdoptionRows:
         **totals(reads, staff.services),
         **_held(connection, values),
         **coverage_of([seen for _, seen in audited]),
-        **interval([float(hours) for _, hours in connection.query(statement("survey"), values).fetchall()]),
+        **interval([*_answers(connection, values).values()]),
     }
     proven = int(connection.query(statement("proven"), values).fetchone()[0])
     proof = {"proof_days": PROOF_DAYS, "content_proven": proven}
     asked = {"asked_count": int(connection.query(statement("asked"), values).fetchone()[0])}
-    return AdoptionRows(organisation, departments, by_source(reads, staff.services), proof, asked)
+    close = _close(connection, snapshot_no, parts_of(reads, staff.services))
+    return AdoptionRows(organisation, departments, by_source(reads, staff.services), proof, asked, close)
+
+
+def _values(snapshot_no: int) -> Row:
+    snapshot = (Snapshot() & {"snapshot_no": snapshot_no}).fetch1()
+    last: date = snapshot["snapshot_day"]
+    return {
+        "number": snapshot_no,
+        "taken": snapshot["taken_at"],
+        "since": last - timedelta(days=WINDOW_DAYS - 1),
+        "until": last + timedelta(days=1),
+        "survey_since": last - timedelta(days=SURVEY_DAYS - 1),
+        # Whole days: what is read back later on the day on which the snapshot was taken does not count.
+        "proven_since": snapshot["taken_at"].date() - timedelta(days=PROOF_DAYS),
+        "proven_until": snapshot["taken_at"].date(),
+    }
+
+
+def _answers(connection: Connection, values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the latest answer of each person to the survey."""
+    return {person: float(hours) for person, hours in connection.query(statement("survey"), values).fetchall()}
+
+
+def _told(connection: Connection, snapshot_no: int) -> dict[tuple[str, str], float]:
+    return {("", person): hours for person, hours in _answers(connection, _values(snapshot_no)).items()}
+
+
+def _close(connection: Connection, snapshot_no: int, parts: Parts) -> list[Row]:
+    """Return what changed by too little since the earlier snapshots that are shown."""
+    snapshots = taken()
+    found: list[Row] = []
+    for other in compared(snapshot_no, snapshots, WINDOW_DAYS, shared=SHARED_DAYS):
+        staff = Staff(other.number)
+        before = parts_of(_reads(connection, staff, _values(other.number)), staff.services)
+        found += [{"since_no": other.number, **row} for row in (*close_parts(before, parts), LOGS)]
+    for other in compared(snapshot_no, snapshots, SURVEY_DAYS):
+        was, now = (_told(connection, number) for number in (other.number, snapshot_no))
+        if few_changed(was, now):
+            found.append({"since_no": other.number, "close_kind": "survey", "close_name": ""})
+    return found
 
 
 def _reads(connection: Connection, staff: Staff, values: Mapping[str, Any]) -> Iterable[Read]:
@@ -134,7 +157,7 @@ def _reads(connection: Connection, staff: Staff, values: Mapping[str, Any]) -> I
 def totals(reads: Sequence[Read], services: set[str]) -> Row:
     """Return the counts over everybody."""
     own = [read for read in reads if read.reader not in services]
-    foreign = [read for read in own if _foreign(read)]
+    foreign = [read for read in own if is_foreign(read)]
     return {
         "reader_count": len({read.reader for read in own}),
         "producer_count": len({read.owner for read in own if read.owner not in ("", read.reader)} - services),
@@ -143,10 +166,6 @@ def totals(reads: Sequence[Read], services: set[str]) -> Row:
         "foreign_read_count": sum(read.times for read in foreign),
         "cross_read_count": sum(read.times for read in foreign if read.reading != read.owning),
     }
-
-
-def _foreign(read: Read) -> bool:
-    return read.reader != read.owner and bool(read.reading) and bool(read.owning)
 
 
 def by_department(reads: Sequence[Read], people: Mapping[str, set[str]], services: set[str]) -> list[Row]:
@@ -165,7 +184,7 @@ def by_department(reads: Sequence[Read], people: Mapping[str, set[str]], service
         counts[read.reading]["read_count"] += read.times
         if read.owner not in ("", read.reader):
             producers[read.owning].add(read.owner)
-        if _foreign(read) and read.reading != read.owning:
+        if is_foreign(read) and read.reading != read.owning:
             counts[read.reading]["cross_received"] += read.times
             counts[read.owning]["cross_given"] += read.times
     return [

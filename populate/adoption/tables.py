@@ -80,6 +80,15 @@ class Adoption(dj.Computed):
         asked_count : int32 # people who were asked in the three months in which answers count
         """
 
+    class Close(dj.Part):
+        definition = """
+        # What changed so little since earlier figures that are shown that it would tell of single people
+        -> master
+        -> Snapshot.proj(since_no="snapshot_no")
+        close_kind : varchar(16) # department, source, logs, survey or everybody
+        close_name : varchar(255) # of the department or source
+        """
+
     class Source(dj.Part):
         definition = """
         # A source system's part in it
@@ -101,6 +110,7 @@ class Adoption(dj.Computed):
         self.Source.insert({**key, **row} for row in rows.sources)
         self.Proof.insert1({**key, **rows.proof})
         self.Asked.insert1({**key, **rows.asked})
+        self.Close.insert({**key, **row} for row in rows.close)
 
 
 @schema

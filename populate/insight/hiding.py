@@ -60,7 +60,7 @@ def hidden_departments(
     return frozenset(hidden)
 
 
-def withheld_pairs(flow: Counts, hidden: Sequence[int]) -> set[Cell] | None:
+def withheld_pairs(flow: Counts, hidden: Sequence[int], close: Iterable[Cell] = ()) -> set[Cell] | None:
     """Return the pairs of shown departments that must not be shown; None if more departments have to be hidden.
 
     Parameters
@@ -70,6 +70,8 @@ def withheld_pairs(flow: Counts, hidden: Sequence[int]) -> set[Cell] | None:
         column and diagonal sums of each department that is shown.
     hidden
         Positions of the departments that are not.
+    close
+        Pairs that must not be shown however many ties they have.
     """
     shown = [place for place in range(len(flow)) if place not in set(hidden)]
     if not shown:
@@ -79,11 +81,12 @@ def withheld_pairs(flow: Counts, hidden: Sequence[int]) -> set[Cell] | None:
     table, possible = _table(flow, shown, list(hidden))
     if not table.sum():
         return set()  # the total tells that there is nothing anywhere, whatever is hidden
-    free = possible & (table > 0) & (table < FEW)
+    secret = possible & (table > 0) & (table < FEW) | _mask(close, shown, possible)
+    free = secret.copy()
     free[len(shown) :] = possible[len(shown) :]
     free[:, len(shown) :] = possible[:, len(shown) :]
     add, take = _costs(table, possible, free)
-    for row, column in np.argwhere(free & (table < FEW)):
+    for row, column in np.argwhere(free & ((table < FEW) | secret)):
         cell = int(row), int(column)
         path = _rectangle(table, add, take, cell) or _path(table, add, take, cell)
         if path is None:
@@ -94,6 +97,16 @@ def withheld_pairs(flow: Counts, hidden: Sequence[int]) -> set[Cell] | None:
             take[hidden_too] = 0 if table[hidden_too] else np.inf
     inner = free[: len(shown), : len(shown)]
     return {(shown[row], shown[column]) for row, column in np.argwhere(inner)}
+
+
+def _mask(cells: Iterable[Cell], shown: list[int], possible: Truths) -> Truths:
+    """Return where in the table these pairs are, those of hidden departments left out: they are hidden anyway."""
+    place = {position: number for number, position in enumerate(shown)}
+    mask = np.zeros_like(possible)
+    for giving, receiving in cells:
+        if giving in place and receiving in place:
+            mask[place[giving], place[receiving]] = True
+    return mask & possible
 
 
 def _table(flow: Counts, shown: list[int], hidden: list[int]) -> tuple[Counts, Truths]:

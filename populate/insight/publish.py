@@ -6,17 +6,31 @@ worked out by `populate.insight.hiding`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
+from populate.insight.close import EVERYBODY
 from populate.insight.hiding import FLOOR, Counts, hidden_departments, withheld_pairs
+from populate.insight.standing import Taken, shown, standing, taken
 from populate.silo import SiloMetric
 from populate.snapshot import Snapshot
 
-__all__ = ["FLOOR", "Published", "hidden_departments", "latest_snapshot", "published", "sentence", "suppressed"]
+__all__ = [
+    "FLOOR",
+    "Published",
+    "hidden_departments",
+    "latest_snapshot",
+    "published",
+    "sentence",
+    "shown_snapshots",
+    "suppressed",
+]
+
+Pairs = Collection[tuple[str, str]]
 
 _COUNTS_OF_PAIR = ["ties", "expected", "ratio", "z"]
 _TRUTHS_OF_PAIR = ["rests_on_one", "tested", "flagged"]
@@ -38,6 +52,9 @@ class Published:
         what another one has; whether they are flagged is shown, rests_on_one is false.
     hidden
         Departments whose figures are not shown.
+    snapshot_no, day
+        Of the snapshot that the figures are of: neighbouring ones have one that stands for them
+        (`populate.insight.standing`).
     """
 
     sentence: str
@@ -45,31 +62,59 @@ class Published:
     departments: pd.DataFrame
     pairs: pd.DataFrame
     hidden: frozenset[str]
+    snapshot_no: int = 0
+    day: date | None = None
 
 
 def published(snapshot_no: int, parameter: str = "standard", floor: int = FLOOR) -> Published:
-    """Return what may be shown of a snapshot's silo measures.
+    """Return what may be shown of a snapshot's silo measures, or of the one that stands for it.
 
     Raises
     ------
     LookupError
         If the snapshot has none yet.
     """
-    key = {"snapshot_no": snapshot_no, "silo_parameter": parameter}
+    snapshots = taken()
+    computed = set((SiloMetric() & {"silo_parameter": parameter}).to_arrays("snapshot_no").tolist())
+    of = standing(snapshot_no, snapshots, _too_close(parameter) | ({one.number for one in snapshots} - computed))
+    key = {"snapshot_no": of.number if of else snapshot_no, "silo_parameter": parameter}
     rows = (SiloMetric() & key).to_dicts()
-    if not rows:
-        raise LookupError(f"Snapshot {snapshot_no} has no silo measures yet. Run `data-platform worker --once`.")
+    if not rows or of is None:
+        raise LookupError(f"Snapshot {key['snapshot_no']} has no silo measures yet. Run `data-platform worker --once`.")
     organisation = {name: value for name, value in rows[0].items() if name not in key}
     departments = pd.DataFrame((SiloMetric.Department() & key).to_dicts()).drop(columns=list(key), errors="ignore")
     pairs = pd.DataFrame((SiloMetric.Pair() & key).to_dicts()).drop(columns=list(key), errors="ignore")
-    return suppressed(organisation, departments, pairs, floor)
+    close = {(row["close_giving"], row["close_receiving"]) for row in (SiloMetric.Close() & key).to_dicts()}
+    found = suppressed(organisation, departments, pairs, floor, close)
+    return replace(found, snapshot_no=of.number, day=of.day)
+
+
+def shown_snapshots(parameter: str = "standard") -> list[Taken]:
+    """Return the snapshots whose figures are shown, by number."""
+    close = _too_close(parameter)
+    return [one for one in shown(taken()) if one.number not in close]
+
+
+def _too_close(parameter: str) -> set[int]:
+    everybody = {"close_giving": EVERYBODY[0], "close_receiving": EVERYBODY[1], "silo_parameter": parameter}
+    return {int(number) for number in (SiloMetric.Close() & everybody).to_arrays("snapshot_no")}
 
 
 def suppressed(
-    organisation: Mapping[str, float | None], departments: pd.DataFrame, pairs: pd.DataFrame, floor: int = FLOOR
+    organisation: Mapping[str, float | None],
+    departments: pd.DataFrame,
+    pairs: pd.DataFrame,
+    floor: int = FLOOR,
+    close: Pairs = (),
 ) -> Published:
-    """Return what may be shown of measures that are complete."""
-    hidden, withheld = _hidden(departments, pairs, floor)
+    """Return what may be shown of measures that are complete.
+
+    Parameters
+    ----------
+    close
+        What changed by too little since figures that are shown (`populate.insight.close`).
+    """
+    hidden, withheld = _hidden(departments, pairs, floor, close)
     departments, pairs = departments.copy(), pairs.copy()
     if len(departments):
         figures = [name for name in departments.columns if name != "department"]
@@ -87,18 +132,23 @@ def suppressed(
     return Published(sentence(organisation), organisation, departments, pairs, hidden)
 
 
-def _hidden(departments: pd.DataFrame, pairs: pd.DataFrame, floor: int) -> tuple[frozenset[str], set[tuple[str, str]]]:
+def _hidden(
+    departments: pd.DataFrame, pairs: pd.DataFrame, floor: int, close: Pairs
+) -> tuple[frozenset[str], set[tuple[str, str]]]:
     """Return the departments and the pairs of others that must not be shown."""
     if not len(departments):
         return frozenset(), set()
     names = departments["department"].tolist()
     flow = _flow(names, departments, pairs)
+    known = [ends for ends in close if set(ends) <= set(names)]
+    cells = [(names.index(giving), names.index(receiving)) for giving, receiving in known if giving != receiving]
 
     def withheld(hidden: frozenset[str]) -> set[tuple[int, int]] | None:
-        return withheld_pairs(flow, [names.index(name) for name in sorted(hidden)])
+        return withheld_pairs(flow, [names.index(name) for name in sorted(hidden)], cells)
 
     people = dict(zip(names, departments["people"].astype(int), strict=True))
-    hidden = hidden_departments(people, floor, enough=lambda hidden: withheld(hidden) is not None)
+    small = [giving for giving, receiving in known if giving == receiving]
+    hidden = hidden_departments(people, floor, small, enough=lambda hidden: withheld(hidden) is not None)
     return hidden, {(names[giving], names[receiving]) for giving, receiving in withheld(hidden) or ()}
 
 
@@ -125,6 +175,6 @@ def sentence(organisation: Mapping[str, float | None]) -> str:
 
 
 def latest_snapshot() -> int | None:
-    """Return the number of the newest snapshot that has silo measures, or None."""
-    numbers = (Snapshot() & SiloMetric()).to_arrays("snapshot_no")
-    return int(max(numbers)) if len(numbers) else None
+    """Return the number of the newest snapshot that has silo measures which are shown, or None."""
+    computed = set((Snapshot() & SiloMetric()).to_arrays("snapshot_no").tolist())
+    return max((one.number for one in shown(taken()) if one.number in computed), default=None)

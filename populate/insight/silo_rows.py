@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from populate.insight.close import close_ties
 from populate.insight.measure import SiloParameters, SiloReport, measure
+from populate.insight.standing import compared, taken
 from populate.insight.window import Window, read_window
 from schemas.connection import Connection
 
@@ -27,6 +29,7 @@ class SiloRows(NamedTuple):
     departments: list[Row]
     pairs: list[Row]
     bridges: list[Row]
+    close: list[Row]
 
 
 def silo_rows(connection: Connection, key: Row, parameter: Mapping[str, Any]) -> SiloRows:
@@ -40,13 +43,29 @@ def silo_rows(connection: Connection, key: Row, parameter: Mapping[str, Any]) ->
         snapshot_no and silo_parameter.
     """
     window = read_window(connection, key["snapshot_no"], parameter["window_days"])
-    working = window.ties[window.ties["weeks"] >= parameter["min_weeks"]]
+    working = _working(window, parameter)
     found = measure(window.people, working, _parameters(parameter))
     bridging = bridges(working).rename(columns={"person": "person_id"})
     return SiloRows(
-        {**key, **_organisation(found), **_left_out(window)},
-        *(_rows(key, frame) for frame in (found.departments, found.pairs, bridging)),
+        organisation={**key, **_organisation(found), **_left_out(window)},
+        departments=_rows(key, found.departments),
+        pairs=_rows(key, found.pairs),
+        bridges=_rows(key, bridging),
+        close=_close(connection, key, parameter, working),
     )
+
+
+def _working(window: Window, parameter: Mapping[str, Any]) -> pd.DataFrame:
+    found: pd.DataFrame = window.ties[window.ties["weeks"] >= parameter["min_weeks"]]
+    return found
+
+
+def _close(connection: Connection, key: Row, parameter: Mapping[str, Any], working: pd.DataFrame) -> list[Row]:
+    days = parameter["window_days"]
+    found: set[tuple[str, str]] = set()
+    for other in compared(key["snapshot_no"], taken(), days):
+        found |= close_ties(_working(read_window(connection, other.number, days), parameter), working)
+    return [{**key, "close_giving": giving, "close_receiving": receiving} for giving, receiving in sorted(found)]
 
 
 def _parameters(row: Mapping[str, Any]) -> SiloParameters:

@@ -197,7 +197,7 @@ def test_what_people_tell(company: Binding) -> None:
     assert (asked["question_count"], asked["answered_question_count"], asked["manual_entries"]) == (2, 1, 17)
     HoursSaved().delete_quick()
     assert figures(take_snapshot(company, DAY))["survey_count"] == 0
-    assert published_adoption(3).organisation["survey_count"] is None
+    assert published_adoption(3) == published_adoption(1)  # of the same day, so the first one stands for it
 
 
 def test_what_a_snapshot_says_never_changes(company: Binding) -> None:
@@ -224,6 +224,46 @@ def test_months_and_what_is_hidden(company: Binding) -> None:
     assert shown[0].departments == shown[0].sources == []
     with pytest.raises(LookupError, match="no adoption figures"):
         published_adoption(9)
+
+
+def test_who_joins_five_readers_cannot_be_subtracted_out(company: Binding) -> None:
+    for number in range(6):
+        hire(f"legal{number}", "Legal")
+    others = [f"legal{number}" for number in range(6)]
+    deliver(company, [(login, "/c/trial.csv", "ada2", 5) for login in others], batch="legal")
+    first = take_snapshot(company, date(2026, 5, 20), now=datetime(2026, 5, 21))
+    figures(first)
+    before = published_adoption(first)
+    assert {row["department"] for row in before.departments} == {"Screening", "Clinical", "Legal"}
+    for number, login in enumerate(TEAM):
+        told = {"person_id": person(login), "answered_at": datetime(2026, 5, 2), "hours_saved": float(number)}
+        HoursSaved.insert1(told)
+
+    hire("zoe", "Screening")
+    deliver(company, [("zoe", "/c/trial.csv", "ada2", 17)] * 7, batch="zoe")
+    daily = take_snapshot(company, date(2026, 5, 21), now=datetime(2026, 5, 22))
+    assert figures(daily)["reader_count"] == 17
+    assert published_adoption(daily) == published_adoption(first)  # day by day nothing can be subtracted
+    alone = take_snapshot(company, DAY, now=datetime(2026, 5, 31, 12))
+    figures(alone)
+    assert published_adoption(alone) == published_adoption(first)  # nor while she is the only one who has read
+
+    deliver(company, [(login, "/s/plate.csv", "ada", 25) for login in others], batch="more")
+    month = take_snapshot(company, DAY, now=NOW)
+    figures(month)
+    after = published_adoption(month)
+    assert after.snapshot_no == month
+    assert after.organisation["read_count"] == 17 + 7 + 6
+    assert {row["department"] for row in after.departments} == {"Legal"}  # with Screening another one is hidden
+    assert after.organisation["hours_saved"] == 2.0  # five answers are new
+    assert [month.day for month in history(month)] == [DAY]
+    HoursSaved.insert1({"person_id": person("zoe"), "answered_at": datetime(2026, 6, 9), "hours_saved": 40.0})
+    deliver(company, [(login, "/s/plate.csv", "ada", 50) for login in (*TEAM, *others, "zoe")], batch="june")
+    june = take_snapshot(company, date(2026, 6, 30), now=datetime(2026, 7, 1))
+    assert figures(june)["survey_count"] == 6
+    now = published_adoption(june)
+    assert (now.snapshot_no, now.organisation["survey_count"], now.organisation["survey_day"]) == (june, 5, DAY)
+    assert {row["department"]: row["readers"] for row in now.departments} == {"Screening": 6, "Clinical": 0, "Legal": 6}
 
 
 def test_one_number_a_week(company: Binding, monkeypatch: pytest.MonkeyPatch) -> None:

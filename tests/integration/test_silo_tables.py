@@ -167,6 +167,10 @@ def test_what_a_snapshot_says_never_changes(binding: Binding) -> None:
     assert share(number) == once
     assert share(later)["tie_count"] == once["tie_count"] + 1
     assert len(SnapshotBatch()) == len(AccessBatch()) == 2
+    end = take_snapshot(binding, date(2026, 4, 30))  # of which too few people are new to show it
+    assert share(end)["tie_count"] == once["tie_count"] + 1
+    assert {published(each).snapshot_no for each in (number, later, end)} == {number}
+    assert {(row["close_giving"], row["close_receiving"]) for row in SiloMetric.Close.to_dicts()} >= {("", "")}
     past = take_snapshot(binding, date(2026, 3, 8))  # back-filled: one week only, so no working tie
     assert share(past)["tie_count"] == 0
     assert share(past)["cross_share"] is None

@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 
 from populate.adoption import report as reports
 from populate.adoption.publish import PublishedAdoption, folded, shown_departments, shown_organisation
+from populate.insight.close import EVERYBODY, close_ties
 from populate.insight.graph import graph_of
 from populate.insight.hiding import FEW, hidden_departments
 from populate.insight.publish import Published, suppressed
@@ -51,6 +52,11 @@ def company(sizes: list[int], chance: np.random.Generator) -> tuple[npt.NDArray[
     """Return ties between departments of these sizes, and both tables of the silo measures."""
     busy = chance.choice([0.5, 2.0, 8.0])
     flow = chance.poisson(busy, (len(sizes), len(sizes))) + np.diag(chance.poisson(2 * busy, len(sizes)))
+    return flow, *tables_of(flow, sizes)
+
+
+def tables_of(flow: npt.NDArray[np.int64], sizes: list[int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both tables of the silo measures of these ties."""
     names = [f"d{number}" for number in range(len(sizes))]
     given, received, internal = flow.sum(axis=1), flow.sum(axis=0), np.diag(flow)
     departments = pd.DataFrame(
@@ -65,7 +71,7 @@ def company(sizes: list[int], chance: np.random.Generator) -> tuple[npt.NDArray[
         [(names[a], names[b], flow[a, b], 6.0, flow[a, b] / 6, 0.1, True, True, False) for a, b in places],
         columns=["giving", "receiving", "ties", "expected", "ratio", "z", "rests_on_one", "tested", "flagged"],
     )
-    return flow, departments, pairs
+    return departments, pairs
 
 
 def shown_of(departments: pd.DataFrame, pairs: pd.DataFrame) -> Published:
@@ -124,6 +130,86 @@ def test_no_hidden_tie_can_be_computed(sizes: list[int]) -> None:
         if turn < 2 and anything and len(hidden) < len(sizes):  # nor by knowing that there are no ties below zero
             for unknown in np.flatnonzero(secret.ravel()):
                 assert range_of(equations, flow.ravel().astype(float), int(unknown)) >= 1 - 1e-6
+
+
+def at_work(sizes: list[int], chance: np.random.Generator, ties: int) -> set[tuple[str, str]]:
+    """Return working ties at random between people of departments of these sizes."""
+    people = [f"p{person}@d{place}" for place, size in enumerate(sizes) for person in range(size)]
+    ends = chance.integers(0, len(people), (ties, 2)).tolist()
+    return {(people[a], people[b]) for a, b in ends if a != b}
+
+
+def frame_of(ties: set[tuple[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(sorted(ties), columns=["producer", "consumer"])
+
+
+def flow_of(ties: set[tuple[str, str]], size: int) -> npt.NDArray[np.int64]:
+    flow = np.zeros((size, size), dtype=np.int64)
+    for tie in ties:
+        flow[tuple(int(node.rpartition("@d")[2]) for node in tie)] += 1
+    return flow
+
+
+def told_by_two(before: set[tuple[str, str]], after: set[tuple[str, str]], sizes: list[int], *, close: bool) -> Numbers:
+    """Return what two snapshots tell together, as equations over the cells of both tables of ties."""
+    changes = close_ties(frame_of(before), frame_of(after)) if close else set()
+    shown = [
+        suppressed(dict.fromkeys(TOTALS, 0.4), *tables_of(flow_of(ties, len(sizes)), sizes), close=hidden)
+        for ties, hidden in ((before, set()), (after, changes))
+    ]
+    first, second = (known_ties(each, len(sizes)) for each in shown)
+    apart = [np.zeros((len(first), second.shape[1])), np.zeros((len(second), first.shape[1]))]
+    return np.block([[first, apart[0]], [apart[1], second]])
+
+
+TOTALS = ("cross_share", "cross_share_expected", "silo_index", "cross_share_se")
+
+
+def free_of(equations: Numbers) -> Numbers:
+    """Return the directions in which solutions of these equations differ."""
+    _, values, basis = np.linalg.svd(equations)
+    return np.asarray(basis[int((values > 1e-9 * values.max()).sum()) :])
+
+
+def is_told(free: Numbers, place: tuple[Any, Any], size: int) -> bool:
+    """Tell whether all solutions agree by how much a sum of cells has changed."""
+    change = mask(size, place).ravel()
+    return bool(np.abs(free @ np.concatenate([-change, change])).max(initial=0.0) < 1e-9)
+
+
+@pytest.mark.parametrize("sizes", [[5, 12, 20, 31], [5, 6, 30, 40, 50]], ids=str)
+def test_who_joins_a_group_of_five_cannot_be_subtracted_out_of_two_snapshots(sizes: list[int]) -> None:
+    attacks = 0
+    for turn in range(4):
+        chance = np.random.default_rng(turn)
+        before = at_work(sizes, chance, 600)
+        # Somebody joins the department of five, while in the others work goes on: ties come and go.
+        joined = {("zoe@d0", "p0@d2"), ("zoe@d0", "p1@d2"), ("p2@d1", "zoe@d0"), ("zoe@d0", "p3@d0")}
+        others = sorted(tie for tie in before if "@d0" not in "".join(tie))
+        gone = {others[place] for place in chance.choice(len(others), 40, replace=False)}
+        after = (before | joined) - gone
+        after |= {tie for tie in at_work(sizes, chance, 80) if "@d0" not in "".join(tie)}
+        places = [(0, slice(None)), (slice(None), 0), (0, 0), (0, 2)]
+        open_ = free_of(told_by_two(before, after, sizes, close=False))
+        attacks += sum(is_told(open_, each, len(sizes)) for each in places)
+        free = free_of(told_by_two(before, after, sizes, close=True))
+        assert not any(is_told(free, each, len(sizes)) for each in places)
+        for giving, receiving in close_ties(frame_of(before), frame_of(after)) - {EVERYBODY}:
+            place: tuple[Any, Any] = int(giving[1:]), int(receiving[1:])
+            places = [place] if giving != receiving else [(place[0], slice(None)), (slice(None), place[0])]
+            assert not any(is_told(free, each, len(sizes)) for each in places), (giving, receiving)
+    assert attacks  # without the defence it can be
+
+
+def test_what_changed_by_too_little() -> None:
+    sizes = [20, 20, 20]
+    before = at_work(sizes, np.random.default_rng(3), 300)
+    assert close_ties(frame_of(before), frame_of(before)) == set()
+    one = close_ties(frame_of(before), frame_of(before | {("zoe@d0", "p1@d1")}))
+    assert one == {EVERYBODY, ("d0", "d0"), ("d1", "d1"), ("d0", "d1")}
+    many = before | {(f"new{n}@d0", f"p{n}@d1") for n in range(5)}
+    assert close_ties(frame_of(before), frame_of(many)) == set()
+    assert close_ties(frame_of(before), frame_of(many | {("new1@d0", "p1@d2")})) == {("d0", "d2"), ("d2", "d2")}
 
 
 def test_few_ties_cannot_be_subtracted_out_and_the_rest_is_shown() -> None:
