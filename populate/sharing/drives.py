@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +84,16 @@ class Drive:
     def address(self) -> str:
         """Begins every address within the drive."""
         return f"/drives/{quote(self.source_id, safe='!')}"
+
+    @property
+    def site(self) -> str:
+        """What tells the drive's site from others: the beginning of its id, if that is made as SharePoint makes it."""
+        written = self.source_id.removeprefix("b!")
+        try:
+            made_of = base64.b64decode(written + "=" * (-len(written) % 4), altchars=b"-_", validate=True)
+        except ValueError:
+            made_of = b""
+        return made_of[:16].hex() if len(made_of) == 48 else self.source_id  # of the site, its web and the list
 
     def item_address(self, item_id: str) -> str:
         """Return where an item is, whose id is ``drive/item``."""

@@ -7,6 +7,7 @@ that nothing says a permission is inherited does not mean that it is not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +23,8 @@ NO_LINK = "existingaccess"  # leads those to the item who may see it anyway
 _LEVELS = ("read", "write", "sp.full control", "owner")
 _OF_TYPE = {"view": "read", "embed": "read", "blocksdownload": "read", "edit": "write"}
 _BEGINNING = datetime(1, 1, 2)
+_GUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_GROUP = re.compile(rf"c:0(?:t\.c\|tenant|o\.c\|federateddirectoryclaimprovider)\|({_GUID})")
 
 
 class Grantee(NamedTuple):
@@ -53,7 +56,7 @@ class Grant:
         return (_LEVELS.index(self.level) if self.level in _LEVELS else -1, self.level)
 
 
-def grants(permissions: Iterable[object], realm: str) -> list[Grant]:
+def grants(permissions: Iterable[object], realm: str, site: str = "") -> list[Grant]:
     """Return the grants that `permissions` amount to, one a grantee, in the order of their ids.
 
     Parameters
@@ -62,10 +65,12 @@ def grants(permissions: Iterable[object], realm: str) -> list[Grant]:
         As the source lists them.
     realm
         Directory of the accounts that it names.
+    site
+        Tells sites apart, for each counts its own groups from one.
     """
     found: dict[str, Grant] = {}
     for permission in permissions:
-        for grant in _grants_of(part({"one": permission}, "one"), realm):
+        for grant in _grants_of(part({"one": permission}, "one"), realm, site):
             known = found.get(grant.grantee.grantee_id)
             found[grant.grantee.grantee_id] = grant if known is None else _joined(known, grant)
     return [found[key] for key in sorted(found)]
@@ -82,7 +87,7 @@ def _joined(one: Grant, other: Grant) -> Grant:
     )
 
 
-def _grants_of(permission: Json, realm: str) -> Iterator[Grant]:
+def _grants_of(permission: Json, realm: str, site: str) -> Iterator[Grant]:
     link = part(permission, "link")
     scope = text(link, "scope")
     if scope.lower() == NO_LINK:
@@ -97,7 +102,7 @@ def _grants_of(permission: Json, realm: str) -> Iterator[Grant]:
         inherited=bool(part(permission, "inheritedFrom")),
         invitation=bool(part(permission, "invitation")),
     )
-    named = list(_grantees(permission, realm))
+    named = list(_grantees(permission, realm, site))
     if link:
         label = scope or ("users" if named else "unknown")
         yield replace(about, grantee=Grantee(identity("link", text(permission, "id")), "link", label[:255]))
@@ -122,29 +127,30 @@ def _expiry(permission: Json) -> datetime:
     return NEVER if told is None or told < _BEGINNING else told
 
 
-def _grantees(permission: Json, realm: str) -> Iterator[Grantee]:
+def _grantees(permission: Json, realm: str, site: str) -> Iterator[Grantee]:
     one = part(permission, "grantedToV2") or part(permission, "grantedTo")
     many = several(permission, "grantedToIdentitiesV2") or several(permission, "grantedToIdentities")
     for identities in (one, *many):
-        if identities and (grantee := _grantee(identities, realm)) is not None:
+        if identities and (grantee := _grantee(identities, realm, site)) is not None:
             yield grantee
 
 
-def _grantee(identities: Json, realm: str) -> Grantee | None:
+def _grantee(identities: Json, realm: str, site: str) -> Grantee | None:
     """Return who is meant by a set of identities, which tells of one and the same in several ways."""
     user, group = part(identities, "user"), part(identities, "group")
     if user_id := text(user, "id"):
         return _account(realm, user_id.lower(), text(user, "email") or text(user, "displayName"))
-    if group_id := text(group, "id"):
-        return Grantee(group_identity(realm, group_id), "group", (text(group, "displayName") or group_id)[:255])
+    if group_id := text(group, "id") or _claimed_group(part(identities, "siteUser")):
+        return Grantee(group_identity(realm, group_id), "group", _name(identities, group_id))
     if address := text(user, "email") or _address(part(identities, "siteUser")):
         return _by_mail(address)
     for kind in ("siteGroup", "application", "device"):
         one = part(identities, kind)
         if own_id := text(one, "id") or text(one, "displayName"):
             label = (text(one, "displayName") or own_id)[:255]
-            plain = "group" if kind == "siteGroup" else kind
-            return Grantee(identity(kind.lower(), realm, own_id.lower()), plain, label)
+            if kind == "siteGroup":
+                return Grantee(site_group_identity(realm, site, own_id), "group", label)
+            return Grantee(identity(kind, realm, own_id.lower()), kind, label)
     name = text(user, "displayName") or text(group, "displayName") or text(identities, "siteUser", "displayName")
     return Grantee(identity("named", realm, name), "unknown", name[:255]) if name else None
 
@@ -153,6 +159,16 @@ def _address(site_user: Json) -> str:
     """Return the principal name within a login of SharePoint's, as ``i:0#.f|membership|amy@contoso.com``."""
     name = text(site_user, "loginName").rpartition("|")[2]
     return name if "@" in name else text(site_user, "email")
+
+
+def _claimed_group(site_user: Json) -> str:
+    """Return the id of the directory's group within a login of SharePoint's, as ``c:0t.c|tenant|GUID``."""
+    found = _GROUP.fullmatch(text(site_user, "loginName").lower())
+    return found[1] if found else ""
+
+
+def _name(identities: Json, otherwise: str) -> str:
+    return (text(identities, "group", "displayName") or text(identities, "siteUser", "displayName") or otherwise)[:255]
 
 
 def _by_mail(address: str) -> Grantee:
@@ -166,3 +182,8 @@ def _account(realm: str, login: str, shown: str) -> Grantee:
 def group_identity(realm: str, group_id: str) -> str:
     """Return the identity of a group of a directory."""
     return identity("group", realm, group_id.lower())
+
+
+def site_group_identity(realm: str, site: str, group_id: str) -> str:
+    """Return the identity of a group that a site has for itself; nobody tells who is in it."""
+    return identity("sitegroup", realm, site, group_id.lower())

@@ -6,42 +6,32 @@ in one transaction with what it tells. Records of items that nobody follows are 
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
-from data_platform.errors import ResyncRequired, SourceError, SourceNotFound
 from populate import facts
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
 from populate.sharing.grants import MAIL_REALM
 from populate.sharing.log_records import Logged, acts, event_identity, logged, record_identity
-from populate.sharing.parsing import Json, several, text
+from populate.sharing.log_source import LogSource, system_of
+from populate.sharing.parsing import Json
 from populate.sharing.permissions import owners, share_edges
 from populate.sharing.tree import MANY, portions
 from populate.work.contention import persist
-from readers.microsoft365.graph import Graph
-from readers.microsoft365.refusal import refusal_of
 from schemas.binding import Binding
 from schemas.directory import Feed, FeedPosition
 from schemas.following import LoggedItem, LoggedRead
-from schemas.identity import account_id, identity, normal_login
+from schemas.identity import account_id, normal_login
 from schemas.people import Account, AccountName, Person
 from schemas.sharing import ShareEdge, ShareEvent, SourceLog, SourceRead
 
-CONTENT = "Audit.SharePoint"
-KEPT = timedelta(days=7)  # by the source
-LONGEST = timedelta(hours=23)  # that is asked about at once; the source admits 24
-AGAIN = timedelta(hours=1)  # is asked about once more: parts may be listed a little late
+FIRST = timedelta(days=7)  # that are looked at when the log is read for the first time
 SPARE = timedelta(minutes=5)  # by which our clock may differ, at the far end of what is kept
-
-_EXPIRED = "af20051"  # answered with 400
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -67,21 +57,19 @@ class SourceLogs:
 
     Parameters
     ----------
-    api
-        The Management Activity API, asked as the worker.
+    source
+        What it is taken in from.
     tenant
-        Its id; also says who asks.
+        Its id.
     now
         UTC.
     """
 
-    def __init__(self, binding: Binding, api: Graph, tenant: str, now: datetime) -> None:
+    def __init__(self, binding: Binding, source: LogSource, tenant: str, now: datetime) -> None:
         self._binding = binding
-        self._api = api
-        self._tenant = tenant
+        self._source = source
         self._now = now
-        self._system = f"microsoft365/{tenant.lower()}"
-        self._feed = f"{self._system}/{CONTENT}"
+        self._system = system_of(tenant)
         self.noted = Noted()
 
     def take(self) -> Noted:
@@ -92,9 +80,14 @@ class SourceLogs:
         SourceError
             If the log cannot be asked; what was taken in stays.
         """
-        self._subscribe()
+        self._source.begin()
         for start, end in self._stretches():
-            found = self._read(start, end)
+            parts = self._source.read(start, end)
+            if parts is None:
+                break  # the next sync asks for it
+            found = _Slice()
+            for part_id, records in parts:
+                self._sort(part_id, records, found)
             self._binding.ensure()  # the source may have taken long
             noted = persist(partial(self._write, found, end))
             self.noted.parts += noted.parts
@@ -102,46 +95,23 @@ class SourceLogs:
             self.noted.reads += noted.reads
         return self.noted
 
-    def _subscribe(self) -> None:
-        """Have the source collect the log for us, unless it does."""
-        listed = several(self._api.get(f"subscriptions/list?{self._asking()}"), "value")
-        if not any(text(one, "contentType") == CONTENT and text(one, "status") == "enabled" for one in listed):
-            self._api.send("POST", f"subscriptions/start?contentType={CONTENT}&{self._asking()}")
-
     def _stretches(self) -> Iterator[tuple[datetime, datetime]]:
-        held = [moment for moment in (_parsed(token) for token in self._positions().values()) if moment]
-        start = max(self._now - KEPT + SPARE, *(moment - AGAIN for moment in held[-1:]), datetime.min)
+        source, last = self._source, self._last()
+        if (left := source.left()) is not None:
+            yield left
+            last = left[1]
+        if last is not None and self._now - last < source.every:
+            return
+        start = self._now - (source.kept if last is not None else min(source.kept, FIRST)) + SPARE
+        start = start if last is None else max(start, last - source.again)
         while start < self._now:
-            end = min(start + LONGEST, self._now)
+            end = min(start + source.longest, self._now)
             yield start, end
             start = end
 
-    def _read(self, start: datetime, end: datetime) -> _Slice:
-        found = _Slice()
-        times = f"startTime={start:%Y-%m-%dT%H:%M:%S}&endTime={end + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S}"
-        for page in self._api.pages(f"subscriptions/content?contentType={CONTENT}&{times}&{self._asking()}"):
-            for part_id, uri in self._new_parts(page.value):
-                joint = "&" if "?" in uri else "?"
-                try:
-                    answer = self._api.get(f"{uri}{joint}{self._asking()}")
-                except SourceError as error:
-                    if not _is_gone(error):
-                        raise
-                    _log.warning("A part of the log of %s is not there any more; the rest is taken in.", self._system)
-                    continue
-                self._sort(part_id, several(answer, "value"), found)
-        return found
-
-    def _new_parts(self, listed: Iterable[Json]) -> list[tuple[str, str]]:
-        """Return identity and address of the parts that were not taken in yet, each once."""
-        parts = {
-            identity("log part", self._system, text(one, "contentId")): text(one, "contentUri")
-            for one in listed
-            if text(one, "contentId") and text(one, "contentUri")
-        }
-        taken = {row[0] for some in portions(sorted(parts), MANY)
-                 for row in lookup(SourceLog, "source_log_id", source_log_id=some)}  # fmt: skip
-        return [(part_id, uri) for part_id, uri in parts.items() if part_id not in taken]
+    def _last(self) -> datetime | None:
+        held = [moment for moment in (_parsed(token) for token in self._positions().values()) if moment]
+        return held[-1] if held else None
 
     def _sort(self, part_id: str, records: Iterable[Json], found: _Slice) -> None:
         """Keep what concerns followed items."""
@@ -216,17 +186,14 @@ class SourceLogs:
         return len(new)
 
     def _positions(self) -> dict[int, str]:
-        rows = lookup(FeedPosition, "position_no", "position_token", feed=(self._feed,))
+        rows = lookup(FeedPosition, "position_no", "position_token", feed=(self._source.feed,))
         return dict(sorted(rows))
 
     def _move_on(self, end: datetime) -> None:
-        add(Feed, [{"feed": self._feed}])
+        add(Feed, [{"feed": self._source.feed}])
         number = max(self._positions(), default=0) + 1
-        key = {"feed": self._feed, "position_no": number}
+        key = {"feed": self._source.feed, "position_no": number}
         add(FeedPosition, [key | {"position_token": end.isoformat(), "position_at": self._now}])
-
-    def _asking(self) -> str:
-        return f"PublisherIdentifier={quote(self._tenant)}"
 
 
 class Names:
@@ -274,12 +241,6 @@ def _files(items: Iterable[str]) -> dict[str, str]:
     for some in portions(sorted(set(items)), MANY):
         found |= dict(sorted(lookup(LoggedItem, "log_item", "file_id", log_item=some)))
     return found
-
-
-def _is_gone(error: SourceError) -> bool:
-    """Tell whether a part of the log was listed, but is not kept any more."""
-    refusal = refusal_of(error)
-    return isinstance(error, SourceNotFound | ResyncRequired) or (refusal is not None and _EXPIRED in refusal.codes)
 
 
 def _parsed(token: str) -> datetime | None:

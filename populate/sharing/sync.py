@@ -24,6 +24,7 @@ from populate.sharing.history import plan
 from populate.sharing.items import old_versions
 from populate.sharing.listing import is_of_item, lists
 from populate.sharing.log import SourceLogs
+from populate.sharing.log_source import Activity, AuditSearch
 from populate.sharing.notices import pending, take
 from populate.sharing.permissions import Ledger, end_expired, held
 from populate.sharing.progress import SyncProgress, sync_progress_on
@@ -188,7 +189,9 @@ class Sync:
 
     def take_log(self, api: Graph) -> None:
         """Take in what the source's own log tells; without the permission for it the rest goes on."""
-        log = SourceLogs(self._binding, api, self._tenant, self._now)
+        searched = self._settings.microsoft365.log == "search"
+        source = AuditSearch(self._graph, self._tenant, self._now) if searched else Activity(api, self._tenant)
+        log = SourceLogs(self._binding, source, self._tenant, self._now)
         try:
             log.take()
         except SourceError as error:
@@ -292,7 +295,7 @@ class Sync:
                 one.refuse(key)  # or a grant that was taken away would be missed for good
                 self._refuse(item_id, listed)
             else:
-                ledger.compare(key, grants(listed, self._realm), before.get(key, {}))
+                ledger.compare(key, grants(listed, self._realm, one.drive.site), before.get(key, {}))
         for one in updates:
             for key in sorted(one.gone - one.permissions.keys()):
                 ledger.compare(key, [], before.get(key, {}))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from populate.sharing.grants import MAIL_REALM, Grant, grants
+from populate.sharing.grants import MAIL_REALM, Grant, grants, group_identity
 from populate.sharing.parsing import NEVER
 from schemas.identity import account_id
 
@@ -104,6 +104,23 @@ def test_groups_of_the_directory_and_of_a_site_are_told_apart() -> None:
         ("account", "amy@contoso.com", "read"),
         ("unknown", "System Account", "read"),
     }
+
+
+def test_each_site_has_groups_of_its_own() -> None:
+    listed = [{"id": "1", "roles": ["read"], "grantedToV2": {"siteGroup": {"id": "5", "displayName": "Lab Members"}}}]
+    one, same, other = (grants(listed, REALM, site)[0].grantee.grantee_id for site in ("s1", "s1", "s2"))
+    assert one == same != other
+
+
+def test_a_group_of_the_directory_is_known_by_its_claim() -> None:
+    key = "86eb4c8e-0000-4000-8000-00000000abcd"
+    for claim in ("c:0t.c|tenant|", "C:0O.C|FederatedDirectoryClaimProvider|"):
+        member = {"loginName": f"{claim}{key}", "displayName": "Chemistry"}
+        (found,) = grants([{"id": "1", "grantedToV2": {"siteUser": member}}], REALM)
+        assert found.grantee == (group_identity(REALM, key), "group", "Chemistry", "", "")
+    owners = {"loginName": f"c:0o.c|federateddirectoryclaimprovider|{key}_o", "displayName": "Chemistry Owners"}
+    (found,) = grants([{"id": "1", "grantedToV2": {"siteUser": owners}}], REALM)
+    assert found.grantee.kind == "unknown"  # not all of the group
 
 
 @pytest.mark.parametrize("body", [None, 3, "x", {}, {"roles": "read"}, {"link": None}, {"grantedToV2": []}, {"id": 7}])

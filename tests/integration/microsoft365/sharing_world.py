@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 import deliveries
 import pytest
@@ -16,6 +17,7 @@ from servers.microsoft365.server import Server
 
 from data_platform.settings import Settings, load
 from populate.ingest import Ingest
+from populate.sharing.grants import site_group_identity
 from populate.sharing.permissions import held
 from populate.sharing.progress import Silent
 from populate.sharing.sync import Synced, sync_sharing
@@ -158,6 +160,8 @@ def _grantees(company: Company, permission: Permission) -> Iterator[str]:
     for key in keys:
         if key in company.world.groups:
             yield identity("group", company.realm, key)
+        elif (own := company.world.site_groups.get(key)) is not None:
+            yield site_group_identity(company.realm, UUID(own.site.guid).bytes_le.hex(), str(own.number))
         elif key in company.world.users:
             yield account_id(company.realm, key)
         else:

@@ -11,8 +11,13 @@ from servers.microsoft365.library import Item
 from servers.microsoft365.people import User
 from sharing_world import Company, company
 
+from data_platform.settings import load
+from populate.sharing import log_source
 from populate.sharing.log import SourceLogs
-from readers.microsoft365.access import audit_as_worker
+from populate.sharing.log_source import Activity, AuditSearch
+from populate.sharing.progress import Silent
+from populate.sharing.sync import Synced, sync_sharing
+from readers.microsoft365.access import as_worker, audit_as_worker
 from schemas.binding import Binding
 from schemas.restrict import where
 from schemas.sharing import ShareEdge, ShareEvent, SourceLog, SourceRead
@@ -85,7 +90,7 @@ def test_a_log_that_comes_late_is_taken_in_by_day_and_not_longer_ago_than_it_is_
     firm.world.advance(hours=31)
     log = SourceLogs(
         binding,
-        audit_as_worker(firm.settings()),
+        Activity(audit_as_worker(firm.settings()), firm.world.tenant_id),
         firm.world.tenant_id,
         datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=31),
     )
@@ -95,13 +100,51 @@ def test_a_log_that_comes_late_is_taken_in_by_day_and_not_longer_ago_than_it_is_
     firm.world.advance(days=30)
     log = SourceLogs(
         binding,
-        audit_as_worker(firm.settings()),
+        Activity(audit_as_worker(firm.settings()), firm.world.tenant_id),
         firm.world.tenant_id,
         datetime.now(UTC).replace(tzinfo=None) + timedelta(days=30, hours=31),
     )
     log.take()  # and is not refused for asking about too long ago
     assert firm.server.count("subscriptions/content") - lists == 8
     assert log.noted.parts == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # what is asked has nothing to do with it
+def test_a_search_of_the_audit_log_tells_the_same(
+    binding: Binding, firm: Company, people: tuple[User, User, User], results: Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    amy, _, colin = people
+    firm.app.application = frozenset(firm.app.application) - {"ActivityFeed.Read"}
+    given = firm.server.settings(firm.app)
+    given["microsoft365"] |= {"log": "search"}
+    settings = load(**given)
+
+    def sync() -> Synced:
+        return sync_sharing(binding, settings, progress=Silent())
+
+    assert sync().refused.keys() == {"log"}  # without the permission
+    firm.app.application |= {"AuditLogsQuery.Read.All"}
+    monkeypatch.setattr(log_source, "PATIENCE", 0)
+    firm.world.pages.users = 3  # records to a page
+    firm.world.share(results, amy, colin)
+    for _ in range(4):
+        firm.world.record("FileDownloaded", colin, results)
+    firm.world.record("FileDownloaded", firm.app, results)
+    assert [sync().reads for _ in range(2)] == [0, 4]  # a search goes on when its sync is over
+    assert firm.server.count("POST .*/auditLog/queries") == 2  # one was refused
+    assert [(row["actor_id"], row["share_action"]) for row in told(ShareEvent)] == [(firm.person(amy), "SharingSet")]
+    assert sum(where(SourceRead, account_id=firm.person(colin)).to_arrays("source_read_count")) == 4
+    assert sync().refused == {}
+    assert firm.server.count("POST .*/auditLog/queries") == 2  # not more often than once an hour
+
+    before = told(ShareEvent), told(SourceRead)
+    monkeypatch.setattr(log_source, "PATIENCE", 600)
+    monkeypatch.setattr(log_source, "PAUSE", 0)
+    firm.world.advance(hours=2)
+    now = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=2)
+    log = SourceLogs(binding, AuditSearch(as_worker(settings), firm.world.tenant_id, now), firm.world.tenant_id, now)
+    assert log.take().reads == 0  # a day is searched once more, and nothing counts twice
+    assert (told(ShareEvent), told(SourceRead)) == before
 
 
 def test_without_the_permission_the_rest_goes_on(binding: Binding, firm: Company) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from uuid import UUID
 
 from servers.microsoft365.contents import Content
 from servers.microsoft365.journal import Journal
-from servers.microsoft365.library import PERSONAL, Drive, Item, Permission, Site, Version, unique
+from servers.microsoft365.library import PERSONAL, Drive, Item, Permission, Site, SiteGroup, Version, unique
 from servers.microsoft365.people import Application, Group, User
 from servers.microsoft365.world import changing
 
@@ -22,6 +23,7 @@ class Files(Journal):
         super().__init__(name, seed)
         self.sites: dict[str, Site] = {}
         self.drives: dict[str, Drive] = {}
+        self.site_groups: dict[str, SiteGroup] = {}
         self.links: dict[str, tuple[Item, Permission]] = {}
         """Items and links by the links' addresses, without what follows the question mark, and their share ids."""
 
@@ -73,6 +75,20 @@ class Files(Journal):
         drive = self._drive(site, "documentLibrary", name, name, site.group)
         drive.root.permissions += [self._grant(["write"], site.group.id)]
         return drive
+
+    @changing
+    def add_site_group(self, site: Site, name: str, *members: User | Group) -> SiteGroup:
+        """Make a group of the site's own, which the directory knows nothing of."""
+        found = SiteGroup(site, 3 + len(site.groups), name, dict.fromkeys(member.id for member in members))
+        site.groups.append(found)
+        self.site_groups[found.id] = found
+        return found
+
+    def member_of(self, member_id: str) -> set[str]:
+        """Return the ids of the groups that somebody is in, those of sites, too."""
+        found = super().member_of(member_id)
+        keys = {member_id, *found}
+        return found | {key for key, group in self.site_groups.items() if not keys.isdisjoint(group.members)}
 
     @changing
     def add_team(self, name: str, *members: User, channels: tuple[str, ...] = ("General",)) -> Site:
@@ -214,7 +230,7 @@ class Files(Journal):
 
     def _drive(self, site: Site, kind: str, name: str, folder: str, owner: Owner, key: str = "") -> Drive:
         drive = Drive(site, kind, name, folder, owner, self.new_guid(), self.now())
-        drive.id = key or "b!" + self.new_token(48)
+        drive.id = key or "b!" + _made_of(site.guid, site.web, drive.list_id)
         drive.prefix = base64.b32encode(self.random.randbytes(4)).decode()[:6]
         drive.root = self._place(Item(drive, "root", None, self.now(), owner if isinstance(owner, User) else None, {}))
         if isinstance(owner, User):
@@ -253,6 +269,11 @@ class Files(Journal):
         item.changes += 1
         item.modified = self.now()
         item.drive.log_change(item)
+
+
+def _made_of(*guids: str) -> str:
+    """Return the opaque part of a library's id: site, web and list."""
+    return base64.urlsafe_b64encode(b"".join(UUID(guid).bytes_le for guid in guids)).decode()
 
 
 def _content(content: bytes | Content) -> Content:

@@ -183,6 +183,21 @@ class Drive:
 
 
 @dataclass(slots=True, eq=False)
+class SiteGroup:
+    """A group that a site has for itself, with a number of its own; members are ids of users and groups."""
+
+    site: Site
+    number: int
+    name: str
+    members: dict[str, None]
+
+    @property
+    def id(self) -> str:
+        """What permissions know it by here; it is never told."""
+        return f"{self.site.guid}/{self.number}"
+
+
+@dataclass(slots=True, eq=False)
 class Site:
     """A site collection; `granted` are the roles that an administrator gave applications with selected scopes."""
 
@@ -194,6 +209,7 @@ class Site:
     group: Group | None = None
     drives: list[Drive] = field(default_factory=list)
     channels: dict[str, str] = field(default_factory=dict)
+    groups: list[SiteGroup] = field(default_factory=list)
     granted: dict[str, list[str]] = field(default_factory=dict)
 
     @property

@@ -90,7 +90,10 @@ def _link(request: Request, item: Item, permission: Permission) -> Json:
 def _granted(request: Request, permission: Permission) -> Json:
     someone = _someone(request, permission.grantee)
     name, text = DEPRECATED["grantedTo"]
-    kind = next(kind for kind in ("user", "group", "application") if kind in someone)
+    kind = next(kind for kind in ("user", "group", "application", "siteGroup") if kind in someone)
+    if kind == "siteGroup":  # the deprecated form knows no such groups
+        plain: Json = {"user": {"displayName": someone[kind]["displayName"]}}
+        return {name: text, "grantedTo": plain, "grantedToV2": someone}
     plain = {"user" if kind != "application" else kind: {k: someone[kind].get(k) for k in ("displayName", "id")}}
     return {name: text, "grantedTo": plain, "grantedToV2": someone}
 
@@ -104,6 +107,8 @@ def _someone(request: Request, key: str) -> Json:
     if (group := world.groups.get(key)) is not None:
         login = f"c:0t.c|tenant|{key}"
         return identity(group) | {"siteUser": {"id": _local(key), "displayName": group.name, "loginName": login}}
+    if (own := world.site_groups.get(key)) is not None:
+        return {"siteGroup": {"id": str(own.number), "displayName": own.name, "loginName": own.name}}
     app = next((app for app in world.applications.values() if app.id == key), None)
     return identity(app) if app is not None else {"user": {"email": key}}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from servers.microsoft365.files import Files
 from servers.microsoft365.journal import SHARING_OPERATION
-from servers.microsoft365.library import PERSONAL, Actor, Item, Link, Permission
+from servers.microsoft365.library import PERSONAL, Actor, Item, Link, Permission, SiteGroup
 from servers.microsoft365.people import Application, Group, User
 from servers.microsoft365.world import changing
 
@@ -23,7 +23,12 @@ class Sharing(Files):
 
     @changing
     def share(
-        self, item: Item, by: Actor, *grantees: User | Group | str, role: str = "read", expires: datetime | None = None
+        self,
+        item: Item,
+        by: Actor,
+        *grantees: User | Group | SiteGroup | str,
+        role: str = "read",
+        expires: datetime | None = None,
     ) -> list[Permission]:
         """Give people, groups or addresses of people elsewhere access, as "Share" with their names does.
 
@@ -126,7 +131,7 @@ class Sharing(Files):
         return link.scope == "users" and not link.people.keys().isdisjoint({user.id, user.mail, user.upn})
 
     def _share(
-        self, item: Item, by: Actor, grantee: User | Group | str, role: str, expires: datetime | None
+        self, item: Item, by: Actor, grantee: User | Group | SiteGroup | str, role: str, expires: datetime | None
     ) -> Permission:
         permission = Permission(self.new_token(24), [role], self.now(), expires=expires)
         correlation = self.new_guid()
@@ -151,7 +156,7 @@ class Sharing(Files):
         operation: str,
         by: Actor,
         item: Item,
-        person: User | Group | Application | str | None,
+        person: User | Group | SiteGroup | Application | str | None,
         correlation: str,
         **more: Any,
     ) -> None:
@@ -183,9 +188,9 @@ class Sharing(Files):
             UniqueSharingId=permission.id,
         )
 
-    def _named(self, key: str) -> User | Group | Application | None:
+    def _named(self, key: str) -> User | Group | SiteGroup | Application | None:
         app = next((app for app in self.applications.values() if app.id == key), None)
-        return self.users.get(key) or self.groups.get(key) or app
+        return self.users.get(key) or self.groups.get(key) or self.site_groups.get(key) or app
 
     def _link_url(self, item: Item) -> str:
         if item.drive.kind == PERSONAL:
@@ -207,9 +212,11 @@ def _event_data(role: str) -> str:
     return f"<Permissions granted>{'Contribute' if role == 'write' else 'Read'}</Permissions granted>"
 
 
-def _target(person: User | Group | Application | str | None) -> tuple[str, str]:
+def _target(person: User | Group | SiteGroup | Application | str | None) -> tuple[str, str]:
     if isinstance(person, User):
         return person.upn, "Guest" if person.guest else "Member"
     if isinstance(person, Group):
         return person.name, "SecurityGroup"
+    if isinstance(person, SiteGroup):
+        return person.name, "SharePointGroup"
     return (person, "Guest") if isinstance(person, str) else (person.name if person else "", "Member")
