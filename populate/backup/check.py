@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreUnavailable
 from populate.backup.stores import ContentStore
 from populate.backup.tables import Placement
 from populate.store import Place, Store, content_of
+from populate.store.base import PACKS
 from schemas.binding import Binding
 from schemas.catalogue import Blob
 from schemas.engine import dj
@@ -29,6 +31,19 @@ PAGE = 10_000
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
 WAITING = 4 * THREADS
+
+TOGETHER = 8 * 1024 * 1024
+"""Bytes of neighbours in a pack that are asked for in one request."""
+
+IN_MEMORY = 50_000
+"""Rows of packs that are held at once, about."""
+
+_IN_PACKS = (
+    "SELECT p.sha256, b.blob_size, p.object_name, p.place_offset, p.place_length"
+    " FROM {placement} AS p JOIN {blob} AS b ON b.sha256 = p.sha256"
+    " WHERE p.store_id = %s AND p.object_name LIKE %s AND p.object_name > %s AND p.object_name <= %s"
+    " ORDER BY p.object_name, p.place_offset"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +139,8 @@ def _compared(binding: Binding, store: Store, unreferenced: bool) -> Iterator[Pr
     Only objects of several contents are remembered, so memory does not grow with the store.
     """
     shared: dict[str, int] = {}
-    rows = (kept for kept in _rows(binding, store) if content_of(kept.place.object_name) == kept.sha256)
+    odd: list[Kept] = []
+    rows = _rows_of_own_objects(binding, store, odd)
     kept = next(rows, None)
     for name, size in _in_order(store):
         sha256 = content_of(name)
@@ -142,20 +158,47 @@ def _compared(binding: Binding, store: Store, unreferenced: bool) -> Iterator[Pr
     while kept is not None:
         yield _judged(store, kept, None)
         kept = next(rows, None)
-    yield from _compared_with_shared(binding, store, shared, unreferenced)
+    others = chain(odd, _rows_of_packs(binding, store, sorted(name for name in shared if name.startswith(PACKS))))
+    yield from _compared_with_shared(store, others, shared, unreferenced)
 
 
 def _compared_with_shared(
-    binding: Binding, store: Store, shared: dict[str, int], unreferenced: bool
+    store: Store, rows: Iterable[Kept], shared: dict[str, int], unreferenced: bool
 ) -> Iterator[Problem | Kept]:
     used = set()
-    for kept in _rows(binding, store):
-        if content_of(kept.place.object_name) != kept.sha256:
-            used.add(kept.place.object_name)
-            yield _judged(store, kept, shared.get(kept.place.object_name))
+    for kept in rows:
+        used.add(kept.place.object_name)
+        yield _judged(store, kept, shared.get(kept.place.object_name))
     if unreferenced:
         for name in sorted(shared.keys() - used):
             yield Problem("", name, "unreferenced", f"{shared[name]} bytes that no row refers to. Nothing to do.")
+
+
+def _rows_of_own_objects(binding: Binding, store: Store, odd: list[Kept]) -> Iterator[Kept]:
+    """Yield the contents that lie by themselves; put those into `odd` that neither do nor are in a pack."""
+    for kept in _rows(binding, store):
+        name = kept.place.object_name
+        if content_of(name) == kept.sha256:
+            yield kept
+        elif not name.startswith(PACKS):
+            odd.append(kept)
+
+
+def _rows_of_packs(binding: Binding, store: Store, packs: Sequence[str]) -> Iterator[Kept]:
+    """Yield the contents in packs as they lie there, so that neighbours can be read together.
+
+    No index helps with that order, so the packs are divided into few ranges, each of which memory has room for.
+    """
+    store_id = identity("store", store.name)
+    statement = _IN_PACKS.format(placement=Placement().full_table_name, blob=Blob().full_table_name)
+    number = len(where(Placement, store_id=store_id)) if packs else 0
+    at_once = max(1, len(packs) * IN_MEMORY // max(number, 1))
+    ends = [packs[end - 1] for end in range(at_once, len(packs), at_once)]
+    for after, last in pairwise([PACKS, *ends, f"{PACKS}zz"]):
+        binding.ensure()
+        found = binding.connection.query(statement, args=(store_id, f"{PACKS}%", after, last))
+        for sha256, size, name, offset, length in found.fetchall():
+            yield Kept(sha256, int(size), Place(name, int(offset), int(length)))
 
 
 def _rows(binding: Binding, store: Store) -> Iterator[Kept]:
@@ -210,21 +253,73 @@ def verified(store: Store, found: Iterable[Problem | Kept]) -> Iterator[Problem 
     StoreUnavailable
         If the store does not answer.
     """
-    waiting: deque[Future[Problem | Kept]] = deque()
+    waiting: deque[Future[list[Problem | Kept]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="verify") as pool:
         try:
-            for one in found:
+            for one in _neighbours(found):
                 if isinstance(one, Problem):
                     yield one
                     continue
-                waiting.append(pool.submit(_hashed, store, one))
+                waiting.append(pool.submit(_hashed_together, store, one))
                 if len(waiting) >= WAITING:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             while waiting:
-                yield waiting.popleft().result()
+                yield from waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _neighbours(found: Iterable[Problem | Kept]) -> Iterator[Problem | list[Kept]]:
+    """Put contents together that follow each other, in a pack as here."""
+    group, size = list[Kept](), 0
+    for one in found:
+        if isinstance(one, Kept) and group and size + one.size <= TOGETHER and _follows(one.place, group[-1].place):
+            group.append(one)
+            size += one.size
+            continue
+        if group:
+            yield group
+        group, size = ([one], one.size) if isinstance(one, Kept) else ([], 0)
+        if isinstance(one, Problem):
+            yield one
+    if group:
+        yield group
+
+
+def _follows(one: Place, other: Place) -> bool:
+    return one.object_name == other.object_name and one.offset == other.offset + other.length
+
+
+def _hashed_together(store: Store, group: Sequence[Kept]) -> list[Problem | Kept]:
+    """Read neighbours with one request; what is not as it should be is looked at by itself, which tells why."""
+    if len(group) == 1:
+        return [_hashed(store, group[0])]
+    first = group[0].place
+    try:
+        pieces = store.read(Place(first.object_name, first.offset, sum(kept.place.length for kept in group)))
+        digests = list(_digests(pieces, [kept.place.length for kept in group]))
+    except StoreUnavailable:
+        raise
+    except StoreError:
+        digests = [""] * len(group)
+    return [
+        kept if digest == kept.sha256 else _hashed(store, kept) for kept, digest in zip(group, digests, strict=True)
+    ]
+
+
+def _digests(pieces: Iterator[bytes], lengths: Iterable[int]) -> Iterator[str]:
+    rest = memoryview(b"")
+    for length in lengths:
+        digest, missing = hashlib.sha256(), length
+        while missing:
+            rest = rest or memoryview(next(pieces, b""))
+            if not rest:
+                raise BlobDamaged("The object is too short. Run `data-platform check`.")
+            part = rest[:missing]
+            digest.update(part)
+            rest, missing = rest[len(part) :], missing - len(part)
+        yield digest.hexdigest()
 
 
 def _hashed(store: Store, kept: Kept) -> Problem | Kept:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from store_contract import content_of_size
 
 from data_platform.errors import BlobDamaged
 from data_platform.settings import load, settings
-from populate.backup.check import check
+from populate.backup import check as checking
+from populate.backup.check import Kept, check
 from populate.backup.erasing import erase
 from populate.backup.proving import plan_due
 from populate.backup.restore import restore
@@ -151,6 +153,45 @@ def test_contents_of_a_damaged_pack_are_fetched_again_by_themselves(binding: Bin
     places = {row["sha256"]: str(row["object_name"]) for row in Placement.to_dicts()}
     assert sum(place == name for place in places.values()) == 1
     assert [problem.problem for problem in check(binding, store, verify_data=True)] == ["missing"]
+
+
+def test_neighbours_in_a_pack_are_read_together(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "IN_MEMORY", 15)
+    monkeypatch.setenv("DATA_PLATFORM_STORE__PACK_BYTES", "3000")
+    settings.cache_clear()
+    paths = backed_up(binding, tmp_path / "lab", 60)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    asked, read = list[Place](), FolderStore.read
+
+    def noted(self: FolderStore, place: Place) -> Iterator[bytes]:
+        asked.append(place)
+        return read(self, place)
+
+    monkeypatch.setattr(FolderStore, "read", noted)
+    sound = list[Kept]()
+    assert list(check(binding, store, verify_data=True, unreferenced=True, sound=sound.append)) == []
+    assert {kept.sha256 for kept in sound} == {sha256(path.read_bytes()) for path in paths}
+    assert len(asked) < len(paths) // 2
+    spoilt = [place_of(sha256(path.read_bytes())) for path in paths[10:12]]
+    for place in spoilt:
+        pack = bytearray((store.root / place.object_name).read_bytes())
+        pack[place.offset] ^= 1
+        (store.root / place.object_name).chmod(0o600)
+        (store.root / place.object_name).write_bytes(pack)
+    found = list(check(binding, store, verify_data=True))
+    assert {(one.sha256, one.problem) for one in found} == {
+        (sha256(path.read_bytes()), "damaged") for path in paths[10:12]
+    }
+    cut = store.root / spoilt[0].object_name
+    cut.write_bytes(cut.read_bytes()[: spoilt[0].offset + 5])
+    beyond = {row["sha256"] for row in Placement.to_dicts() if row["object_name"] == spoilt[0].object_name}
+    found = list(check(binding, store, verify_data=True))
+    assert {one.problem for one in found} <= {"wrong size", "damaged"}
+    assert {one.sha256 for one in found} <= beyond | {sha256(paths[11].read_bytes())}
+    assert sha256(paths[10].read_bytes()) in {one.sha256 for one in found}
 
 
 def spoil(store: FolderStore, sha256_: str) -> None:
