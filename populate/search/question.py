@@ -32,6 +32,10 @@ MOST_APART = 32
 ENOUGH = 64
 """Views of the sample that tell how many there are: to about an eighth, which changes what a word counts by little."""
 
+SAMPLED = "sample_"
+PREFIXES = ("", SAMPLED)
+"""Of the names of fields of all files, and of those of the sample."""
+
 COMMON = frozenset(
     {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is", "it", "its"}
     | {"of", "on", "or", "that", "the", "their", "this", "to", "was", "were", "with"}
@@ -76,18 +80,15 @@ class Questions:
 
         self._query, self._occur = tantivy.Query, tantivy.Occur
         self._schema, self._searcher = index.schema, searcher
-        self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in ("", "sample_")}
-        self.all = self._frequency(lambda prefix: self._shown(prefix, []))
+        self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in PREFIXES}
+        self.all = self._frequency(lambda prefix: self.shown([], prefix))
 
     def count(self, query: tantivy.Query) -> int:
         """Return how many views fit."""
         return int(self._searcher.search(query, 1, count=True).count or 0)  # type: ignore[attr-defined]
 
-    def shown(self, musts: Sequence[tantivy.Query]) -> tantivy.Query:
-        """Return what finds views that the asker may see and that fit all of `musts`."""
-        return self._shown("", musts)
-
-    def _shown(self, prefix: str, musts: Sequence[tantivy.Query]) -> tantivy.Query:
+    def shown(self, musts: Sequence[tantivy.Query], prefix: str = "") -> tantivy.Query:
+        """Return what finds views that the asker may see and that fit all of `musts`; see `PREFIXES`."""
         return self._query.boolean_query([*((self._occur.Must, must) for must in musts), *self._sight[prefix]])
 
     def _seen(self, prefix: str, terms: Sequence[str]) -> list[tuple[tantivy.Occur, tantivy.Query]]:
@@ -101,8 +102,7 @@ class Questions:
         held = [term for term in terms if self._searcher.doc_freq(field, term)]
         if len(held) > MOST_APART:
             return self._query.term_set_query(self._schema, field, held)
-        ways = [(self._occur.Should, self._term(field, term)) for term in held]
-        return self._query.boolean_query(ways) if len(ways) > 1 else ways[0][1] if ways else None
+        return self._either([self._term(field, term) for term in held]) if held else None
 
     def _frequency(self, fitting: Callable[[str], tantivy.Query]) -> int:
         """Return how many views fit: about, by the sample, if those are many, else exactly.
@@ -112,7 +112,7 @@ class Questions:
         fitting
             Makes the question for fields that begin with a prefix.
         """
-        some = self.count(fitting("sample_"))
+        some = self.count(fitting(SAMPLED))
         return some * SAMPLE if some >= ENOUGH else self.count(fitting(""))
 
     def words(self, text: str) -> list[Word]:
@@ -137,29 +137,42 @@ class Questions:
     def _occurrences(self, word: Word) -> int:
         """Return how many views have a word, about."""
 
-        def fitting(prefix: str) -> tantivy.Query:
-            field = f"{prefix}words"
-            if word.distance:
-                near = self._query.fuzzy_term_query(self._schema, field, word.stemmed, word.distance)
-                return self._shown(prefix, [near])
-            ways = [self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins
-            return self._shown(prefix, [self._query.boolean_query([(self._occur.Should, way) for way in ways])])
+        return self._frequency(lambda prefix: self.shown([self._holds(word, prefix)], prefix))
 
-        return self._frequency(fitting)
+    def _holds(self, word: Word, prefix: str) -> tantivy.Query:
+        """Return what finds a word, whatever it counts."""
+        field = f"{prefix}words"
+        if word.distance:
+            return self._near(field, word)
+        return self._either([self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins)
 
     def fits(self, word: Word) -> tantivy.Query:
         """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""
         if word.distance:
-            near = self._query.fuzzy_term_query(self._schema, "words", word.stemmed, word.distance)
-            return self._worth(near, word.rarity / 2)
-        ways = [self._worth(self._term(field, word.stemmed), word.rarity) for field in ("words", "name")]
-        if word.begins:
-            ways += [self._worth(self._beginning(field, word.plain), word.rarity / 4) for field in ("words", "name")]
-        return self._query.boolean_query([(self._occur.Should, way) for way in ways])
+            return self._worth(self._near("words", word), word.rarity / 2)
+        held = self._counted(word)
+        return self._also(held, self._query.const_score_query(self._term("name", word.stemmed), _exact(word.rarity)))
 
-    def all_of(self, words: Sequence[Word], required: int) -> tantivy.Query:
-        """Return what finds so many of the words."""
-        ways = [self.fits(word) for word in words]
+    def _counted(self, word: Word) -> tantivy.Query:
+        """Return what finds a word and others that begin with it, with what each counts.
+
+        The word begins with itself, too. Whichever of these ways is taken, what is found and what it counts are the
+        same; it depends on words of files that the asker may not know.
+        """
+        whole, begun = _exact(word.rarity), _exact(word.rarity / 4)
+        term = self._term("words", word.stemmed)
+        longer = self._searcher.terms_with_prefix("words", word.plain, limit=2) if word.begins else []
+        if all(other == word.stemmed for other, _ in longer):
+            return self._query.const_score_query(term, whole + begun * len(longer))
+        beginning = self._query.const_score_query(self._beginning("words", word.plain), begun)
+        counted = self._query.const_score_query(term, whole)
+        if word.stemmed.startswith(word.plain):
+            return self._also(beginning, counted)
+        return self._either([counted, beginning])
+
+    def all_of(self, words: Sequence[Word], required: int, prefix: str = "") -> tantivy.Query:
+        """Return what finds so many of the words; in the sample whatever they count."""
+        ways = [self._holds(word, prefix) if prefix else self.fits(word) for word in words]
         if required == len(words):  # the engine then goes by the rarest
             return self._query.boolean_query([(self._occur.Must, way) for way in ways])
         return self._query.boolean_query([(self._occur.Should, way) for way in ways], required)
@@ -179,15 +192,27 @@ class Questions:
     def _term(self, field: str, word: str) -> tantivy.Query:
         return self._query.term_query(self._schema, field, word, "basic")
 
+    def _near(self, field: str, word: Word) -> tantivy.Query:
+        return self._query.fuzzy_term_query(self._schema, field, word.stemmed, word.distance)
+
+    def _also(self, must: tantivy.Query, more: tantivy.Query) -> tantivy.Query:
+        return self._query.boolean_query([(self._occur.Must, must), (self._occur.Should, more)])
+
+    def _either(self, ways: Sequence[tantivy.Query]) -> tantivy.Query:
+        return self._query.boolean_query([(self._occur.Should, way) for way in ways]) if len(ways) > 1 else ways[0]
+
     def _beginning(self, field: str, word: str) -> tantivy.Query:
         longer = self._searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
         if len(longer) > MOST_APART:
             return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
-        ways = [(self._occur.Should, self._term(field, term)) for term, _ in longer]
-        return self._query.boolean_query(ways) if ways else self._query.empty_query()
+        return self._either([self._term(field, term) for term, _ in longer] or [self._query.empty_query()])
 
     def _worth(self, query: tantivy.Query, rarity: float) -> tantivy.Query:
-        return self._query.const_score_query(query, max(1, round(rarity * STEP)) / STEP)
+        return self._query.const_score_query(query, _exact(rarity))
+
+
+def _exact(rarity: float) -> float:
+    return max(1, round(rarity * STEP)) / STEP
 
 
 def required(words: Sequence[Word]) -> int:

@@ -19,8 +19,8 @@ import orjson
 from data_platform.errors import RestrictionError
 from populate.search.describing import Tables
 from populate.search.following import advance, index_of
-from populate.search.index import FACETS, Index
-from populate.search.question import MOST_WORDS, Questions, Word, required
+from populate.search.index import FACETS, SAMPLE, Index
+from populate.search.question import SAMPLED, Questions, Word, required
 from populate.search.ranking import Candidate, Measure, rank, reasons
 from populate.search.statements import statement
 from populate.search.text import is_near, plain_words
@@ -31,8 +31,11 @@ from populate.who.whom import printable
 if TYPE_CHECKING:
     import tantivy
 
-CLOSE = (200, 1000, 10_000)
+CLOSE = (100, 1000, 10_000)
 """How many views are looked at closely: of more that fit, those that the words count most in."""
+
+MANY = 50_000
+"""Files that fit, from which on values of facets are counted by the sample."""
 
 MOST_VALUES = 65_000
 """Values of a facet that are counted: more than there are, for otherwise counts would not be exact."""
@@ -87,7 +90,7 @@ class Results:
         Files that fit, on all pages.
     facets
         For kind, source, owner, department and month (of the last read): values and how many of the files have
-        each, most first.
+        each, most first; about, in sixteens, and without the rarest, if 50,000 files or more fit.
     suggestion
         The question with words put right that nothing is called; empty if there are none.
     """
@@ -181,21 +184,23 @@ def find(index: Index, terms: Collection[str], request: Request) -> Found:
     words = ask.words(request.text)
     if request.text.strip() and not words:
         return Found(facets={facet: [] for facet in FACETS})
-    query = _fitting(ask, words, request.facets)
-    views, total = _closely(searcher, query, request.wanted)
-    if not total and len(words) > 1:
-        query = _fitting(ask, words, request.facets, 1)
-        views, total = _closely(searcher, query, request.wanted)
+    least = required(words)
+    views, total = _closely(searcher, _fitting(ask, words, request.facets, least), request.wanted)
+    if not total and least > 1:
+        least = 1
+        views, total = _closely(searcher, _fitting(ask, words, request.facets, least), request.wanted)
     candidates = rank(views, Measure(words, request.sizes, request.today))
-    return Found(total, candidates, words, _facets(searcher, query), _suggestion(request.text, words, candidates))
+    prefix = SAMPLED if total >= MANY else ""
+    facets = _facets(searcher, _fitting(ask, words, request.facets, least, prefix), SAMPLE if prefix else 1)
+    return Found(total, candidates, words, facets, _suggestion(request.text, words, candidates))
 
 
 def _fitting(
-    ask: Questions, words: Sequence[Word], facets: Mapping[str, Collection[str]], least: int = MOST_WORDS
+    ask: Questions, words: Sequence[Word], facets: Mapping[str, Collection[str]], least: int, prefix: str = ""
 ) -> tantivy.Query:
-    """Return what finds files with as many of the words as are to be asked for, but no more than `least`."""
-    fits = ask.all_of(words, min(least, required(words))) if words else ask.anything()
-    return ask.shown([fits, *ask.within(facets)])
+    """Return what finds files, or those of the sample, with at least so many of the words."""
+    fits = ask.all_of(words, least, prefix) if words else ask.anything()
+    return ask.shown([fits, *ask.within(facets)], prefix)
 
 
 def _closely(
@@ -214,12 +219,12 @@ def _closely(
     return [(str(entry["file_id"][0]), orjson.loads(bytes(entry["view"][0]))) for entry in entries], total
 
 
-def _facets(searcher: tantivy.Searcher, query: tantivy.Query) -> dict[str, list[tuple[str, int]]]:
+def _facets(searcher: tantivy.Searcher, query: tantivy.Query, times: int) -> dict[str, list[tuple[str, int]]]:
     ask = {facet: {"terms": {"field": facet, "size": MOST_VALUES, "segment_size": MOST_VALUES}} for facet in FACETS}
     counted = searcher.aggregate(query, ask)
     found = {}
     for facet in FACETS:
-        values = [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
+        values = [(str(bucket["key"]), times * int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
         found[facet] = sorted(values, key=lambda value: (-value[1], value[0]))
     return found
 

@@ -15,20 +15,22 @@ from small_company import MONDAY, REALM, asking, deliver, dismiss, hire, path_id
 from data_platform.cli import main
 from data_platform.errors import RestrictionError
 from data_platform.settings import settings
+from populate.describe.tables import Description, Generated, RunDescription
 from populate.notes.tags import add_tag
 from populate.search import describing, following
 from populate.search.describing import Tables, describe, look
 from populate.search.following import advance, check, rebuild
 from populate.search.index import Index
 from populate.search.searching import Results, complete, search
-from populate.search.tables import Document, DocumentChange
+from populate.search.tables import Document, DocumentChange, DocumentDescribed
 from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
 from schemas.catalogue import FileName, FileOwner
+from schemas.code import RunCode
 from schemas.directory import DirectoryGroup, GroupMember, GroupNested
 from schemas.following import PermissionExpiry
 from schemas.identity import identity
-from schemas.sharing import Permission, PermissionEnded
+from schemas.sharing import AccessRun, Permission, PermissionEnded
 
 PLATE_1, PLATE_2 = "/flow/ITX_47213/plate_1.csv", "/flow/ITX_47213/plate_2.csv"
 TRIAL = "/clinical/lung trial.xlsx"
@@ -106,6 +108,29 @@ def test_what_is_found_by_what_why_and_by_whom(company: Binding) -> None:
     add_tag(asking(company, "bob", NOW), path_id(TRIAL), "phase two")
     look(company.connection)
     assert ask(company, "phase", "bob").hits[0].reasons[0] == "it is tagged phase"
+
+
+def test_a_file_is_found_by_what_code_that_read_it_is_about(company: Binding) -> None:
+    key = (AccessRun() & {"batch_id": identity("batch", "first")}).fetch1("KEY")
+    RunCode.insert1({**key, "code_sha256": "0" * 64, "code_title": "Kaplan-Meier curves"})
+    Description.populate()
+    DocumentDescribed.populate()
+    found = ask(company, "kaplan", "zoe")  # who ran it
+    assert set(names(found)) == {"plate_1.csv", "plate_2.csv"}
+    assert "code that read it says kaplan" in found.hits[0].reasons
+    assert ask(company, "kaplan", "carol").total == 2  # whose files it read
+    assert names(ask(company, "kaplan", "dan")) == ["lung trial.xlsx"]
+    assert ask(company, "kaplan", "bob").total == 0
+    look(company.connection)
+    choose("zoe", "open", datetime.now(UTC).replace(tzinfo=None))
+    look(company.connection)
+    assert names(ask(company, "kaplan", "bob")) == ["plate_1.csv"]
+    facts = RunDescription.fetch1("facts_sha256")
+    said = {"facts_sha256": facts, "model_name": "m", "generated_text": "Survival of cohorts."}
+    Generated.insert1({**said, "generated_at": datetime.now(UTC).replace(tzinfo=None)})
+    look(company.connection)
+    assert ask(company, "survival", "zoe").total == 2
+    assert check(company) == (3, 0)
 
 
 def test_the_index_follows_and_what_was_taken_away_is_not_shown_even_before_it_does(company: Binding) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from populate.search.index import Index
+from populate.search.index import SAMPLE, Index, in_sample
 from populate.search.labels import Run
 from populate.search.searching import Request, completions, find
 from populate.search.views import Facts, Name, account_term, document, group_term, terms_of
@@ -158,6 +158,8 @@ def test_each_finds_a_file_by_the_runs_that_they_may_know() -> None:
 
 def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("populate.search.searching.CLOSE", (20,))
+    monkeypatch.setattr("populate.search.searching.MANY", 10)
+    monkeypatch.setattr("populate.search.question.ENOUGH", 5)
     mine, others = ({account_term(who): (FOREVER, "")} for who in "12")
     seen = [facts(n, ([(f"plate {n % 7}", "flow")], mine, "", n % 3)) for n in range(150)]
     hidden = [facts(1000 + n, ([("plate", "lung")], others, "", 9)) for n in range(100)]
@@ -167,4 +169,7 @@ def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypa
     request = Request("plate 3", {}, 10, {}, TODAY)
     one, other = (find(index, terms_of("1", "", "known"), request) for index in (alone, among))
     assert one.total == other.total == 21
+    sampled = sum(in_sample(file.file_id) and file.names[0].name == "plate 3.csv" for file in seen)
+    assert one.facets["kind"] == other.facets["kind"] == [("csv", SAMPLE * sampled)] != [("csv", 0)]
+    assert one.words == other.words
     assert [x.file_id for x in one.candidates] == [x.file_id for x in other.candidates] != []
