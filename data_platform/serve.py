@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import click
@@ -139,7 +141,31 @@ def _run(options: Mapping[str, object], script: str) -> None:
     flags = {name.replace(".", "_"): value for name, value in options.items() if name in known}
     bootstrap.load_config_options(flags)
     threading.Thread(target=_announce, args=(options["server.address"],), daemon=True).start()
-    bootstrap.run(str(app), False, [], flags)
+    with _told_where_the_root_is():
+        bootstrap.run(str(app), False, [], flags)
+
+
+@contextmanager
+def _told_where_the_root_is() -> Iterator[None]:
+    """Have browsers know the root: for the address of a page they would ask for it below that first, in vain."""
+    from streamlit import config, file_util
+
+    own = Path(file_util.get_static_dir())
+    path = str(config.get_option("server.baseUrlPath")).strip("/")
+    root = f"location.origin+{json.dumps(f'/{path}')}"
+    told = f"<head><script>window.__streamlit={{BACKEND_BASE_URL:{root}}}</script>"
+    kept = file_util.get_static_dir
+    with TemporaryDirectory(prefix="data-platform-dashboard-") as folder:
+        for one in own.iterdir():
+            if one.name != "index.html":
+                Path(folder, one.name).symlink_to(one)
+        page = (own / "index.html").read_text(encoding="utf-8").replace("<head>", told, 1)
+        Path(folder, "index.html").write_text(page, encoding="utf-8")
+        file_util.get_static_dir = lambda: folder
+        try:
+            yield
+        finally:
+            file_util.get_static_dir = kept
 
 
 def _announce(address: object) -> None:

@@ -30,7 +30,7 @@ from schemas.people import Account, Person
 from schemas.survey import HoursSaved, SurveyAsked, SurveyChoice
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Page
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a browser, on a busy machine
 PAGE = Path(dashboard.__file__).with_name("pages") / "files.py"
@@ -189,9 +189,6 @@ def test_pages_show_each_what_they_may_know(people: Colleagues, binding: Binding
 def test_choices_and_marks_are_entered_by_their_person(people: Colleagues, binding: Binding) -> None:
     trial = queries.files(binding, search="trial")["file_id"][0]
     people.account("aiko")
-    app = opened("mine", part="choices")
-    checked(app.radio[0].set_value("open").run())
-    assert opened("mine", part="choices").radio[0].value == "open"
     asked = opened("mine")
     assert "How many hours did shared data save you" in said(asked)
     checked(asked.run())
@@ -205,6 +202,9 @@ def test_choices_and_marks_are_entered_by_their_person(people: Colleagues, bindi
     assert SurveyChoice.to_dicts()[0]["person_id"] == account_id(REALM, "maria")
     assert len(SurveyAsked()) == 2
     people.account("aiko")
+    app = opened("mine", part="choices")
+    checked(app.radio[0].set_value("open").run())
+    assert opened("mine", part="choices").radio[0].value == "open"
     app = opened("file", id=trial)
     checked(next(button for button in app.button if button.label == "Follow").click().run())
     assert any(button.label == "Following" for button in app.button)
@@ -303,7 +303,7 @@ def page(address: str) -> Iterator[Page]:
         page.on("request", lambda request: asked.append(request.url))
         page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" and is_ours(said) else None)
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         until_it_listens(address)
         page.goto(f"{address}/files")
         yield page
@@ -319,11 +319,6 @@ def page(address: str) -> Iterator[Page]:
 def loosely(name: str) -> str:
     """Return a pattern of a text in which there may be characters without width."""
     return "\N{WORD JOINER}?".join(re.escape(sign) for sign in name)
-
-
-def is_ours(said: ConsoleMessage) -> bool:
-    """Tell whether a complaint is about the page; Streamlit looks below an address for itself before it does above."""
-    return not str(said.location.get("url", "")).endswith(("/_stcore/health", "/_stcore/host-config"))
 
 
 def until_it_listens(address: str) -> None:
