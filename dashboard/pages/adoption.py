@@ -12,6 +12,7 @@ from dashboard.catalogue import Catalogue
 from dashboard.display import plain
 from dashboard.identity import Viewer
 from dashboard.parts import charts, tables
+from dashboard.parts.figures import BEHIND, open_button, show_behind
 from dashboard.parts.guard import page
 from dashboard.queries import manage
 
@@ -33,7 +34,7 @@ def _show(known: Catalogue, viewer: Viewer) -> None:
     st.subheader(plain(use.sentences[0]))
     for sentence in use.sentences[1:]:
         st.text(sentence)
-    _figures(use)
+    _figures(use, viewer)
     _trend(known, known.ask(manage.newest))
     _parts(use)
     _report(known)
@@ -49,12 +50,16 @@ def _history(_known: Catalogue, newest: int) -> pd.DataFrame:
     return _known.ask(manage.adoption_trend)
 
 
-def _figures(use: manage.Use) -> None:
+def _figures(use: manage.Use, viewer: Viewer) -> None:
     for start in range(0, len(use.figures), 4):
         for column, figure in zip(st.columns(4), use.figures[start : start + 4], strict=False):
             with column.container(border=True, height="stretch", gap="xxsmall"):
                 st.metric(figure.label.capitalize(), figure.value)
                 st.caption(plain(figure.note))
+                open_button(figure.label)
+    opened = st.query_params.get("figure", "")
+    if opened in BEHIND:
+        show_behind(use.now, viewer, opened)
 
 
 def _trend(known: Catalogue, newest: int) -> None:

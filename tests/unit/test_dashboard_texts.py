@@ -5,20 +5,24 @@ from __future__ import annotations
 import shlex
 import stat
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_report import published
 
 from dashboard.display import plain
 from dashboard.identity import roles_of
 from dashboard.parts.asking import draft, mail_link
+from dashboard.parts.figures import BEHIND, rows_behind
 from dashboard.parts.file_contents import first_rows, folder_command
 from data_platform.errors import SettingsError
 from data_platform.oidc import sign_in_file
 from data_platform.settings import load
 from data_platform.settings.dashboard import DashboardSettings
+from populate.adoption.report import figures_of
 from populate.profile.view import ColumnView, SheetView
 from populate.who.person import topics
 
@@ -111,3 +115,12 @@ def test_a_draft_is_one_harmless_text_in_a_link() -> None:
     assert link.count("&body=") == 1
     assert "\r" not in subject + text
     assert "Bcc: x" not in text
+
+
+def test_behind_figures_are_rows_that_may_be_shown() -> None:
+    now = published(date(2026, 11, 30))
+    assert {figure.label for figure in figures_of(now, None)} == {*BEHIND, "hours saved a week"}
+    assert list(rows_behind(now, "people who read").columns) == ["department", "people", "readers"]
+    assert list(rows_behind(now, "reads")["read_count"]) == [600, 600]
+    assert rows_behind(now, "of logged reads captured").empty  # no source has a log
+    assert rows_behind(now, "in duplicates").empty
