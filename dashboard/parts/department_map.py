@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import sqrt
 from typing import Any
 
@@ -55,10 +55,15 @@ def undirected(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["one", "other", "ties", "missing"])
 
 
-def chart(departments: pd.DataFrame, pairs: pd.DataFrame, chosen: str, ink: str) -> Any:
-    """Return the map; a click on a disc selects it as `PICK`, and `ink` is the colour of names."""
+def chart(
+    departments: pd.DataFrame, pairs: pd.DataFrame, chosen: str, ink: str, lay_out: Callable[..., Place] = places
+) -> Any:
+    """Return the map; a click on a disc selects it as `PICK`, and `ink` is the colour of names.
+
+    For fifty departments `places` takes a second: `lay_out` may remember what it returned.
+    """
     ties = undirected(pairs)
-    spot = places(departments, ties)
+    spot = lay_out(departments, ties)
     nodes = departments[["department", "people", "cross_share_given"]].assign(
         x=[spot[name][0] for name in departments["department"]],
         y=[spot[name][1] for name in departments["department"]],
