@@ -26,7 +26,7 @@ from populate.backup.erased import Erasure
 from populate.backup.stores import ContentStore
 from populate.backup.tables import BackupFailure, Placement
 from populate.store import Place, Store
-from populate.store.base import CHUNK
+from populate.store.base import CHUNK, Readable
 from populate.store.folder import link_new
 from readers.cache_names import safe_name
 from schemas.binding import Binding
@@ -97,7 +97,7 @@ def restore(
     raise failure or AssertionError("unreachable")
 
 
-def copy_new(store: Store, place: Place, content: Content, target: Path, modified_ns: int = -1) -> bool:
+def copy_new(store: Readable, place: Place, content: Content, target: Path, modified_ns: int = -1) -> bool:
     """Write a content to a new file, verified; False if there is a file already, which stays as it is.
 
     Parameters
@@ -192,7 +192,7 @@ def swept_at(sha256: str) -> datetime | None:
     return max(moments, default=None)
 
 
-def _copy(store: Store, place: Place, content: Content, file: BinaryIO) -> None:
+def _copy(store: Readable, place: Place, content: Content, file: BinaryIO) -> None:
     digest, size = hashlib.sha256(), 0
     for piece in store.read(place):
         digest.update(piece)

@@ -15,11 +15,20 @@ from populate.backup.copying import kept_in
 from populate.backup.restorable import Entry
 from populate.backup.restore import Content, copy_new, same, translated
 from populate.store import Place, Store
+from populate.store.base import PACKS, Readable
 from schemas.binding import Binding
 
-PAGE = 1000
+PAGE = 10_000
+"""Files whose contents are looked up at once: the more, the more of them are neighbours in a pack."""
+
 THREADS = 8  # small files are waiting time, not work
 WAITING = 4 * THREADS
+
+TOGETHER = 2 * 1024 * 1024
+"""Bytes of neighbours in a pack that are asked for in one request, and held in memory."""
+
+GAP = 64 * 1024
+"""Bytes between two of them that are read in vain rather than asking twice."""
 
 
 class Refused(NamedTuple):
@@ -117,35 +126,106 @@ def _results(
     binding: Binding, stores: Sequence[Store], entries: Iterable[Entry], to: Path
 ) -> Iterator[tuple[Entry, Result]]:
     """Restore several files at a time; the database is asked by this thread only."""
-    waiting: deque[tuple[Entry, Future[Result]]] = deque()
+    waiting: deque[tuple[list[Located], Future[list[Result]]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as pool:
         try:
-            for entry, places in _placed(binding, stores, entries):
-                waiting.append((entry, pool.submit(_restored, stores[0].name, places, entry, to)))
-                if len(waiting) >= WAITING:
-                    yield _next(waiting)
+            for page in _placed(binding, stores, entries):
+                for group in _neighbours(page):
+                    waiting.append((group, pool.submit(_restored_together, stores[0].name, group, to)))
+                    if len(waiting) >= WAITING:
+                        yield from _next(waiting)
             while waiting:
-                yield _next(waiting)
+                yield from _next(waiting)
         finally:
             for _, future in waiting:
                 future.cancel()
 
 
-def _next(waiting: deque[tuple[Entry, Future[Result]]]) -> tuple[Entry, Result]:
-    entry, future = waiting.popleft()
-    return entry, future.result()
+Places = Sequence[tuple[Readable, Place]]
 
 
-Places = list[tuple[Store, Place]]
+class Located(NamedTuple):
+    """A file, and where its content can be had, the first choice first."""
+
+    entry: Entry
+    places: Places
 
 
-def _placed(binding: Binding, stores: Sequence[Store], entries: Iterable[Entry]) -> Iterator[tuple[Entry, Places]]:
+def _next(waiting: deque[tuple[list[Located], Future[list[Result]]]]) -> Iterator[tuple[Entry, Result]]:
+    group, future = waiting.popleft()
+    for one, result in zip(group, future.result(), strict=True):
+        yield one.entry, result
+
+
+class Ahead:
+    """Neighbours in a pack, that are read with one request once the first of them is asked for."""
+
+    def __init__(self, store: Readable, span: Place) -> None:
+        self.name = store.name
+        self._store = store
+        self._span = span
+        self._content: memoryview | None = None
+        self._alone = False
+
+    def read(self, place: Place) -> Iterator[bytes]:
+        """Yield the bytes at `place`; by themselves if the neighbours cannot be had together."""
+        if self._content is None and not self._alone:
+            try:
+                self._content = memoryview(b"".join(self._store.read(self._span)))
+            except StoreUnavailable:
+                raise
+            except StoreError:
+                self._alone = True
+        if self._content is None:
+            yield from self._store.read(place)
+        else:
+            start = place.offset - self._span.offset
+            yield bytes(self._content[start : start + place.length])
+
+
+def _neighbours(page: list[Located]) -> Iterator[list[Located]]:
+    """Put files together whose contents lie near each other in a pack."""
+    group = list[Located]()
+    for one in sorted(page, key=lambda one: one.places[0][1] if one.places else Place("", 0, 0)):
+        if group and _is_near(group[0], group[-1], one):
+            group.append(one)
+            continue
+        if group:
+            yield group
+        group = [one]
+    if group:
+        yield group
+
+
+def _is_near(first: Located, last: Located, one: Located) -> bool:
+    if not (first.places and one.places) or first.places[0][0] is not one.places[0][0]:
+        return False
+    begin, end, place = first.places[0][1], last.places[0][1], one.places[0][1]
+    return (
+        place.object_name == begin.object_name
+        and place.object_name.startswith(PACKS)
+        and place.offset - (end.offset + end.length) <= GAP
+        and place.offset + place.length - begin.offset <= TOGETHER
+    )
+
+
+def _restored_together(name: str, group: list[Located], to: Path) -> list[Result]:
+    if len(group) > 1:
+        (store, first), (_, last) = group[0].places[0], group[-1].places[0]
+        ahead = Ahead(store, Place(first.object_name, first.offset, last.offset + last.length - first.offset))
+        group = [Located(entry, [(ahead, places[0][1]), *places[1:]]) for entry, places in group]
+    return [_restored(name, places, entry, to) for entry, places in group]
+
+
+def _placed(binding: Binding, stores: Sequence[Store], entries: Iterable[Entry]) -> Iterator[list[Located]]:
     for page in _pages(entries):
         binding.ensure()
         hashes = {entry.sha256 for entry in page}
         held = [(store, {kept.sha256: kept.place for kept in kept_in(store, hashes)}) for store in stores]
-        for entry in page:
-            yield entry, [(store, places[entry.sha256]) for store, places in held if entry.sha256 in places]
+        yield [
+            Located(entry, [(store, places[entry.sha256]) for store, places in held if entry.sha256 in places])
+            for entry in page
+        ]
 
 
 def _pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -176,7 +256,7 @@ def _restored(name: str, places: Places, entry: Entry, to: Path) -> Result:
     )
 
 
-def _restored_from(store: Store, entry: Entry, place: Place, to: Path) -> Result:
+def _restored_from(store: Readable, entry: Entry, place: Place, to: Path) -> Result:
     content = Content(entry.sha256, entry.size)
     try:
         for target in _targets(to / entry.path, entry.file_id):
@@ -189,7 +269,7 @@ def _restored_from(store: Store, entry: Entry, place: Place, to: Path) -> Result
     return TargetExists(f"{to / entry.path} is there with other content and stays as it is. Restore to another folder.")
 
 
-def _written(store: Store, place: Place, content: Content, target: Path, modified_ns: int) -> Written | None:
+def _written(store: Readable, place: Place, content: Content, target: Path, modified_ns: int) -> Written | None:
     """Write a file unless it is there; None if another one is."""
     if os.path.lexists(target):
         return Written(target, content.size, False) if same(target, content) else None

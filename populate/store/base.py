@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from data_platform.errors import BlobDamaged, StoreError
 
@@ -217,6 +217,15 @@ class Writer(ABC):
     @abstractmethod
     def _discard(self) -> None:
         """Remove every trace of the bytes, without raising."""
+
+
+class Readable(Protocol):
+    """What contents can be read from."""
+
+    name: str
+
+    def read(self, place: Place) -> Iterator[bytes]:
+        """Yield the bytes at `place`, as `Store.read` does."""
 
 
 class Store(ABC):

@@ -19,7 +19,9 @@ from populate.backup import check as checking
 from populate.backup.check import Kept, check
 from populate.backup.erasing import erase
 from populate.backup.proving import plan_due
+from populate.backup.restorable import files_at, now
 from populate.backup.restore import restore
+from populate.backup.restoring import restore_files
 from populate.backup.tables import Backup, Placement
 from populate.backup.verification import Damage, DamageMended, Verify
 from populate.ingest import Ingest
@@ -175,6 +177,14 @@ def test_neighbours_in_a_pack_are_read_together(
     assert list(check(binding, store, verify_data=True, unreferenced=True, sound=sound.append)) == []
     assert {kept.sha256 for kept in sound} == {sha256(path.read_bytes()) for path in paths}
     assert len(asked) < len(paths) // 2
+    asked.clear()
+    done = restore_files(binding, store, files_at(binding, now()), tmp_path / "back")
+    assert (done.files, done.present, done.refused, len(asked) < len(paths) // 2) == (60, 0, [], True)
+    came = [path.read_bytes() for path in (tmp_path / "back").rglob("*") if path.is_file()]
+    assert sorted(came) == sorted(path.read_bytes() for path in paths)
+    asked.clear()
+    assert restore_files(binding, store, files_at(binding, now()), tmp_path / "back").present == 60
+    assert asked == []
     spoilt = [place_of(sha256(path.read_bytes())) for path in paths[10:12]]
     for place in spoilt:
         pack = bytearray((store.root / place.object_name).read_bytes())
@@ -192,6 +202,8 @@ def test_neighbours_in_a_pack_are_read_together(
     assert {one.problem for one in found} <= {"wrong size", "damaged"}
     assert {one.sha256 for one in found} <= beyond | {sha256(paths[11].read_bytes())}
     assert sha256(paths[10].read_bytes()) in {one.sha256 for one in found}
+    done = restore_files(binding, store, files_at(binding, now()), tmp_path / "again")
+    assert (done.files, len(done.refused)) == (60 - len(found), len(found))
 
 
 def spoil(store: FolderStore, sha256_: str) -> None:
