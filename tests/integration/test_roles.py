@@ -76,7 +76,7 @@ INGESTED = {
 CORE = {"people", "catalogue", "sharing", "conversation"}
 TOLD = {
     *("answer", "ask", "ask_outcome", "person_ask_choice"),
-    *("hours_saved", "report_subscription", "report_subscription_ended"),
+    *("hours_saved", "survey_choice", "report_subscription", "report_subscription_ended"),
     *("file_tag", "file_tag_ended", "note", "note_ended", "saved_search", "saved_search_ended"),
     *("collection", "collection_title", "collection_file", "collection_file_ended", "collection_ended"),
     *("subscription", "subscription_known", "subscription_ended"),
@@ -84,7 +84,7 @@ TOLD = {
 }
 WRITTEN = {"releases", "asking", "entered", "survey", "notes", "recall", "removal", "retention"}
 ENTERED = {
-    *(TOLD | {"entry", "department", "membership", "departure", "mail_address"}),
+    *(TOLD | {"entry", "survey_asked", "department", "membership", "departure", "mail_address"}),
     *("#silo_parameter", "backup_batch", "backup_member", "verification_batch"),
 }
 DECIDED = {"company_ask_choice", "person_ask_choice"}
