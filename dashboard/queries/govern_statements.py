@@ -1,4 +1,7 @@
-"""The SQL of the pages for stewards, for PostgreSQL and MySQL alike; see `populate.rendering` for the notation."""
+"""The SQL of the pages for stewards, for PostgreSQL and MySQL alike; see `populate.rendering` for the notation.
+
+Of accesses by files: see `populate.who.statements`, which says why the id is made a text.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +85,7 @@ STATEMENTS = {
         WITH $gone, $owned
         SELECT o.file_id, o.left_on,
                (SELECT COUNT(DISTINCT a.account_id) FROM $Access a
-                WHERE a.file_id = o.file_id AND a.accessed_at >= %(lately)s AND a.outcome = 'ok') AS readers
+                WHERE a.file_id = CONCAT(o.file_id, '') AND a.accessed_at >= %(lately)s AND a.outcome = 'ok') AS readers
         FROM owned o
         ORDER BY readers DESC, o.left_on, o.file_id LIMIT %(limit)s
     """,

@@ -5,6 +5,9 @@ that the asker may know, and those whose owner lets them be found. What is in ne
 exist for any of these statements, so no answer can depend on it. It is worked out for the files
 that the question touches, which each statement names as ``scope``, not for all that there are.
 
+Where accesses are looked up by files the id is made a text by ``CONCAT``: that of an access is one, for it may be empty,
+and PostgreSQL finds it by no index when it is compared with an id of a fixed length.
+
 ``$Table`` stands for a table's full name, ``$fragment`` for one of `FRAGMENTS`, ``%(name)s`` for a
 parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
 """
@@ -54,6 +57,16 @@ owned AS (
                              OR (l.owner_since = o.owner_since AND l.account_id < o.account_id)))
       $and_within
 )"""
+# Where all files are counted, owners of whom nothing would be counted are left out at once: they are most.
+OWNED_AND_TOLD = OWNED.replace(
+    "$and_within",
+    """AND o.account_id IN (
+          SELECT account_id FROM $Account WHERE account_id IN %(mine)s
+          UNION
+          SELECT a.account_id FROM chosen c JOIN $Account a ON a.person_id = c.person_id WHERE c.ask_choice = 'open'
+          UNION
+          SELECT account_id FROM $Account WHERE %(default)s = 'open')""",
+)
 
 # Of a permission p: it did not end, nor run out by what was told of that last.
 IN_FORCE = """NOT EXISTS (SELECT 1 FROM $PermissionEnded e
@@ -157,7 +170,7 @@ scope AS (
 # Who uses the files of the scope, and how many do.
 USED = """
 used AS (
-    SELECT a.person_id, x.file_id FROM seen s JOIN $Access x ON x.file_id = s.file_id
+    SELECT a.person_id, x.file_id FROM seen s JOIN $Access x ON x.file_id = CONCAT(s.file_id, '')
     JOIN $Account a ON a.account_id = x.account_id
     WHERE x.outcome = 'ok'
     UNION
@@ -177,6 +190,7 @@ SIGHT = "$chosen, $owned, $known, $seen"
 FRAGMENTS = {
     "chosen": CHOSEN,
     "owned": OWNED,
+    "owned_and_told": OWNED_AND_TOLD,
     "in_force": IN_FORCE,
     "known": KNOWN,
     "seen": SEEN,
@@ -213,7 +227,7 @@ STATEMENTS = {
         WITH scope AS (SELECT file_id FROM $File WHERE file_id IN %(files)s), $sight, $named
         SELECT file_id, file_name, known FROM named WHERE place = 1
     """,
-    "files_size": "WITH $sight SELECT COUNT(*) FROM seen",
+    "files_size": "WITH $chosen, $owned_and_told, $known, $seen SELECT COUNT(*) FROM seen",
     "scripts": """
         WITH $chosen, $worked, $nameable, $runs
         SELECT r.person_id, r.entry_point, r.repository, MAX(r.started_at) AS last_run
@@ -256,7 +270,7 @@ STATEMENTS = {
         WITH $of_people, $sight, $named
         SELECT n.file_id, n.file_name, n.file_path, CAST(MAX(x.accessed_at) AS DATE) AS last_on
         FROM named n
-        JOIN $Access x ON x.file_id = n.file_id
+        JOIN $Access x ON x.file_id = CONCAT(n.file_id, '')
         JOIN $Account a ON a.account_id = x.account_id
         WHERE n.place = 1 AND n.known = 1 AND x.outcome = 'ok' AND a.person_id IN %(people)s
           AND NOT EXISTS (SELECT 1 FROM owned o JOIN $Account b ON b.account_id = o.account_id
@@ -271,7 +285,7 @@ STATEMENTS = {
                CAST(MAX(x.accessed_at) AS DATE) AS last_on
         FROM named n
         JOIN owned o ON o.file_id = n.file_id AND o.account_id IN %(mine)s
-        JOIN $Access x ON x.file_id = n.file_id AND x.outcome = 'ok'
+        JOIN $Access x ON x.file_id = CONCAT(n.file_id, '') AND x.outcome = 'ok'
         JOIN $Account a ON a.account_id = x.account_id
         LEFT JOIN $Execution e ON e.execution_id = x.execution_id
         WHERE n.place = 1 AND a.person_id <> %(me)s
