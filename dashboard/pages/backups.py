@@ -15,6 +15,7 @@ from dashboard.queries import govern
 from populate.backup.proof import PROVEN_DAYS
 
 DAMAGED, FAILED, MENDED = "Damaged", "Not backed up", "Mended"
+UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 FILE = {
     "file_name": st.column_config.TextColumn("File", width="medium"),
     "owner": "Owner",
@@ -52,6 +53,7 @@ def _show(known: Catalogue, viewer: Viewer) -> None:
         waited = f"; the one that waits longest for {many(waits, 'day')}" if waits else ""
         st.caption(
             f"Read back and whole, by day. {numbers['contents_unproven']:,} contents wait for their turn{waited}."
+            f"{_to_restore(numbers['restore_seconds'])}"
         )
     _rows(found)
 
@@ -59,6 +61,13 @@ def _show(known: Catalogue, viewer: Viewer) -> None:
 @st.cache_data(show_spinner="Looking at the store …", ttl=30, max_entries=2)
 def _backups(_known: Catalogue) -> govern.Backups:
     return _known.ask(govern.backups)
+
+
+def _to_restore(seconds: int) -> str:
+    if seconds < 0:
+        return ""
+    unit, length = next((one for one in UNITS if seconds >= 2 * one[1]), UNITS[-1])
+    return f" As fast as that went, one process has everything back in {many(-(-seconds // length), unit)}."
 
 
 def _sentence(numbers: dict[str, int], share: float) -> str:

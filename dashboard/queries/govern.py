@@ -15,7 +15,7 @@ from dashboard.queries import file_statements
 from dashboard.queries.files import pattern
 from dashboard.queries.govern_statements import statement
 from dashboard.queries.rows import number, rows
-from populate.backup.proof import PROVEN_DAYS, oldest_unproven_days
+from populate.backup.proof import PROVEN_DAYS, oldest_unproven_days, restore_seconds
 from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import BackupFailure
 from populate.lookup import lookup
@@ -98,6 +98,8 @@ def backups(binding: Binding) -> Backups:
     kept = rows(binding, statement("kept"), {}).to_dict("records")[0]
     numbers |= {"places": int(kept["contents"]), "contents": int(kept["different"])}
     numbers["oldest_unproven_days"] = oldest_unproven_days(binding.connection)
+    once = numbers["stored_bytes"] * numbers["contents"] // max(numbers["places"], 1)  # a replica is had from, too
+    numbers["restore_seconds"] = restore_seconds(binding.connection, once)
     since = _now().date() - timedelta(days=PROVEN_DAYS)
     return Backups(
         numbers=numbers,

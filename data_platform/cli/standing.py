@@ -67,6 +67,14 @@ def _sums(exact: bool) -> Answer[dict[str, int]]:
     return Answer(totals(binding), datetime.now(UTC)) if exact else known_totals(binding)
 
 
+def _to_restore(held: Mapping[str, int]) -> int:
+    from data_platform.settings import settings
+    from populate.pipeline import bind_all
+    from populate.watch.status import to_restore
+
+    return to_restore(bind_all(settings()), held)
+
+
 def _left_to_do() -> dict[str, int]:
     from data_platform.settings import settings
     from populate.pipeline import bind_all
@@ -97,6 +105,7 @@ def _all(exact: bool) -> dict[str, Any]:
     states, stuck = _queues(counts["needs_person"])
     return {
         **counts,
+        "restore_seconds": _to_restore(held.value),
         "counted_at": held.at.isoformat(timespec="seconds"),
         "elsewhere": _elsewhere() if counts["backups_elsewhere"] else {},
         "queues": [state._asdict() for state in states],
@@ -116,6 +125,8 @@ def _page(sums: Seldom[Answer[dict[str, int]]]) -> Sequence[str]:
     away = _elsewhere() if left["backups_elsewhere"] else {}
     queues = [*table(header, rows), *_waiting(away), *_needing(stuck)]
     held = {name: human_bytes(n) if name in SIZES else n for name, n in known.value.items()}
+    if (seconds := _to_restore(known.value)) >= 0:
+        held["to restore all"] = f"about {_span(seconds)}, by how fast one process read back lately"
     return [*pairs(left), "", *queues, "", *pairs(held), *_as_of(known.at)]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from populate.adopt.tables import Adopt, AdoptMember
@@ -91,10 +92,13 @@ def days_since(moments: Iterable[date | None], today: date | None = None) -> int
     return ((today or datetime.now(UTC).date()) - min(found)).days if found else 0
 
 
-def restore_time(connection: Any, stored_bytes: int) -> timedelta | None:
-    """Return how long it takes one worker to read back everything, by how fast it did lately; None if it did not."""
+def restore_seconds(connection: Any, stored_bytes: int) -> int:
+    """Return how long it takes one process to have so much back, by how fast contents were read back lately.
+
+    -1 if nothing was in the last 30 days: then nobody knows.
+    """
     size, milliseconds = connection.query(_filled(_SPEED, connection.adapter.backend)).fetchone()
-    return timedelta(milliseconds=stored_bytes * int(milliseconds) / int(size)) if size else None
+    return math.ceil(stored_bytes * int(milliseconds) / int(size) / 1000) if size else -1
 
 
 def _filled(statement: str, backend: str) -> str:

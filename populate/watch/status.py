@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from data_platform.settings import Settings
 from populate.backup.elsewhere import ELSEWHERE
 from populate.backup.erased import Erasure
 from populate.backup.erasing import unfinished
+from populate.backup.proof import restore_seconds
 from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import Backup, BackupFailure, ContentStore, Placement
 from populate.backup.verification import Damage, DamageMended, look_again
@@ -132,7 +134,9 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         ``share_edges``, ``executions``, ``blobs_backed_up``; ``stored_bytes`` (in all stores),
         ``proven_bytes`` (of these, read back in the last 30 days), ``contents_unproven``,
         ``oldest_unproven_days`` (since the content that waits longest was read back or stored),
-        ``contents_damaged`` (missing or damaged in a store); ``backups_failed`` (versions
+        ``restore_seconds`` (that one process takes to have everything back, by how fast contents
+        were read back in the last 30 days; -1 if none was), ``contents_damaged`` (missing or
+        damaged in a store); ``backups_failed`` (versions
         without a place whose last attempt failed), ``backups_pending`` (versions without a
         place that an attempt is under way for), ``backups_elsewhere`` (versions that wait for a
         worker which sees their disk or share), ``batches_pending`` (deliveries to ingest),
@@ -142,7 +146,13 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         work: 0 or 1) and ``outbox_pending`` (accesses on this machine that are not delivered
         yet).
     """
-    return {**totals(binding), **left_to_do(binding, settings)}
+    numbers = totals(binding)
+    return {**numbers, "restore_seconds": to_restore(binding, numbers), **left_to_do(binding, settings)}
+
+
+def to_restore(binding: Binding, numbers: Mapping[str, int]) -> int:
+    """Return ``restore_seconds`` of `status` for such totals."""
+    return restore_seconds(binding.connection, min(numbers["stored_bytes"], numbers["blob_bytes"]))
 
 
 def left_to_do(binding: Binding, settings: Settings) -> dict[str, int]:

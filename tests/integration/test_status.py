@@ -44,7 +44,7 @@ NOTHING = dict.fromkeys(
         "outbox_pending",
     ),
     0,
-)
+) | {"restore_seconds": -1}
 
 
 def changes(binding: Binding, before: dict[str, int]) -> dict[str, int]:
