@@ -37,6 +37,12 @@ class KilledLater(Silent):
 
 
 @pytest.fixture
+def backend() -> str:
+    """Return the kind of database. The other tests of sharing run the same statements on both."""
+    return "postgresql"
+
+
+@pytest.fixture
 def firm(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Company]:
     monkeypatch.setattr(changes, "PART", PART)
     monkeypatch.setattr(sync, "ITEMS_AT_ONCE", PART)
