@@ -43,6 +43,7 @@ PAGES = {
     "hygiene": "/hygiene",
     "audit": "/audit",
     "backups": "/backups",
+    "retention": "/retention",
     "operate": "/operate",
     "enter": "/enter",
 }

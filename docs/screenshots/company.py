@@ -10,6 +10,7 @@ from typing import Any
 
 from data_platform.settings import settings
 from populate.pipeline import bind_all
+from populate.retention.keeping import add_rule, hold
 from readers.file import FileSource
 from schemas.binding import Binding
 from schemas.identity import account_id, file_id, identity, version_id
@@ -184,8 +185,12 @@ def build(folder: Path) -> None:
     """Make the company in this process's DATA_PLATFORM_HOME, and let the worker catalogue it."""
     from data_platform import face
 
-    company = Company(bind_all(settings()), folder)
+    binding = bind_all(settings())
+    company = Company(binding, folder)
     company.hire()
+    add_rule(binding, settings(), "versions", 10)
+    add_rule(binding, settings(), "days", 730, department="Genomics")
+    hold(binding, settings(), "case 17", department="Clinical")
     company.write()
     company.work()
     company.chain()
