@@ -43,7 +43,7 @@ from schemas.sharing import Access, AccessBatch, AccessRun, Execution, ShareEdge
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "12"))
 WORKERS = 4
-BATCHES = int(4 * SECONDS)
+BATCHES = int(2 * SECONDS)
 READS = 8  # in a batch
 FILES = 200
 PATIENCE = 240.0
