@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from schemas.embedded import EmbeddedServer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from servers.ceph import ceph_server, missing_programs
+from servers.ceph import Ceph, ceph_server, missing_programs, run
 from servers.moto import moto_server
 from servers.mysql import mysql_server
 from servers.processes import S3Server
@@ -55,3 +56,12 @@ def s3_server(folder: Path) -> Iterator[tuple[S3Server, str]]:
     else:
         with ceph_server(folder) as ceph:
             yield ceph, "Ceph RADOS Gateway"
+
+
+def requests_to(server: S3Server) -> dict[str, int]:
+    """Return how many requests a server has had: all (``req``), and those that put objects; of Ceph only."""
+    if not isinstance(server, Ceph):
+        return {}
+    (socket,) = (server.folder / "run").glob("client.rgw.a*.asok")
+    counted = json.loads(run(server.folder, "ceph", "--admin-daemon", str(socket), "perf", "dump"))["rgw"]
+    return {name: int(counted[name]) for name in ("req", "put")}
