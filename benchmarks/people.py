@@ -16,6 +16,8 @@ Run as ``python -m benchmarks.people [--small]``. The last line is a JSON object
     requests of all syncs over the least possible
 ``impatient``
     requests made while told to wait
+``throttled``, ``failed``
+    requests that were
 ``first_seconds``, ``round_seconds``
     CPU time of the first sync, and of one after a round of changes, client and stand-in together
 """
@@ -41,11 +43,11 @@ from directory_world import Office, misplaced, noted, office, real
 from servers.microsoft365 import Tenant
 from servers.microsoft365.crowd import Staff, grow
 
-FULL = {"users": 20_000, "sites": 500, "acts": 1_000}
-SMALL = {"users": 600, "sites": 20, "acts": 60}
+FULL = {"users": 20_000, "sites": 500, "acts": 1_000, "page": 20}
+SMALL = {"users": 600, "sites": 20, "acts": 60, "page": 2}
 ROUNDS = 10
 FORGETS = 5  # the round before which the service forgets where we were
-THROTTLED, FAILED = 50, 200
+THROTTLED, FAILED = 50, 199  # no multiple of the other, or none would fail that is not throttled
 
 
 def differences(here: Office, binding: Binding) -> int:
@@ -118,7 +120,7 @@ def main() -> None:
     grow(world, users=sizes["users"], sites=sizes["sites"], items=sizes["users"])
     world.pages.users_most = 999
     # Few requests are made, so pages are small: else hardly one of them would meet a fault.
-    world.pages.users_delta = world.pages.groups_delta = 20
+    world.pages.users_delta = world.pages.groups_delta = sizes["page"]
     world.quirks.repeat_in_delta = True
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,

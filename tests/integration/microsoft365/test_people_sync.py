@@ -38,7 +38,7 @@ def test_ten_rounds_of_changes_leave_what_the_server_has(served: Open, binding: 
     world.pages.delta_members = 10
     world.quirks.repeat_in_delta = True
     here = served(world)
-    here.server.faults.throttle_every, here.server.faults.fail_every = 50, 200
+    here.server.faults.throttle_every, here.server.faults.fail_every = 50, 97
     here.server.faults.wait_seconds = 0.02
     assert here.sync(binding).full
     assert noted(here, binding) == real(here)
