@@ -3,7 +3,7 @@
 A stand-in serves the directory over HTTPS in this process. Everybody is synced from nothing, then
 after each of ten rounds of random changes: people are hired, renamed, transferred, disabled,
 deleted, restored and purged, groups are founded and dissolved, members come and go. One request
-in fifty is throttled and one in two hundred fails; before the sixth round the service forgets
+in fifty is throttled and one in two hundred fails; before the fifth round the service forgets
 our place in its lists of changes. After every round all accounts, groups and memberships, those
 through other groups included, are compared with the server's own objects. The least possible
 number of requests is one for each page of what there is to tell, and each that failed once more.
