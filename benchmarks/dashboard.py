@@ -46,8 +46,10 @@ from data_platform.settings import load
 from populate.adoption.tables import Adoption
 from populate.pipeline import bind_all
 from populate.retention.keeping import add_rule, hold
+from populate.search.searching import prepare
 from populate.silo import SiloMetric
 from populate.snapshot import Snapshot, take_snapshot
+from populate.who.asker import asker
 from schemas import cluster
 from schemas.binding import unbind
 from schemas.embedded import EmbeddedServer
@@ -104,6 +106,8 @@ def build(company: DemoCompany, home: Path) -> None:
         take_snapshot(binding)
         SiloMetric.populate()
         Adoption.populate()
+    while not prepare(asker(binding, settings)):
+        pass  # the index that searches use, in short turns
     unbind()
 
 
