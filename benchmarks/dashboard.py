@@ -66,6 +66,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 ROLES = ("scientist", "steward", "manager", "engineer")  # of the first people
 SMALL = DemoCompany(100, 6, 600, 6_000)
 PATIENCE = 300_000  # ms
+LONG = 60_000  # ms, that something to click, or what comes of it, is waited for
 COUNT_RUNS = """
 window.runs = 0;
 new MutationObserver(changes => {
@@ -209,6 +210,7 @@ class Looking:
 
     def visit(self, page: Page, path: str) -> Cost:
         """Open an address, wait until all is there, and look whether it is a page as it should be."""
+        page.set_default_timeout(PATIENCE)
         cpu, start = self.cpu(), time.perf_counter()
         page.goto(self.address + path, wait_until="commit")
         page.wait_for_function(FIRST)
@@ -223,9 +225,15 @@ class Looking:
 
     def interact(self, page: Page, act: Callable[[Page], object]) -> Cost:
         """Do something, and wait until what comes of it is there."""
+        from playwright.sync_api import TimeoutError
+
+        page.set_default_timeout(LONG)
         before, cpu, start = page.evaluate("window.runs"), self.cpu(), time.perf_counter()
-        act(page)
-        page.wait_for_function(f"window.runs > {before} && {STILL}")
+        try:
+            act(page)
+            page.wait_for_function(f"window.runs > {before} && {STILL}", timeout=LONG)
+        except TimeoutError as late:
+            self.complaints.append(f"{page.url.removeprefix(self.address)}: nothing came of it, {late.message[:100]}")
         taken = 1000 * (time.perf_counter() - start)
         return Cost(taken, taken, 1000 * (self.cpu() - cpu))
 
