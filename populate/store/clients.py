@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import UnknownConfigurationKeyError
 from obstore.store import S3Store
 
@@ -148,13 +148,14 @@ def locked_until(client: Any, bucket: str, key: str, error: Exception) -> str | 
     if not isinstance(error, ClientError) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 403:
         return None
     until = list[str]()
-    for version in versions_of(client, bucket, key):
-        with suppress(ClientError):  # a mark that it was deleted has no lock
-            found = client.head_object(Bucket=bucket, Key=key, **version)
-            if found.get("ObjectLockLegalHoldStatus") == "ON":
-                until.append("a legal hold of the store is lifted")
-            elif (date := found.get("ObjectLockRetainUntilDate")) and date > datetime.now(UTC):
-                until.append(f"{date:%Y-%m-%d}")
+    with suppress(ClientError, BotoCoreError):  # who may not even look is told why the removal was refused
+        for version in versions_of(client, bucket, key):
+            with suppress(ClientError):  # a mark that it was deleted has no lock
+                found = client.head_object(Bucket=bucket, Key=key, **version)
+                if found.get("ObjectLockLegalHoldStatus") == "ON":
+                    until.append("a legal hold of the store is lifted")
+                elif (date := found.get("ObjectLockRetainUntilDate")) and date > datetime.now(UTC):
+                    until.append(f"{date:%Y-%m-%d}")
     return max(until, default=None)
 
 
