@@ -22,8 +22,10 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -78,6 +80,7 @@ MARKS = "marks"
 """Key that is there if there are marks of recalls."""
 
 SHA256_DIGITS = 64
+_SHA256 = re.compile(rf"[0-9a-f]{{{SHA256_DIGITS}}}")
 
 
 class Met(NamedTuple):
@@ -154,7 +157,7 @@ def mark_of(sha256: str, file_id: str = "") -> str:
 
 def masked(right: str, sha256: str, recall_id: str) -> str:
     """Return a SHA-256 so that only who knows that of the recalled bytes can tell it; the same again brings it back."""
-    if not right:
+    if not _SHA256.fullmatch(right):  # none, or nothing that we wrote
         return ""
     pad = hashlib.sha256(f"{recall_id} {sha256}".encode()).hexdigest()
     return f"{int(right, 16) ^ int(pad, 16):0{SHA256_DIGITS}x}"
@@ -195,17 +198,19 @@ def _marked(stale: Known, sha256: str, here: str) -> list[Stale]:
 
 
 MOST_MET = 1000
-_met: dict[Met, None] = {}
+_met: OrderedDict[Met, None] = OrderedDict()  # each step of it is one, so threads need no lock, which a fork would keep
 _met_by: tuple[Settings | None, Known] = (None, {})
 
 
-def late(settings: Settings, read: Iterable[Met]) -> list[tuple[Met, Stale]]:
+def late(settings: Settings, read: Iterable[Met], recalled: Met | None = None) -> list[tuple[Met, Stale]]:
     """Return what is known by now to be recalled of what this process read before; each of it once.
 
     Parameters
     ----------
     read
         What it has read just now, of which `look` tells.
+    recalled
+        What of that `look` has told to be recalled.
     """
     global _met_by
     stale, now = known(settings), list(read)
@@ -218,9 +223,9 @@ def late(settings: Settings, read: Iterable[Met]) -> list[tuple[Met, Stale]]:
         for met, _ in found:
             _met.pop(met, None)
     _met_by = settings, stale
-    _met.update(dict.fromkeys(now))
+    _met.update(dict.fromkeys(met for met in now if met != recalled))
     while len(_met) > MOST_MET:
-        _met.pop(next(iter(_met)), None)
+        _met.popitem(last=False)
     return [(met._replace(name=f"{met.name} (read before)"), why) for met, why in found if met not in now]
 
 

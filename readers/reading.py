@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from data_platform.errors import CacheError, UnknownSource, at_caller
+from data_platform.errors import CacheError, SettingsError, StaleData, UnknownSource, at_caller
 from data_platform.settings import Settings, settings
 from readers import freshness
 from readers.autolog import current_function
@@ -105,14 +105,24 @@ class _Reading:
     def _into(self, cache: Cache, source: Source, item: Item) -> Path:
         """Bring the item into `cache`, note down that it was read, and return its path there."""
         held = fetch_set(source, item, cache) if item.is_folder else fetch(source, item, cache)
+        try:
+            self._consult(held)
+        except (StaleData, SettingsError):  # as asked for, or asked for wrongly
+            raise
+        except Exception:
+            _log.debug("What is out of date could not be looked up.", exc_info=True)
+        self.note(held)
+        assert held.path is not None  # as asked for
+        return held.path
+
+    def _consult(self, held: Held | HeldSet) -> None:
+        """Look up what is known against these bytes, and what has become known against those read before."""
         stale = freshness.known(self.settings)
         met = [freshness.Met(held.item.source_system, held.item.item_id, held.item.name, held.sha256)]
         if stale and (held.sha256 in stale or freshness.MARKS in stale or isinstance(held, HeldSet)):
             self._guard(held, met)
-        self.late = freshness.late(self.settings, met)
-        self.note(held)
-        assert held.path is not None  # as asked for
-        return held.path
+        told = self.stale[0] if self.stale is not None and self.stale[1].kind == "recalled" else None
+        self.late = freshness.late(self.settings, met, told)
 
     def _guard(self, held: Held | HeldSet, read: list[freshness.Met]) -> None:
         """Remember why the bytes are out of date if they are, or raise that if it is to be an error."""

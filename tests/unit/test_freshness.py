@@ -127,6 +127,21 @@ def test_what_is_found_out_after_a_read_is_told_with_the_next_one_and_once(mine:
     assert len(freshness._met) == freshness.MOST_MET
 
 
+def test_what_a_read_was_told_is_not_told_again_with_the_next(mine: Settings) -> None:
+    other = MET._replace(item_id="/other.csv", sha256="cd" * 32)
+    say(mine, Stale("recalled", "", "wrong"))
+    assert freshness.late(mine, [MET], recalled=MET) == []
+    say(mine, Stale("recalled", "", "wrong"))  # as every look in the background writes it anew
+    assert freshness.late(mine, [other]) == []
+
+
+def test_a_mark_that_makes_no_sense_recalls_the_bytes_without_a_right_version(mine: Settings) -> None:
+    for odd in ("x" * 64, "0f", "-" + "1" * 63, "é"):
+        write(mine, json.dumps({freshness.mark_of(SHA): [Stale("recalled", "1" * 32, "its owner recalled it.", odd)]}))
+        told = freshness.look(mine, [MET], pinned=False)
+        assert told == (MET, Stale("recalled", "", "its owner recalled it.", ""))
+
+
 def test_a_way_that_does_not_exist_is_refused(mine: Settings) -> None:
     assert [freshness.how(way, mine) for way in (None, "latest", "error")] == ["warn", "latest", "error"]
     with pytest.raises(SettingsError, match="warn, latest, error"):

@@ -17,8 +17,21 @@ from data_platform.errors import (
     SourceChanged,
 )
 from data_platform.settings import Settings, settings
+from readers import freshness
 from readers.reading import read
 from readers.source import Revision
+
+# --- what is known of the bytes
+
+
+def test_a_read_does_not_depend_on_what_is_known_of_its_bytes(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(freshness, "late", broken)
+    assert read(write(shared / "a.csv", b"1")).read_bytes() == b"1"
+    assert [noted["outcome"] for noted in accesses()] == ["ok"]
+
 
 # --- a source that changes, or tells wrong sizes
 
@@ -62,6 +75,7 @@ READ_AND_REPORT = """
 import logging, resource, sys
 from pathlib import Path
 logging.basicConfig(level=logging.WARNING)
+from readers import freshness
 from readers.reading import read
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
