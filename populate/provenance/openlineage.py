@@ -1,17 +1,21 @@
 """Provenance as OpenLineage events, version 2 of the specification: for each run that it started, and what came of it.
 
 A dataset's namespace is its source system and its name the path there; the SHA-256 of its bytes is its version. A
-run's identity is the execution's, written as a UUID.
+run's identity is the execution's, written as a UUID. Jobs are scripts, by their place in their repository: where
+somebody has a checkout would name a person, and make two jobs of one script.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from data_platform.version import __version__
-from populate.provenance.graph import Node, Provenance
+from populate.provenance.graph import Edge, Node, Provenance
 
 SPECIFICATION = "https://openlineage.io/spec/2-0-2/OpenLineage.json"
 FACETS = "https://openlineage.io/spec/facets"
@@ -20,24 +24,36 @@ UNKNOWN = "unknown"
 """Namespaces and names must not be empty."""
 
 
+class _Known(NamedTuple):
+    """What there is, by what it is looked up by: nodes by id, edges by the run that they lead to or from."""
+
+    nodes: dict[str, Node]
+    into: dict[str, list[Edge]]
+    out_of: dict[str, list[Edge]]
+
+
 def events(provenance: Provenance) -> list[dict[str, Any]]:
     """Return the events in the order of their times."""
-    found = [event for node in provenance.nodes if node.kind == "run" for event in _of_run(provenance, node)]
+    known = _Known({node.node_id: node for node in provenance.nodes}, defaultdict(list), defaultdict(list))
+    for edge in provenance.edges:
+        known.into[edge.target].append(edge)
+        known.out_of[edge.source].append(edge)
+    found = [event for node in provenance.nodes if node.kind == "run" for event in _of_run(known, node)]
     return sorted(found, key=lambda event: (event["eventTime"], event["run"]["runId"], event["eventType"] != "START"))
 
 
-def _of_run(provenance: Provenance, run: Node) -> list[dict[str, Any]]:
-    reads = [edge for edge in provenance.edges if edge.target == run.node_id and edge.relation == "read"]
-    writes = [edge for edge in provenance.edges if edge.source == run.node_id and edge.relation == "wrote"]
-    inputs = [_dataset(provenance.node(node_id)) for node_id in dict.fromkeys(edge.source for edge in reads)]
-    outputs = [_dataset(provenance.node(node_id)) for node_id in dict.fromkeys(edge.target for edge in writes)]
+def _of_run(known: _Known, run: Node) -> list[dict[str, Any]]:
+    reads = [edge for edge in known.into[run.node_id] if edge.relation == "read"]
+    writes = [edge for edge in known.out_of[run.node_id] if edge.relation == "wrote"]
+    inputs = _datasets(known, (edge.source for edge in reads))
+    outputs = _datasets(known, (edge.target for edge in writes))
     started = datetime.fromisoformat(run.facts["started_at"])
     last = max((edge.at for edge in (*reads, *writes) if edge.at), default=started)
     common = {
         "producer": PRODUCER,
         "schemaURL": f"{SPECIFICATION}#/$defs/RunEvent",
         "run": {"runId": str(UUID(run.facts["execution_id"]))},
-        "job": _job(provenance, run),
+        "job": _job(known, run),
     }
     start = {"eventType": "START", "eventTime": _time(started), **common, "inputs": [], "outputs": []}
     # Runs do not tell their end: this is when the last of this was noted.
@@ -45,18 +61,31 @@ def _of_run(provenance: Provenance, run: Node) -> list[dict[str, Any]]:
     return [start, {**end, "inputs": inputs, "outputs": outputs}]
 
 
-def _job(provenance: Provenance, run: Node) -> dict[str, Any]:
+def _job(known: _Known, run: Node) -> dict[str, Any]:
     """Return the job: a script of a repository, or else of nobody knows where."""
-    leading = (e.source for e in provenance.edges if e.target == run.node_id and e.relation == "code")
-    code = next((provenance.node(source).facts for source in leading), None)
+    leading = (edge.source for edge in known.into[run.node_id] if edge.relation == "code")
+    code = next((known.nodes[source].facts for source in leading), None)
+    repository = code["repository"] if code else ""
     job: dict[str, Any] = {
-        "namespace": (code["repository"] if code else "") or UNKNOWN,
-        "name": run.facts["entry_point"] or UNKNOWN,
+        "namespace": repository or UNKNOWN,
+        "name": _script(run.facts["entry_point"], repository) or UNKNOWN,
     }
-    if code and "://" in code["repository"]:
-        where = {"type": "git", "url": code["repository"], "repoUrl": code["repository"], "version": code["commit_id"]}
+    if code and "://" in repository:
+        where = {"type": "git", "url": repository, "repoUrl": repository, "version": code["commit_id"]}
         job["facets"] = {"sourceCodeLocation": _facet("1-1-0/SourceCodeLocationJobFacet", **where)}
     return job
+
+
+def _script(entry_point: str, repository: str) -> str:
+    """Return the path below the folder that is called as the repository is; if there is none, the file's name."""
+    parts = re.split(r"[/\\]", entry_point)
+    checkout = re.split(r"[/\\:]", repository.rstrip("/\\"))[-1].removesuffix(".git")
+    below = parts.index(checkout, 0, -1) + 1 if checkout and checkout in parts[:-1] else len(parts) - 1
+    return "/".join(parts[below:])
+
+
+def _datasets(known: _Known, node_ids: Iterable[str]) -> list[dict[str, Any]]:
+    return [_dataset(known.nodes[node_id]) for node_id in dict.fromkeys(node_ids)]
 
 
 def _dataset(node: Node) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def test_every_delivery_is_told_once_the_backend_is_well_again(
     binding: Binding, listening: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hire("bob", "Lab", name="Robert Roe")
-    run = deliver(binding, [("bob", "/plate.csv", "bob", 0)], batch="one", script="/code/run.py", repository=FLOW)
+    run = deliver(
+        binding, [("bob", "/plate.csv", "bob", 0)], batch="one", script="/home/bob/flow/steps/run.py", repository=FLOW
+    )
     wrote("one", run, "/table.csv")
     Execution.update1({"execution_id": run, "commit_id": "c" * 40})
     for number, batch in enumerate(("two", "three"), start=1):
@@ -83,11 +85,12 @@ def test_every_delivery_is_told_once_the_backend_is_well_again(
         valid.validate(posted.json())
         assert (posted.target, posted.headers["authorization"]) == ("/api/v1/lineage", f"Bearer {KEY}")
         assert "Robert" not in posted.body.decode()
+        assert "/home/bob" not in posted.body.decode()
     posted_events = [posted.json() for posted in listening.posted]
     assert [event["eventType"] for event in posted_events] == ["START", "COMPLETE"] * 3 + ["START"] * 2 + ["COMPLETE"]
     begun, ended = [event for event in posted_events if event["job"]["namespace"] == FLOW][:2]
     assert begun["job"]["facets"]["sourceCodeLocation"]["version"] == "c" * 40
-    assert (begun["job"]["name"], begun["inputs"]) == ("/code/run.py", [])
+    assert (begun["job"]["name"], begun["inputs"]) == ("steps/run.py", [])
     assert [[data["name"] for data in ended[way]] for way in ("inputs", "outputs")] == [["/plate.csv"], ["/table.csv"]]
     assert posted_events[2] == posted_events[4]  # what is sent again is the same event
 

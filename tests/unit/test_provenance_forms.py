@@ -94,7 +94,48 @@ def test_openlineage_events_are_valid_and_say_what_ran(chain: Provenance) -> Non
     version = first["outputs"][0]["facets"]["version"]
     validator("DatasetVersionDatasetFacet", "/$defs/DatasetVersionDatasetFacet").validate(version)
     assert version["datasetVersion"] == f"sha256:{'2' * 64}"
-    assert last["job"] == {"namespace": "unknown", "name": "/code/run.py"}
+    assert (first["job"]["name"], last["job"]) == ("run.py", {"namespace": "unknown", "name": "run.py"})
+
+
+@pytest.mark.parametrize(
+    ("started", "repository", "name"),
+    [
+        ("/home/anna/flow/steps/run.py", "https://git.example.org/lab/flow.git", "steps/run.py"),
+        ("C:\\Users\\bob\\code\\flow\\flow\\steps.py", "git@git.example.org:flow", "flow/steps.py"),
+        ("/home/anna/flow", "https://git.example.org/lab/flow", "flow"),  # a script, not the folder
+        ("/home/anna/copy/run.py", "https://git.example.org/lab/flow", "run.py"),
+        ("-m flow.steps", "https://git.example.org/lab/flow", "-m flow.steps"),
+        ("", "https://git.example.org/lab/flow", "unknown"),
+    ],
+)
+def test_a_job_is_known_by_its_script_and_not_by_whose_checkout_was_run(
+    started: str, repository: str, name: str
+) -> None:
+    node = run("a", "Anna")
+    code = Node("code:1", "code", "flow", "", {"repository": repository, "commit_id": "c" * 40})
+    nodes = (replace(node, facts={**node.facts, "entry_point": started}), code)
+    begun, ended = events(Provenance("whither", (), nodes, (Edge("code:1", node.node_id, "code", "recorded", None),)))
+    assert begun["job"]["name"] == ended["job"]["name"] == name
+
+
+class Watched(tuple[Any, ...]):
+    """A tuple that counts how often it is gone through."""
+
+    turns = 0
+
+    def __iter__(self) -> Any:
+        self.turns += 1
+        return super().__iter__()
+
+
+def test_many_runs_go_through_all_edges_and_nodes_as_often_as_one(chain: Provenance) -> None:
+    turns = []
+    for more in (0, 50):
+        others = (replace(chain.nodes[4], node_id=f"run:{number}") for number in range(more))
+        watched = replace(chain, nodes=Watched((*chain.nodes, *others)), edges=Watched(chain.edges))
+        assert len(events(watched)) == 4 + 2 * more
+        turns.append((watched.nodes.turns, watched.edges.turns))  # type: ignore[attr-defined]
+    assert turns[0] == turns[1]
 
 
 def test_the_schema_refuses_what_is_no_event(chain: Provenance) -> None:
