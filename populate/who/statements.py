@@ -5,8 +5,8 @@ that the asker may know, and those whose owner lets them be found. What is in ne
 exist for any of these statements, so no answer can depend on it. It is worked out for the files
 that the question touches, which each statement names as ``scope``, not for all that there are.
 
-Where accesses are looked up by files the id is made a text by ``CONCAT``: that of an access is one, for it may be empty,
-and PostgreSQL finds it by no index when it is compared with an id of a fixed length.
+Where accesses are looked up by files the id is made a text by ``CONCAT``: that of an access is one,
+for it may be empty, and PostgreSQL finds it by no index when it is compared with an id of a fixed length.
 
 ``$Table`` stands for a table's full name, ``$fragment`` for one of `FRAGMENTS`, ``%(name)s`` for a
 parameter of the driver's. Literal percent signs do not occur: drivers would take them for parameters.
