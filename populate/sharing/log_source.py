@@ -26,8 +26,9 @@ from schemas.sharing import SourceLog
 
 CONTENT = "Audit.SharePoint"
 RECORDS = ["sharePointFileOperation", "sharePointSharingOperation"]
-PATIENCE = 60.0  # seconds that a sync waits for an answer to a search
-PAUSE = 5.0  # between two looks at whether there is one
+PATIENCE = 5.0  # seconds that a sync waits for an answer to a search: notices of changes wait meanwhile
+PAUSE = 1.0  # between two looks at whether there is one
+LONGEST = timedelta(days=1)  # that a search may take
 
 Stretch = tuple[datetime, datetime]
 Parts = Iterator[tuple[str, Iterable[Json]]]
@@ -35,6 +36,7 @@ Parts = Iterator[tuple[str, Iterable[Json]]]
 
 _EXPIRED = "af20051"  # answered with 400
 _SEARCHES = "/security/auditLog/queries"
+_FAILED = "failed"  # written in place of a search that came to nothing
 _SAME = {"Id": "id", "Operation": "operation", "CreationTime": "createdDateTime", "UserId": "userPrincipalName"}
 _log = logging.getLogger(__name__)
 
@@ -158,22 +160,36 @@ class AuditSearch:
         return found[1] if found else None
 
     def read(self, start: datetime, end: datetime) -> Parts | None:
-        """Return what happened in a stretch of time, page by page; None while the search goes on."""
+        """Return what happened in a stretch of time, page by page; None while the search goes on.
+
+        After one that has failed, or did not end within a day, there is none for as long as between two that succeed.
+
+        Raises
+        ------
+        SourceUnavailable
+            If it has failed.
+        """
         begun = self._begun()
+        if begun is None and self._has_just_failed():
+            return None
         search = begun[0] if begun and begun[1] == (start, end) else self._search(start, end)
         try:
             status = self._outcome(search)
         except SourceNotFound:  # it was forgotten: the next sync begins another one
             self._note("")
             return None
-        if status in ("notStarted", "running"):
+        if status in ("notStarted", "running") and self._now - self._last()[1] < LONGEST:
             return None
-        self._note("")
+        self._note("" if status == "succeeded" else _FAILED)
         if status != "succeeded":
             raise SourceUnavailable(
                 f"Microsoft 365 could not search its audit log ({status[:40]}). Nothing to do: it is asked again."
             )
         return self._found(search)
+
+    def _has_just_failed(self) -> bool:
+        written, at = self._last()
+        return written == _FAILED and self._now - at < self.every
 
     def _search(self, start: datetime, end: datetime) -> str:
         body = {
@@ -204,15 +220,19 @@ class AuditSearch:
             yield identity("log part", self._system, "search", search, str(number)), map(_record, page.value)
 
     def _begun(self) -> tuple[str, Stretch] | None:
-        rows = lookup(FeedPosition, "position_no", "position_token", feed=(self._asked,))
-        written = str(max(rows)[1]).split() if rows else []
+        written = self._last()[0].split()
         times = [moment(each) for each in written[1:]]
         if len(times) != 2 or times[0] is None or times[1] is None:
             return None
         return written[0], (times[0], times[1])
 
+    def _last(self) -> tuple[str, datetime]:
+        """Return what was noted last, and when."""
+        rows = lookup(FeedPosition, "position_no", "position_token", "position_at", feed=(self._asked,))
+        return (str(max(rows)[1]), max(rows)[2]) if rows else ("", self._now)
+
     def _note(self, written: str) -> None:
-        """Note which search was begun, or that it is over."""
+        """Note which search was begun, or that it is over, and how."""
         add(Feed, [{"feed": self._asked}])
         rows = lookup(FeedPosition, "position_no", feed=(self._asked,))
         number = max((row[0] for row in rows), default=0) + 1

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from servers.microsoft365.library import Item
 from servers.microsoft365.people import User
+from servers.microsoft365.searches import Search
 from sharing_world import Company, company
 
+from data_platform.errors import SourceUnavailable
 from data_platform.settings import load
 from populate.sharing import log_source
 from populate.sharing.log import SourceLogs
@@ -122,6 +124,7 @@ def test_a_search_of_the_audit_log_tells_the_same(
     def sync() -> Synced:
         return sync_sharing(binding, settings, progress=Silent())
 
+    assert log_source.PATIENCE <= 10  # seconds: a revocation that a notice tells of waits for the sync
     assert sync().refused.keys() == {"log"}  # without the permission
     firm.app.application |= {"AuditLogsQuery.Read.All"}
     monkeypatch.setattr(log_source, "PATIENCE", 0)
@@ -145,6 +148,26 @@ def test_a_search_of_the_audit_log_tells_the_same(
     log = SourceLogs(binding, AuditSearch(as_worker(settings), firm.world.tenant_id, now), firm.world.tenant_id, now)
     assert log.take().reads == 0  # a day is searched once more, and nothing counts twice
     assert (told(ShareEvent), told(SourceRead)) == before
+
+    def take(hours: float) -> int:
+        """Take the log in some time later; return how many searches were begun so far."""
+        later = now + timedelta(hours=hours)
+        SourceLogs(
+            binding, AuditSearch(as_worker(settings), firm.world.tenant_id, later), firm.world.tenant_id, later
+        ).take()
+        return firm.server.count("POST .*/auditLog/queries")
+
+    begun = firm.server.count("POST .*/auditLog/queries")
+    monkeypatch.setattr(log_source, "PATIENCE", 0)
+    monkeypatch.setattr(Search, "status", "failed")
+    with pytest.raises(SourceUnavailable, match="failed"):
+        take(2)
+    assert take(2.1) == begun + 1  # it is not begun anew by each sync
+    monkeypatch.setattr(Search, "status", "running")
+    assert [take(3.1), take(20)] == [begun + 2] * 2
+    with pytest.raises(SourceUnavailable, match="running"):  # one that never ends is given up
+        take(28)
+    assert [take(28.1), take(29.1)] == [begun + 2, begun + 3]
 
 
 def test_without_the_permission_the_rest_goes_on(binding: Binding, firm: Company) -> None:
