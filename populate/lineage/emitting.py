@@ -2,7 +2,8 @@
 
 A delivery is written down as told once the backend has taken all its events. If the process or the connection breaks
 before that, they are sent again: run and time are the same each time, by which backends know an event. In an outage
-the round ends, and the next one goes on where it stopped.
+the round ends, and the next one goes on where it stopped. A delivery that the backend fails at while it takes others
+does not hold these up: it is tried again later.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import httpcore
 from data_platform.errors import SettingsError, SourceTimeout, SourceUnavailable, UnsafeLink
 from data_platform.settings import Settings
 from data_platform.version import __version__
-from populate.lineage.facts import due, told_by
-from populate.lineage.tables import LineageRefused, LineageSent
+from populate.lineage.facts import START, due, failing, told_by
+from populate.lineage.tables import LineageFailed, LineageRefused, LineageSent
 from populate.provenance.openlineage import events
 from readers.addresses import Link, TrustedHosts
 from readers.transport import Transport, within
@@ -34,6 +35,8 @@ MANY = 200
 ROUND_SECONDS = 600.0
 REFUSALS = frozenset({400, 413, 422})
 """Answers that say that an event is wrong, and not that the backend is not well or does not know us."""
+OUTAGES = frozenset({502, 503, 504})
+"""Answers of 500 and above that say nothing about an event; some backends answer others to one that is odd."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,10 +49,18 @@ class Emitted(NamedTuple):
     refused: int
 
 
-class _NotWanted(Exception):
+class _Refusal(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
+
+
+class _NotWanted(_Refusal):
+    """The backend says that an event is wrong."""
+
+
+class _Failed(_Refusal):
+    """The backend fails, at this event or at all."""
 
 
 class Backend:
@@ -88,10 +99,16 @@ class Backend:
         status = self._status(json.dumps(event, ensure_ascii=False).encode())
         if status in REFUSALS:
             raise _NotWanted(status)
+        if status >= 500 and status not in OUTAGES:
+            raise _Failed(status)
         if not 200 <= status < 300:
-            raise SourceUnavailable(
-                f"{self._link.authority} answered {status}. See that lineage.url and lineage.token_file are right."
-            )
+            raise self.unwell(status)
+
+    def unwell(self, status: int) -> SourceUnavailable:
+        """Return the error that says what it answers."""
+        return SourceUnavailable(
+            f"{self._link.authority} answered {status}. See that lineage.url and lineage.token_file are right."
+        )
 
     def _status(self, body: bytes) -> int:
         try:
@@ -115,19 +132,68 @@ def emit_due(binding: Binding) -> Emitted:
     UnsafeLink, SettingsError
         If it must not be spoken to as the settings say.
     """
-    done = Emitted(0, 0, 0)
     if not binding.settings.lineage.url:
-        return done
-    backend, end = Backend(binding.settings), time.monotonic() + ROUND_SECONDS
-    while batches := due(binding, MANY):
-        for batch_id in batches:
-            if time.monotonic() > end:
-                return done
-            taken = _emit(binding, backend, batch_id)
-            done = Emitted(
-                done.deliveries + (taken is not None), done.events + (taken or 0), done.refused + (taken is None)
-            )
-    return done
+        return Emitted(0, 0, 0)
+    telling = _Round(binding)
+    after = START
+    while not telling.is_over and (found := due(binding, MANY, after)):
+        telling.tell([batch_id for _, batch_id in found])
+        after = found[-1]
+    telling.tell([batch_id for batch_id, at in failing(binding).items() if at <= _now()], again=True)
+    return telling.done
+
+
+class _Round:
+    """Tells deliveries for ten minutes.
+
+    Attributes
+    ----------
+    done
+        What came of it so far.
+    """
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._backend = Backend(binding.settings)
+        self._end = time.monotonic() + ROUND_SECONDS
+        self.done = Emitted(0, 0, 0)
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self._end
+
+    def tell(self, batches: list[str], again: bool = False) -> None:
+        """Tell some deliveries; one that fails is told later if the backend took another one, or had failed `again`."""
+        before, failed = self.done, dict[str, int]()
+        try:
+            for batch_id in batches:
+                if self.is_over:
+                    return
+                try:
+                    self._count(_emit(self._binding, self._backend, batch_id))
+                except _Failed as failure:
+                    failed[batch_id] = failure.status
+            if failed and not again and not self._is_well_since(before):
+                raise self._backend.unwell(max(failed.values()))
+        finally:
+            if again or self._is_well_since(before):
+                self._set_aside(failed)
+
+    def _count(self, taken: int | None) -> None:
+        done = self.done
+        self.done = Emitted(
+            done.deliveries + (taken is not None), done.events + (taken or 0), done.refused + (taken is None)
+        )
+
+    def _is_well_since(self, before: Emitted) -> bool:
+        """Tell whether the backend took, or judged, any event since."""
+        return (self.done.events, self.done.refused) != (before.events, before.refused)
+
+    def _set_aside(self, failed: dict[str, int]) -> None:
+        for batch_id, status in failed.items():
+            _log.warning("The backend fails at the events of delivery %s (%d): they are sent later.", batch_id, status)
+            values = {"lineage_failed_at": _now(), "lineage_failed_status": status}
+            _note(self._binding, LineageFailed, batch_id, **values)
 
 
 def _emit(binding: Binding, backend: Backend, batch_id: str) -> int | None:

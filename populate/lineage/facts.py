@@ -6,10 +6,11 @@ catalogue has named. No person is named to it.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from populate.ingest import Ingest
-from populate.lineage.tables import LineageRefused, LineageSent
+from populate.lineage.tables import LineageFailed, LineageRefused, LineageSent
 from populate.lookup import lookup
 from populate.provenance.describe import bytes_node, code_node, node_of, run_node
 from populate.provenance.graph import Edge, Provenance, in_time, ordered
@@ -22,10 +23,18 @@ from schemas.sharing import Access, AccessBatch, Execution
 
 STATEMENTS = {
     "due": """
-        SELECT i.batch_id FROM $Ingest i JOIN $AccessBatch b ON b.batch_id = i.batch_id
+        SELECT b.delivered_at, i.batch_id FROM $Ingest i JOIN $AccessBatch b ON b.batch_id = i.batch_id
         WHERE NOT EXISTS (SELECT 1 FROM $LineageSent s WHERE s.batch_id = i.batch_id)
           AND NOT EXISTS (SELECT 1 FROM $LineageRefused r WHERE r.batch_id = i.batch_id)
+          AND NOT EXISTS (SELECT 1 FROM $LineageFailed f WHERE f.batch_id = i.batch_id)
+          AND (b.delivered_at > %(at)s OR (b.delivered_at = %(at)s AND i.batch_id > %(batch)s))
         ORDER BY b.delivered_at, i.batch_id LIMIT %(most)s
+    """,
+    "failing": """
+        SELECT f.batch_id, COUNT(*), MAX(f.lineage_failed_at) FROM $LineageFailed f
+        WHERE NOT EXISTS (SELECT 1 FROM $LineageSent s WHERE s.batch_id = f.batch_id)
+          AND NOT EXISTS (SELECT 1 FROM $LineageRefused r WHERE r.batch_id = f.batch_id)
+        GROUP BY f.batch_id ORDER BY MAX(f.lineage_failed_at), f.batch_id
     """,
     "inputs": """
         SELECT execution_id, file_id, sha256, MAX(source_system), MAX(file_name), MAX(file_path),
@@ -39,12 +48,27 @@ STATEMENTS = {
         FROM $Output WHERE batch_id = %(batch)s GROUP BY execution_id, file_id, sha256
     """,
 }
-TABLES = (Access, AccessBatch, Ingest, LineageRefused, LineageSent, Output)
+TABLES = (Access, AccessBatch, Ingest, LineageFailed, LineageRefused, LineageSent, Output)
+
+Place = tuple[datetime, str]
+"""Of a delivery in the order in which they are told: when it was delivered, and which it is."""
+
+START: Place = (datetime(1970, 1, 1), "")
+LONGEST_WAIT = timedelta(days=1)
 
 
-def due(binding: Binding, most: int) -> list[str]:
-    """Return the deliveries that nothing is known of, the first first."""
-    return [str(row[0]) for row in _ask(binding, "due", most=most)]
+def due(binding: Binding, most: int, after: Place = START) -> list[Place]:
+    """Return the deliveries after a place that nothing is known of, the first first."""
+    at, batch = after
+    return [(row[0], str(row[1])) for row in _ask(binding, "due", most=most, at=at, batch=batch)]
+
+
+def failing(binding: Binding) -> dict[str, datetime]:
+    """Return the deliveries that the backend fails at, and when each is to be tried again: after ever longer waits."""
+    rows = _ask(binding, "failing")
+    return {
+        str(batch): at + min(timedelta(minutes=2 ** min(int(times), 11)), LONGEST_WAIT) for batch, times, at in rows
+    }
 
 
 def told_by(binding: Binding, batch_id: str) -> Provenance:

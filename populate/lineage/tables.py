@@ -20,6 +20,17 @@ class LineageSent(dj.Manual):
 
 
 @schema
+class LineageFailed(dj.Manual):
+    definition = """
+    # It failed at the events of a delivery, and took those of another one: it is asked ever less often to take them
+    -> Ingest
+    lineage_failed_at : datetime(6) # UTC
+    ---
+    lineage_failed_status : int16 # of its answer
+    """
+
+
+@schema
 class LineageRefused(dj.Manual):
     definition = """
     # It does not want the events of a delivery, which are not sent again

@@ -16,6 +16,7 @@ from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import Backup, BackupFailure, ContentStore, Placement
 from populate.backup.verification import Damage, DamageMended, look_again
 from populate.ingest import BackupBatch, BackupMember, Ingest
+from populate.lineage.tables import LineageRefused, LineageSent
 from populate.lookup import lookup
 from populate.retention.tables import QuarantineEnd
 from populate.watch.totals import totals
@@ -29,6 +30,7 @@ from schemas.sharing import AccessBatch
 
 _TABLES = (
     *(AccessBatch, Backup, BackupBatch, BackupFailure, BackupMember, File, Ingest, Placement, QuarantineEnd, Version),
+    *(LineageRefused, LineageSent),
 )
 
 _FAILURE = ("batch_id", "part", "attempt", "file_id", "version_id", "failure_message")
@@ -77,7 +79,11 @@ _NUMBERS = {
     # Each ingested delivery is one of the deliveries, so they need not be compared one by one.
     "batches_pending": "SELECT (SELECT COUNT(*) FROM {AccessBatch}) - (SELECT COUNT(*) FROM {Ingest})",
 }
-
+# So it is with what a backend was told of, or does not want.
+_UNTOLD = {
+    "lineage_untold": "SELECT (SELECT COUNT(*) FROM {Ingest}) - (SELECT COUNT(*) FROM {LineageSent})"
+    " - (SELECT COUNT(*) FROM {LineageRefused})"
+}
 
 _BY_SYSTEM = {
     "elsewhere_by_system": "SELECT s.source_system, COUNT(*) FROM (SELECT DISTINCT e.file_id, e.version_id"
@@ -118,7 +124,7 @@ def statements() -> dict[str, str]:
     names["not_swept"] = _NOT_SWEPT.format(**tables)
     names["elsewhere"] = _ELSEWHERE.format(name=ELSEWHERE, **names)
     names |= {name: _NOT_ELSEWHERE.format(of=of, **names) for name, of in (("failed_here", "f"), ("waits_here", "w"))}
-    return {name: query.format(**names) for name, query in (_NUMBERS | _BY_SYSTEM).items()}
+    return {name: query.format(**names) for name, query in (_NUMBERS | _UNTOLD | _BY_SYSTEM).items()}
 
 
 def status(binding: Binding, settings: Settings) -> dict[str, int]:
@@ -140,6 +146,7 @@ def status(binding: Binding, settings: Settings) -> dict[str, int]:
         without a place whose last attempt failed), ``backups_pending`` (versions without a
         place that an attempt is under way for), ``backups_elsewhere`` (versions that wait for a
         worker which sees their disk or share), ``batches_pending`` (deliveries to ingest),
+        ``lineage_untold`` (deliveries that the OpenLineage backend of the settings has not taken yet),
         ``jobs_failed`` (batches that wait for their next try, or for a person),
         ``needs_person`` (jobs and versions that nothing happens to any more until a person has
         them tried again), ``workers`` (processes of workers that live), ``schedulers`` (at
@@ -159,8 +166,9 @@ def left_to_do(binding: Binding, settings: Settings) -> dict[str, int]:
     """Return the numbers of `status` from ``contents_damaged`` on, which need no sum over what is there and well."""
     asked = statements()
     queries = {"contents_damaged": proof_statements(binding.backend)["contents_damaged"]}
-    queries |= {name: asked[name] for name in _NUMBERS}
+    queries |= {name: asked[name] for name in (*_NUMBERS, *(_UNTOLD if settings.lineage.url else ()))}
     numbers = {name: int(binding.connection.query(query).fetchone()[0]) for name, query in queries.items()}
+    numbers.setdefault("lineage_untold", 0)
     states = queue_states()
     numbers["jobs_failed"] = sum(state.failed for state in states)
     stuck = sum(state.stuck for state in states) + len(_stuck_versions(binding))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from servers.receiver import Receiver, receiver, taken
+from servers.receiver import Answer, Posted, Receiver, receiver, taken
 from small_company import MONDAY, REALM, deliver, hire, path_id, person
 
 from data_platform.errors import SettingsError, SourceUnavailable, UnsafeLink
 from data_platform.settings import Settings, load
+from populate.lineage import facts
 from populate.lineage.emitting import Backend, Emitted, emit_due
-from populate.lineage.tables import LineageRefused, LineageSent
+from populate.lineage.tables import LineageFailed, LineageRefused, LineageSent
+from populate.watch.status import left_to_do
 from populate.work.scheduler import _errands
 from schemas.binding import Binding
 from schemas.identity import identity
@@ -48,6 +50,10 @@ def told_to(at: Receiver, folder: Path) -> Settings:
     return load(lineage={"url": f"{at.url}/api/v1/lineage", "token_file": folder / "token"})
 
 
+def ill_after(at: Receiver, sent: int, status: int) -> Callable[[Posted], Answer]:
+    return lambda posted: taken(posted) if len(at.posted) < sent else (status, {}, b"no")
+
+
 def test_every_delivery_is_told_once_the_backend_is_well_again(
     binding: Binding, listening: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,9 +72,7 @@ def test_every_delivery_is_told_once_the_backend_is_well_again(
 
     # It falls ill in the middle of the second delivery: what it took is known, and the rest waits.
     for sent, status in ((4, 503), (6, 401)):
-        listening.answer = lambda posted, sent=sent, status=status: (
-            taken(posted) if len(listening.posted) < sent else (status, {}, b"no")
-        )
+        listening.answer = ill_after(listening, sent, status)
         with pytest.raises(SourceUnavailable, match=str(status)) as ill:
             emit_due(binding)
         assert KEY not in str(ill.value)
@@ -93,6 +97,45 @@ def test_every_delivery_is_told_once_the_backend_is_well_again(
     assert (begun["job"]["name"], begun["inputs"]) == ("steps/run.py", [])
     assert [[data["name"] for data in ended[way]] for way in ("inputs", "outputs")] == [["/plate.csv"], ["/table.csv"]]
     assert posted_events[2] == posted_events[4]  # what is sent again is the same event
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_deliveries_that_a_backend_fails_at_do_not_hold_up_others(
+    binding: Binding, listening: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hire("bob", "Lab", name="Robert Roe")
+    for number, batch in enumerate(("odd", "strange", "good")):
+        deliver(binding, [("bob", f"/{batch}.csv", "bob", number)], batch=batch)
+    monkeypatch.setattr(binding, "settings", told_to(listening, tmp_path))
+    failed: tuple[bytes, ...] = (b"odd", b"strange", b"good")
+
+    def answer(posted: Posted) -> Answer:
+        return (500, {}, b"no") if any(b"/%s.csv" % name in posted.body for name in failed) else taken(posted)
+
+    def untold() -> int:
+        return left_to_do(binding, binding.settings)["lineage_untold"]
+
+    listening.answer = answer
+    assert untold() == 3
+    first = facts.due(binding, 1)
+    assert first + facts.due(binding, 9, first[-1]) == facts.due(binding, 9)  # a round looks for each once
+    with pytest.raises(SourceUnavailable, match="500"):  # it may be that it is not well
+        emit_due(binding)
+    assert (untold(), len(LineageFailed())) == (3, 0)
+    failed = b"odd", b"strange"
+    assert emit_due(binding).deliveries == 1
+    assert (untold(), len(LineageFailed())) == (2, 2)
+    sent = len(listening.posted)
+    assert emit_due(binding) == Emitted(0, 0, 0)  # and is not asked again before long
+    assert len(listening.posted) == sent
+    assert min(facts.failing(binding).values()) > max(LineageFailed.to_arrays("lineage_failed_at"))
+    monkeypatch.setattr(facts, "LONGEST_WAIT", timedelta())
+    failed = (b"odd",)
+    assert emit_due(binding).deliveries == 1
+    assert (untold(), len(LineageFailed())) == (1, 3)
+    failed = ()
+    assert emit_due(binding).deliveries == 1
+    assert (untold(), facts.failing(binding)) == (0, {})
 
 
 def test_it_is_spoken_to_in_safety_or_not_at_all(tmp_path: Path) -> None:

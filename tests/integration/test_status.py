@@ -37,6 +37,7 @@ NOTHING = dict.fromkeys(
         "backups_pending",
         "backups_elsewhere",
         "batches_pending",
+        "lineage_untold",
         "jobs_failed",
         "needs_person",
         "workers",
