@@ -13,7 +13,8 @@ entries      reads all; adds what people enter at the dashboard; has what failed
 
 They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
 On PostgreSQL a worker changes no other column either. MySQL has no way to skip a row that is there but an
-UPDATE which sets a key to what it is, so there a worker may update one column of the key.
+UPDATE which sets a key to what it is, so there a worker may update one column of the key, and so may a steward of what
+is found when backups are read back.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ MENDED: Mapping[Any, tuple[str, ...]] = {
 REQUESTED = (BackupBatch, BackupMember, Snapshot, *coverage(), SiloParameter)
 # What `check` of a steward finds.
 FOUND = (VerificationBatch, Verification, Damage, DamageMended)
-# What is erased loses its place, and what travelled with it gets another; what was told of it is deleted.
+# What is erased loses its place, and what travelled with it gets another; so does what was found whole without
+# one. What was told of what is erased is deleted.
 ERASED = (Placement,)
 # Only a steward says what may go, and has it go.
 REMOVED = (*declared.tables(removal.schema), *declared.tables(retention.schema))
@@ -179,21 +181,23 @@ def _grants(binding: Binding) -> list[Grant]:
                 verbs |= {"INSERT", "UPDATE", "DELETE"}
             elif role in ("steward", "entries") and table.startswith("~~"):
                 verbs.add("UPDATE")  # to have what failed tried again
-            elif role == "worker" and (columns := changed.get((schema, table))):
+            elif columns := changed.get(role, {}).get((schema, table)):
                 verbs.add(f"UPDATE ({', '.join(map(binding.connection.adapter.quote_identifier, columns))})")
             if verbs:
                 found.append(Grant(role, tuple(sorted(verbs)), schema, table))
     return found
 
 
-def _changed(binding: Binding) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Return the columns that a worker may change, of each table that has any."""
+def _changed(binding: Binding) -> Mapping[str, Mapping[tuple[str, str], tuple[str, ...]]]:
+    """Return the columns that a role may change of tables that it does not change otherwise."""
     columns = {(table.database, table.table_name): names for table, names in MENDED.items()}
-    if binding.backend == "mysql":
-        for table in (*INGESTED, *_results()):
-            name = (table.database, table.table_name)
-            columns[name] = (table().primary_key[0], *columns.get(name, ()))
-    return columns
+    if binding.backend != "mysql":
+        return {"worker": columns}
+    for table in (*INGESTED, *_results()):
+        name = (table.database, table.table_name)
+        columns[name] = (table().primary_key[0], *columns.get(name, ()))
+    found = {(table.database, table.table_name): (table().primary_key[0],) for table in FOUND}
+    return {"worker": columns, "steward": found}
 
 
 def _looks(role: str, backend: str, table: str) -> set[str]:
@@ -217,7 +221,7 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         "steward": {
             **_each(_kept(), "INSERT", "UPDATE", "DELETE"),
             **_each((*REQUESTED, *DECIDED, *FOUND, *REMOVED, Erasure), "INSERT"),
-            **_each(ERASED, "UPDATE", "DELETE"),
+            **_each(ERASED, "INSERT", "UPDATE", "DELETE"),
             **_each((ContentStore,), "UPDATE"),  # without which MySQL lets nobody lock its rows
             **_each(REPEATED, "DELETE"),
         },

@@ -29,7 +29,10 @@ from dashboard.queries import files as queries
 from data_platform.errors import DatabaseError
 from data_platform.settings import DashboardSettings, MailSettings, QuestionSettings
 from populate.adopt.share import adopt
+from populate.backup.check import Problem, verified
+from populate.backup.held import held
 from populate.backup.tables import Backup, Placement
+from populate.backup.verification import look_again, open_damages, record
 from populate.conversation.answering import answer
 from populate.conversation.asking import ask_due
 from populate.conversation.links import Link, token_of
@@ -41,7 +44,9 @@ from populate.retention.keeping import add_rule, end_rule, hold, release
 from populate.retention.retaining import retain
 from populate.roles import ROLES, deploy_roles
 from populate.snapshot import Snapshot, take_snapshot
-from populate.store import open_store
+from populate.store import object_name_of, open_store
+from populate.store.folder import FolderStore
+from populate.store.pack import FEW, keep
 from populate.watch.status import try_again
 from populate.work.jobs import Queue
 from populate.work.lease import living, scheduler_lease
@@ -57,7 +62,7 @@ from schemas.catalogue import Version
 from schemas.code import RunCode
 from schemas.conversation import Answer
 from schemas.engine import dj
-from schemas.identity import account_id
+from schemas.identity import account_id, identity
 from schemas.people import Account, Department, Person
 from schemas.recall import Recall, RecallMark
 from schemas.restrict import where
@@ -154,7 +159,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     if role == "worker" and ((schema == "people" and table in MENDED) or (schema, table) == ("backup", "placement")):
         verbs.add("UPDATE")
     if role == "steward" and (schema, table) == ("backup", "placement"):
-        return {"SELECT", "UPDATE", "DELETE"}
+        return set(VERBS)
     if role == "steward" and table in REPEATED:
         return {"SELECT", "DELETE"}
     if role == "steward" and (schema, table) == ("backup", "content_store"):
@@ -462,6 +467,37 @@ def test_a_steward_has_go_what_no_rule_keeps(site: Site, tmp_path: Path) -> None
     case = hold(binding, settings, "case 17")
     release(binding, settings, case.number)
     assert len(Placement & {"sha256": hashlib.sha256(b"old").hexdigest()}) == 0
+
+
+def test_a_steward_keeps_what_objects_without_rows_have_the_last_bytes_of(site: Site, tmp_path: Path) -> None:
+    contents = {hashlib.sha256(data).hexdigest(): data for data in (b"%d whole" % n for n in range(FEW))}
+    lost, damaged, *_ = contents
+    for sha256 in (lost, damaged):
+        (tmp_path / sha256).write_bytes(contents[sha256])
+    assert adopt(tmp_path, settings=site.settings("worker")).taken == 2
+    unbind()
+    binding, store = bind_all(site.settings()), open_store(site.settings("worker"))
+    assert isinstance(store, FolderStore)
+    where(Placement, sha256=lost).delete_quick()
+    own = store.root / object_name_of(damaged)
+    own.chmod(0o600)
+    own.write_bytes(bytes(len(contents[damaged])))
+    keep(store, contents)  # a pack of a worker that was killed, which nothing leads to
+    store_id = identity("store", store.name)
+    unbind()
+    binding = bind_all(site.settings("steward"))
+    here = list(held(binding.connection, store_id))
+    record(store_id, (), [one for one in verified(store, here) if isinstance(one, Problem)])
+    assert open_damages(store_id).keys() == {damaged}
+    assert look_again(store_id) == 1
+    for later in (0, 30):
+        retain(binding, store, site.settings("steward"), now=datetime(2100, 1, 1) + timedelta(days=later))
+    here = list(held(binding.connection, store_id))
+    assert {lost, damaged} <= {one.sha256 for one in here}
+    assert [one for one in verified(store, here) if isinstance(one, Problem)] == []
+    record(store_id, here)
+    record(store_id, here)  # twice a day is once
+    assert len(open_damages(store_id)) == 0
 
 
 def privileges(site: Site) -> list[tuple[Any, ...]]:
