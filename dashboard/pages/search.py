@@ -110,14 +110,16 @@ def _facets(found: Results, chosen: Mapping[str, list[str]]) -> None:
             if len(values) > 1 or chosen.get(name):
                 label = f"{title}: {', '.join(map(_shortened, chosen[name]))}" if chosen.get(name) else title
                 with st.popover(plain(label), icon=f":material/{icon}:"):
-                    _values(name, title, values, counts, chosen.get(name, []))
+                    told = {value: found.counted(counts.get(value, 0)) for value in values}
+                    labels = {value: plain(f"{value} ({count})" if count else value) for value, count in told.items()}
+                    _values(name, title, labels, chosen.get(name, []))
         if chosen:
             st.button(
                 "Clear", type="tertiary", icon=":material/close:", on_click=_address, kwargs=dict.fromkeys(chosen, "")
             )
 
 
-def _values(name: str, title: str, values: list[str], counts: Mapping[str, int], chosen: list[str]) -> None:
+def _values(name: str, title: str, labels: Mapping[str, str], chosen: list[str]) -> None:
     key = f"facet {name} {' '.join(chosen)} {st.query_params.get('q', '')}"
 
     def choose() -> None:
@@ -125,10 +127,10 @@ def _values(name: str, title: str, values: list[str], counts: Mapping[str, int],
 
     st.pills(
         title,
-        values,
+        list(labels),
         selection_mode="multi",
         default=chosen,
-        format_func=lambda value: plain(f"{value} ({counts.get(value, 0):,})"),
+        format_func=lambda value: labels[value],
         key=key,
         on_change=choose,
     )

@@ -102,7 +102,7 @@ def _show(found: Results, offset: int) -> None:
 
 def _divided(found: Results) -> str:
     kinds = found.facets["kind"]
-    named = [f"{count:,} {printable(value)}" for value, count in kinds[:VALUES]]
+    named = [f"{found.counted(count)} {printable(value)}" for value, count in kinds[:VALUES]]
     return f": {', '.join(named)}{' ...' if len(kinds) > VALUES else ''}" if named else ""
 
 

@@ -11,7 +11,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -116,8 +116,8 @@ def check(binding: Binding) -> Check:
 
 
 def has_index(settings: Settings) -> bool:
-    """Return whether anybody has searched on this machine."""
-    return _folder(settings).is_dir()
+    """Return whether anybody has searched on this machine, with this release or another one."""
+    return any(path.is_dir() for path in _of_all_formats(_folder(settings)))
 
 
 def _folder(settings: Settings) -> Path:
@@ -127,11 +127,20 @@ def _folder(settings: Settings) -> Path:
     return settings.home / "search" / f"{identity('catalogue', *place)[:16]}-{FORMAT}"
 
 
-_indexes: dict[Path, Index] = {}  # that this process has open: one at a time, for opening takes longer than asking
+def _of_all_formats(folder: Path) -> list[Path]:
+    """Return where indexes of the same catalogue are that releases of any format keep."""
+    start, _, _ = folder.name.rpartition("-")
+    return [path for path in folder.parent.glob(f"{start}-*") if path.name.removeprefix(f"{start}-").isdecimal()]
+
+
+_indexes: dict[Path, Index] = {}  # that this process reads: one at a time, for opening takes longer than asking
 
 
 def _opened(folder: Path) -> Index:
-    """Return the index in a folder as it is at this moment.
+    """Return the index in a folder as it is at this moment, to be read.
+
+    Whoever writes opens it anew, under the lock: Tantivy reads but once which files are its own to delete, and would
+    forget those that another process has written since.
 
     Raises
     ------
@@ -203,7 +212,7 @@ class _Local:
                 ]
                 if differ:
                     describe(self._binding.connection, {one.file_id for one in differ})
-                    index.put(differ)
+                    self._put(differ)
                 files, wrong = files + len(documents), wrong + len(differ)
                 views += sum(len(one.views) for one in documents.values())
             if self._holds_erased_words(tables):
@@ -212,6 +221,7 @@ class _Local:
                 self._forget()
                 self._build()
                 wrong = max(wrong, 1)
+            self._leave_no_other_format()
         return Check(files, wrong)
 
     def _open(self) -> Index:
@@ -238,6 +248,7 @@ class _Local:
         state = self._read()
         if not state.after:
             state = self._begun(tables)
+            self._leave_no_other_format()
 
         def indexed(last: str) -> None:
             state.after = last
@@ -251,10 +262,20 @@ class _Local:
                     whole = False
                     return
 
-        count = Index(self._folder / state.folder).put(documents(), indexed)
+        count = self._put(documents(), indexed)
         if whole:
             self._write(_State(complete=True, at=state.at, erasures=state.erasures, folder=state.folder))
         return count
+
+    def _put(self, documents: Iterable[Document], done: Callable[[str], None] = lambda file_id: None) -> int:
+        """Write to the index, under the lock."""
+        return Index(self._folder / self._read().folder).put(documents, done)
+
+    def _leave_no_other_format(self) -> None:
+        """Delete what other releases indexed: nobody follows that, and what is erased later would stay in it."""
+        for path in _of_all_formats(self._folder):
+            if path != self._folder:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _begun(self, tables: Tables) -> _State:
         (newest,) = tables.ask("newest_change")[0]
@@ -288,16 +309,19 @@ class _Local:
         if not changes:
             return
         tables = Tables(self._binding.connection)
-        index = self._open()
+        try:
+            self._present()
+        except ValueError:
+            return  # whoever called makes it anew, without this lock
         wanted = {file_id for file_id, _, _ in changes}
-        index.put(tables.documents(wanted).values())
+        self._put(tables.documents(wanted).values())
         state.at = max(state.at, *(at for _, _, at in changes))
         rows = tables.ask("changes", since=state.at - OVERLAP)
         # Only what was looked at: a row may have come in the meantime.
         looked = state.recent | {file_id: digest for file_id, digest, _ in changes}
         state.recent = {file_id: digest for file_id, digest, _ in rows if looked.get(file_id) == digest}
         self._write(state)
-        if index.searcher().num_docs <= REWRITTEN_AT_ONCE and self._holds_erased_words(tables):
+        if self._present().searcher().num_docs <= REWRITTEN_AT_ONCE and self._holds_erased_words(tables):
             self._rewrite(tables)
 
     def _changes(self, state: _State) -> list[tuple[str, str, datetime]]:

@@ -90,7 +90,9 @@ class Results:
         Files that fit, on all pages.
     facets
         For kind, source, owner, department and month (of the last read): values and how many of the files have
-        each, most first; about, in sixteens, and without the rarest, if 50,000 files or more fit.
+        each, most first.
+    estimated
+        These counts are estimates, in sixteens and without the rarest values, for 50,000 files or more fit.
     suggestion
         The question with words put right that nothing is called; empty if there are none.
     """
@@ -99,6 +101,13 @@ class Results:
     hits: list[Hit]
     facets: dict[str, list[tuple[str, int]]]
     suggestion: str
+    estimated: bool = False
+
+    def counted(self, count: int) -> str:
+        """Return a count of a facet as people are told it; empty for a value that estimates do not know of."""
+        if not self.estimated:
+            return f"{count:,}"
+        return f"about {count:,}" if count else ""
 
 
 class Request(NamedTuple):
@@ -120,6 +129,7 @@ class Found:
     words: list[Word] = field(default_factory=list)
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     suggestion: str = ""
+    estimated: bool = False
 
 
 def search(
@@ -162,7 +172,7 @@ def search(
     held, gone = _held(asker, found.candidates, offset + limit)
     shown = held[offset : offset + limit]
     hits = _named(asker, shown, [_hit(one, found.words, explain) for one in shown])
-    return Results(found.total - gone, hits, found.facets, found.suggestion)
+    return Results(found.total - gone, hits, found.facets, found.suggestion, found.estimated)
 
 
 def prepare(asker: Asker, seconds: float = 1.0) -> bool:
@@ -192,7 +202,7 @@ def find(index: Index, terms: Collection[str], request: Request) -> Found:
     candidates = rank(views, Measure(words, request.sizes, request.today))
     prefix = SAMPLED if total >= MANY else ""
     facets = _facets(searcher, _fitting(ask, words, request.facets, least, prefix), SAMPLE if prefix else 1)
-    return Found(total, candidates, words, facets, _suggestion(request.text, words, candidates))
+    return Found(total, candidates, words, facets, _suggestion(request.text, words, candidates), bool(prefix))
 
 
 def _fitting(

@@ -103,16 +103,18 @@ STATEMENTS = {
         ORDER BY c.sha256, g.generated_at, g.model_name
     """,
     # Runs that read the files: of whom, whether everybody may know what that person runs, and what they are about.
+    # Of those that are alike the latest, for a file that everybody needs is read by each run of years.
     "runs": """
         WITH $chosen
-        SELECT DISTINCT x.file_id, e.account_id, e.repository,
-               CASE WHEN c.ask_choice = 'open' THEN 1 ELSE 0 END AS is_open, e.started_at, d.run_summary, d.facts_sha256
+        SELECT x.file_id, e.account_id, e.repository, CASE WHEN c.ask_choice = 'open' THEN 1 ELSE 0 END AS is_open,
+               MAX(e.started_at), d.run_summary, d.facts_sha256
         FROM $Access x
         JOIN $Execution e ON e.execution_id = x.execution_id
         JOIN $RunDescription d ON d.execution_id = e.execution_id
         LEFT JOIN $Account a ON a.account_id = e.account_id
         LEFT JOIN chosen c ON c.person_id = a.person_id
         WHERE x.file_id IN %(files)s AND x.outcome = 'ok'
+        GROUP BY x.file_id, e.account_id, e.repository, is_open, d.run_summary, d.facts_sha256
     """,
     "generated": """
         SELECT facts_sha256, generated_text FROM $Generated

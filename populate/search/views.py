@@ -209,7 +209,8 @@ def _runs_known(facts: Facts, terms: Iterable[str]) -> Callable[[str], tuple[str
 
     def known(term: str) -> tuple[str, ...]:
         texts = (text for run in facts.runs if may_know(run, plain[term]) for text in run.texts)
-        return tuple(islice(dict.fromkeys(texts), MOST_RUNS))
+        # By the alphabet: which of them ran last changes all the time, and what the file is found by does not.
+        return tuple(sorted(islice(dict.fromkeys(texts), MOST_RUNS)))
 
     return known
 

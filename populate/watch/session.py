@@ -30,9 +30,11 @@ class Watch:
         Raises
         ------
         DatabaseUnavailable
-            If the database does not answer.
+            If the database does not answer, or this has been closed.
         """
         with self._guard:
+            if self._closed:  # by another thread, before this one's turn came
+                raise DatabaseUnavailable("Nobody looks at the database any more.")
             try:
                 return self._ask(statement, arguments)
             except (*DRIVER_ERRORS, OSError) as error:

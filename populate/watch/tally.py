@@ -16,6 +16,7 @@ from populate.watch.seldom import SHARE, Answer
 from populate.watch.session import Watch
 from populate.watch.totals import Ask, sums, totals
 from schemas.binding import Binding
+from schemas.declared import attributes
 from schemas.engine import dj
 
 WORTH_SECONDS = 2.0  # that counting takes, from which on it is written down
@@ -59,7 +60,8 @@ def known_totals(binding: Binding) -> Answer[dict[str, int]]:
 
 def latest_tally(ask: Ask, now: datetime | None = None) -> Answer[dict[str, int]] | None:
     """Return what was counted last, if it is not older than it may be: two counts' turns, for one is under way."""
-    names = [name for name in Tally().heading.names if name not in ("tallied_at", "tally_seconds")]
+    # Not by the table's heading: that is loaded over the connection of the binding, which another thread may use.
+    names = [name for name in attributes(Tally.definition) if name not in ("tallied_at", "tally_seconds")]
     rows = ask(
         f"SELECT {', '.join(('tallied_at', 'tally_seconds', *names))} FROM {Tally().full_table_name}"  # noqa: S608
         " ORDER BY tallied_at DESC LIMIT 1"

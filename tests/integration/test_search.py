@@ -132,6 +132,13 @@ def test_a_file_is_found_by_what_code_that_read_it_is_about(company: Binding) ->
     assert ask(company, "survival", "zoe").total == 2
     assert check(company) == (3, 0)
 
+    # Of runs that are alike the last is asked for alone.
+    for batch, day in (("again", 7), ("once more", 8)):
+        deliver(company, [("zoe", PLATE_2, "carol", day)], batch=batch)
+    Description.populate()
+    rows = Tables(company.connection).ask("runs", files=(path_id(PLATE_2),))
+    assert sorted(row[4] for row in rows) == [MONDAY, MONDAY + timedelta(days=8)]
+
 
 def test_the_index_follows_and_what_was_taken_away_is_not_shown_even_before_it_does(company: Binding) -> None:
     assert ask(company, "lung").total == 0

@@ -1,17 +1,21 @@
-"""What was erased leaves no word in the files of a search index."""
+"""What was erased, or taken out, leaves no word in the files of a search index."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from small_company import NOW, asking, deliver, hire, path_id
 
 from populate.backup.erased import Erasure
+from populate.notes.tags import add_tag
 from populate.profile.tables import METHOD, ColumnProfile, ContentProfile, SheetProfile, forget
 from populate.search import following
 from populate.search.describing import describe, look
-from populate.search.following import Check, check, rebuild
+from populate.search.following import Check, advance, check, has_index, rebuild
 from populate.search.searching import search
 from populate.search.tables import Document
 from schemas.binding import Binding
@@ -88,3 +92,49 @@ def test_words_of_erased_contents_leave_the_files_of_the_index(
     assert check(binding) == Check(4, 0)
     assert search(amy, "table").total == 4
     assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
+
+
+def dead(index: Path) -> set[str]:
+    """Return the segments of which there are files, and that the index does not have."""
+    held = {
+        segment["segment_id"].replace("-", "") for segment in json.loads((index / "meta.json").read_text())["segments"]
+    }
+    names = {path.name for path in index.iterdir() if not path.name.startswith(".")} - {"meta.json"}
+    return {name.partition(".")[0] for name in names} - held
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # no statement differs
+def test_nothing_stays_that_nobody_follows(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    hire("amy", "Lab")
+    paths = [f"/lab/table {n}.csv" for n in range(3)]
+    deliver(binding, [("amy", path, "amy", 0) for path in paths], batch="first")
+    Document.populate()
+    amy, folder = asking(binding, "amy", NOW), following._folder(binding.settings)
+    number = int(folder.name.rpartition("-")[2])
+    of_before, of_others = folder.with_name(folder.name[:-1] + f"{number - 1}"), folder.with_name(f"{'0' * 16}-1")
+    for other in (of_before, of_others):
+        (other / "index").mkdir(parents=True)
+    assert has_index(binding.settings)  # of another format: it is for the check to look after
+    while not advance(binding, 60.0):
+        pass
+    assert not of_before.exists()
+    assert of_others.exists()  # another catalogue's
+    of_before.mkdir()
+    assert check(binding) == Check(3, 0)
+    assert not of_before.exists()
+
+    # Two processes that both keep it open write in turns.
+    caches: list[dict[Path, Any]] = [{}, {}]
+    for turn in range(12):
+        monkeypatch.setattr(following, "_indexes", caches[turn % 2])
+        add_tag(amy, path_id(paths[turn % 3]), f"turn {turn}")
+        describe(binding.connection, {path_id(paths[turn % 3])})
+        assert search(amy, f"turn {turn}").hits[0].path == paths[turn % 3]
+    assert all(caches)
+    assert dead(folder / "index") == set()
+
+    # One that cannot be read is made anew also if there is something to write to it.
+    add_tag(amy, path_id(paths[0]), "last")
+    describe(binding.connection, {path_id(paths[0])})
+    (folder / "index" / "meta.json").write_text("{}")
+    assert search(amy, "last").total == 1

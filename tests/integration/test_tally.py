@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from datajoint.heading import Heading
 from waiting import wait_until
 
-from dashboard.queries.files import headline
+from dashboard.queries.files import headline, headline_beside
+from data_platform.errors import DatabaseUnavailable
 from populate.watch.seldom import Answer
+from populate.watch.session import Watch
 from populate.watch.tally import LEAST_SECONDS, Tally, Tallying, known_totals, latest_tally, pause_after
 from populate.watch.totals import totals
 from schemas.binding import Binding
@@ -58,6 +62,26 @@ def test_what_was_counted_is_told_for_a_while_and_then_counted_again(binding: Bi
     clock[0] += LEAST_SECONDS * 1000
     counting.tend()
     assert not counting.is_under_way
+
+
+def test_who_counts_beside_others_uses_their_connection_neither_now_nor_later(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = headline_beside(binding)
+
+    def queried(*_: object, **__: object) -> None:
+        raise AssertionError("the connection of others was used")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tally, "_heading", Heading(table_info=Tally().heading.table_info))  # as in a new process
+        patch.setattr(type(binding.connection), "query", queried)
+        assert ask()["people"] == 0
+
+    watch = Watch(binding)
+    assert watch.ask("SELECT 1") == [(1,)]
+    watch.close()
+    with pytest.raises(DatabaseUnavailable, match="Nobody looks"):
+        watch.ask("SELECT 1")  # whose turn came only now
 
 
 def test_the_pause_grows_with_what_counting_takes() -> None:

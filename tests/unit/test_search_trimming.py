@@ -156,6 +156,22 @@ def test_each_finds_a_file_by_the_runs_that_they_may_know() -> None:
     }
 
 
+def test_a_file_is_the_same_whichever_of_the_runs_that_read_it_was_the_last() -> None:
+    file = facts(0, ([("plate", "flow")], {account_term("1"): (FOREVER, "")}, "", 0))
+    texts = ["kaplan", "meier", "weibull"]
+    told = {
+        document(
+            replace(
+                file,
+                owning=frozenset([account_term("1")]),
+                runs=tuple(Run("2", "", False, datetime(2026, 5, 9 - n), (text,)) for n, text in enumerate(order)),
+            )
+        ).digest
+        for order in (texts, texts[::-1])
+    }
+    assert len(told) == 1
+
+
 def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("populate.search.searching.CLOSE", (20,))
     monkeypatch.setattr("populate.search.searching.MANY", 10)
@@ -171,5 +187,7 @@ def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypa
     assert one.total == other.total == 21
     sampled = sum(in_sample(file.file_id) and file.names[0].name == "plate 3.csv" for file in seen)
     assert one.facets["kind"] == other.facets["kind"] == [("csv", SAMPLE * sampled)] != [("csv", 0)]
+    assert one.estimated
+    assert not find(alone, terms_of("1", "", "known"), request._replace(text="nothing")).estimated
     assert one.words == other.words
     assert [x.file_id for x in one.candidates] == [x.file_id for x in other.candidates] != []
