@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import starmap
 from typing import NamedTuple
@@ -193,17 +193,32 @@ def entries_of(path: str) -> Iterator[Entry]:
     """Return what is in a folder, folders last, both by name; symlinks are not followed.
 
     The folder is read to its end before this returns, and memory does not grow with it.
+
+    Raises
+    ------
+    SourceUnavailable
+        Also if the temporary folder cannot take in what is too much for memory.
+    SourceError
+        As `file_error` translates.
     """
     with opened(path, folder=True) as descriptor:
         try:
-            with os.scandir(descriptor) as entries:
-                return starmap(Entry, in_order(_states(entries)))
-        except OSError as error:
-            raise file_error(error, path) from error
+            return starmap(Entry, in_order(_states(descriptor, path)))
+        except SourceError:
+            raise
+        except OSError as error:  # not of the folder: it is there, however the temporary file fails
+            raise SourceUnavailable(
+                f"{display_text(path)} has too many entries to be sorted in memory, and the temporary folder does not "
+                f"take them in ({error.strerror}). Free space there, or name another folder by TMPDIR, and try again."
+            ) from error
 
 
-def _states(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[str | int, ...]]:
-    for entry in entries:
-        with suppress(FileNotFoundError):  # removed since
-            state = entry.stat(follow_symlinks=False)
-            yield int(stat.S_ISDIR(state.st_mode)), entry.name, state.st_mode, state.st_uid
+def _states(descriptor: int, path: str) -> Iterator[tuple[str | int, ...]]:
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # removed since
+                    state = entry.stat(follow_symlinks=False)
+                    yield int(stat.S_ISDIR(state.st_mode)), entry.name, state.st_mode, state.st_uid
+    except OSError as error:
+        raise file_error(error, path) from error

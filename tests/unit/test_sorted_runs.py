@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from data_platform.errors import SourceUnavailable
 from data_platform.settings import load
 from readers import sorted_runs
 from readers.file import FileSource
@@ -64,3 +66,19 @@ def test_a_folder_is_listed_as_a_small_one_is(tmp_path: Path) -> None:
     assert found == [
         name for parts, name in sorted(listed, key=lambda one: [*((1, p) for p in one[0][:-1]), (0, one[0][-1])])
     ]
+
+
+def test_a_folder_is_not_taken_for_missing_when_the_temporary_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "share"
+    for number in range(8):
+        (top / "many").mkdir(parents=True, exist_ok=True)
+        (top / "many" / str(number)).touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    source = FileSource(load(home=tmp_path / "home"))
+    refused: dict[str, Exception] = {}
+    assert list(source.walk(source.resolve(str(top)), refused.__setitem__)) == []
+    assert list(refused) == ["many/"]
+    assert isinstance(refused["many/"], SourceUnavailable)
+    assert "TMPDIR" in str(refused["many/"])
