@@ -177,6 +177,28 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Told:
+    """Writes down what an endpoint was told; what could not be written waits for the next time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._drives: set[str] = set()
+        self._events: set[Lifecycle] = set()
+
+    def write(self) -> int:
+        """Write down what came since the last time, each event at the latest with the notice that it came with."""
+        self._drives |= self._endpoint.take()  # first: of what comes between the two, the event waits for no notice
+        self._events |= self._endpoint.take_events()
+        if self._drives or self._events:
+            known = {key for (key,) in lookup_all(FollowedDrive, "drive_key")}
+            now = datetime.now(UTC).replace(tzinfo=None)
+            note_lifecycle((one for one in self._events if one.drive_key in known), now)
+            self._events.clear()
+            note(self._drives & known, now)
+            self._drives.clear()
+        return 0
+
+
 def serve_notices(settings: Settings, address: str, port: int, ready: Callable[[int], object]) -> None:
     """Take notices until SIGTERM or Ctrl-C. To be called in the main thread.
 
@@ -194,20 +216,8 @@ def serve_notices(settings: Settings, address: str, port: int, ready: Callable[[
     """
     with Stop.on_signals() as stop, Endpoint(settings, address, port) as endpoint:
         binding = bind_all(settings)
-        waiting: set[str] = set()
-        events: set[Lifecycle] = set()
-
-        def write() -> int:
-            events.update(endpoint.take_events())  # first: whoever sees the notices sees what became of them, too
-            waiting.update(endpoint.take())
-            if waiting:
-                known = {key for (key,) in lookup_all(FollowedDrive, "drive_key")}
-                now = datetime.now(UTC).replace(tzinfo=None)
-                note_lifecycle((one for one in events if one.drive_key in known), now)
-                events.clear()
-                note(waiting & known, now)
-                waiting.clear()
-            return 0
-
+        told = Told(endpoint)
         ready(endpoint.port)
-        repeat(stop, binding.ensure, write, lambda: False, pause=WRITE_SECONDS, longest=WRITE_SECONDS, name="endpoint")
+        repeat(
+            stop, binding.ensure, told.write, lambda: False, pause=WRITE_SECONDS, longest=WRITE_SECONDS, name="endpoint"
+        )

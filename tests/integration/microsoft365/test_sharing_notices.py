@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
+from typing import TypeVar
 
 import pytest
 from pydantic import SecretStr
@@ -20,16 +21,17 @@ from data_platform.errors import SettingsError
 from data_platform.settings import Settings, load
 from populate.sharing import endpoint as serving
 from populate.sharing.drives import Following
-from populate.sharing.endpoint import MOST_BYTES, Endpoint
-from populate.sharing.notices import client_state, has_notices, note, note_lifecycle, pending
+from populate.sharing.endpoint import MOST_BYTES, Endpoint, Told
+from populate.sharing.notices import Lifecycle, client_state, has_notices, note, note_lifecycle, pending
 from populate.sharing.progress import Silent
 from populate.sharing.subscriptions import Subscriptions
 from populate.sharing.sync import Synced, sync_sharing
 from readers.microsoft365.access import as_worker
 from schemas.binding import Binding
-from schemas.following import ChangeSubscription, ChangeSubscriptionTerm
+from schemas.following import ChangeSubscription, ChangeSubscriptionEvent, ChangeSubscriptionTerm
 from schemas.sharing import Permission
 
+T = TypeVar("T")
 KEY = "k" * 40
 DRIVE = "0123456789abcdef" * 2
 
@@ -242,6 +244,13 @@ def test_what_becomes_of_a_subscription_is_answered_at_once(
     asked = firm.server.count("/v1.0/subscriptions")
     sync_sharing(binding, settings, progress=Silent())
     assert firm.server.count("/v1.0/subscriptions") == asked
+    events = len(ChangeSubscriptionEvent())
+    told = Told(ToldBetween(firm, endpoint, subscription()))
+    told.write()
+    told.write()
+    assert len(ChangeSubscriptionEvent()) == events + 1  # though nothing is told any more
+    assert has_notices(binding)
+    sync_sharing(binding, settings, noticed=True, progress=Silent())
     firm.world.share(file, amy, firm.world.add_user("Colin Cole"))
     assert notify(firm.server) == [202]
 
@@ -249,6 +258,25 @@ def test_what_becomes_of_a_subscription_is_answered_at_once(
     subscription().body["clientState"] = "forged"
     assert tell_of_lifecycle(firm.server, subscription(), "subscriptionRemoved") == 202
     assert (endpoint.take(), endpoint.take_events()) == (set(), set())
+
+
+class ToldBetween(Endpoint):
+    """Another endpoint, told that a subscription was removed when half of what it knows was taken, and never again."""
+
+    def __init__(self, firm: Company, endpoint: Endpoint, subscription: Subscription) -> None:
+        self._tell = [lambda: tell_of_lifecycle(firm.server, subscription, "subscriptionRemoved")]
+        self._of = endpoint
+
+    def take(self) -> set[str]:
+        return self._then(self._of.take())
+
+    def take_events(self) -> set[Lifecycle]:
+        return self._then(self._of.take_events())
+
+    def _then(self, taken: set[T]) -> set[T]:
+        while self._tell:
+            assert self._tell.pop()() == 202
+        return taken
 
 
 def test_subscriptions_are_prolonged_before_they_end_and_made_anew_after(
