@@ -188,10 +188,14 @@ def _rows_of_packs(binding: Binding, store: Store, packs: Sequence[str]) -> Iter
     """Yield the contents in packs as they lie there, so that neighbours can be read together.
 
     No index helps with that order, so the packs are divided into few ranges, each of which memory has room for.
+    If none is there, nothing is to be read, so any order does.
     """
+    if not packs:
+        yield from (kept for kept in _rows(binding, store) if kept.place.object_name.startswith(PACKS))
+        return
     store_id = identity("store", store.name)
     statement = _IN_PACKS.format(placement=Placement().full_table_name, blob=Blob().full_table_name)
-    number = len(where(Placement, store_id=store_id)) if packs else 0
+    number = len(where(Placement, store_id=store_id))
     at_once = max(1, len(packs) * IN_MEMORY // max(number, 1))
     ends = [packs[end - 1] for end in range(at_once, len(packs), at_once)]
     for after, last in pairwise([PACKS, *ends, f"{PACKS}zz"]):
