@@ -145,7 +145,8 @@ def versions_of(client: Any, bucket: str, key: str) -> Iterator[dict[str, str]]:
 
 def locked_until(client: Any, bucket: str, key: str, error: Exception) -> str | None:
     """Return until when the versions of an object cannot be removed, if that may be why a removal was refused."""
-    if not isinstance(error, ClientError) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 403:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(error, ClientError) else 0
+    if status not in (400, 403):  # MinIO calls it a wrong request
         return None
     until = list[str]()
     with suppress(ClientError, BotoCoreError):  # who may not even look is told why the removal was refused
