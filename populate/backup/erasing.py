@@ -91,11 +91,18 @@ def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reaso
     content = content_of_prefix(sha256)
     _write_down(settings, content, reason)
     forget_profile(content.sha256)  # at once: a store may not answer
-    others = [one for one in stores(settings) if one.name != store.name]
-    removed = [name for one in (store, *others) for name in out_of(binding, one, settings, content.sha256)]
     cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
     cached = forget(cache, content.sha256, content.size)
-    forget_profile(content.sha256)  # and what was just being kept
+    removed, locked = list[str](), list[ObjectLocked]()
+    for one in (store, *(other for other in stores(settings) if other.name != store.name)):
+        try:
+            removed += out_of(binding, one, settings, content.sha256)
+        except ObjectLocked as error:  # which keeps it from going nowhere else
+            locked.append(error)
+    cached |= forget(cache, content.sha256, content.size)  # and what was just being kept
+    forget_profile(content.sha256)
+    if locked:
+        raise locked[0]
     rest = (ContentStore & where(Placement, sha256=content.sha256)).to_arrays("store_name", order_by="store_name")
     return Erased(content.sha256, tuple(removed), cached, tuple(rest.tolist()))
 
@@ -117,20 +124,23 @@ def out_of(binding: Binding, store: Store, settings: Settings, sha256: str) -> l
     """Remove a content from a store, with its row there; return the objects that were removed."""
     removed: list[str] = []
     own = object_name_of(sha256)  # there without a row, if a worker was stopped or put the content elsewhere, too
+    met = {own}
     with removing(binding, store, settings) as round_:
         round_.carry_on()
         row = where(Placement, sha256=sha256, store_id=round_.store_id)
         for _ in range(ROUNDS):
             names = {str(name) for name in row.to_arrays("object_name")}
             packs = {name for name in names if name.startswith(PACKS)}
-            for name in sorted({*packs, *packs_with(binding, store, round_.store_id, sha256)}):
+            packs |= {*packs_with(binding, store, round_.store_id, sha256)}
+            for name in sorted(packs):
                 removed += repack(round_, name, {sha256}, lossy=True)
+            met |= packs
             with round_.behind_gate():
                 free = round_.claim([own], {sha256})
             removed += round_.remove(free)
-            if round_.locked:
+            if locked := round_.locked & met:  # what else is locked does not hold it
                 raise ObjectLocked(
-                    f"{store.name} has {min(round_.locked)} locked, which holds what is to be erased. "
+                    f"{store.name} has {min(locked)} locked, which holds what is to be erased. "
                     "The order stays: run `data-platform retain` once the lock is over."
                 )
             for name in sorted({*names, own}):
