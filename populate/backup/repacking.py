@@ -8,7 +8,6 @@ without being kept well anywhere else is told by its footer, read, and kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 
 from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreUnavailable
 from populate.backup.check import Kept, Problem, verified
@@ -45,6 +44,8 @@ def repack(
     """Write a pack anew without some contents, let rows lead there, and remove the old one.
 
     What the pack holds of damaged contents, whole, is taken along, and is where these are from then on.
+    Unless lossy, a pack stays of which nobody knows what it holds, or that holds what is erased and cannot go
+    yet: written anew it would be kept for longer.
 
     Parameters
     ----------
@@ -72,6 +73,12 @@ def repack(
     """
     since = latest_removal(round_.store_id)
     kept = [one for one in _held(round_.store_id, name) if one.sha256 not in without]
+    footer = contents_of_object(round_.store, name)
+    if not lossy and (footer is None or erased([one.sha256 for one in kept])):
+        return []
+    beside = {one: place for one, place in (footer or {}).items() if one not in without}
+    if wanted is not None and wanted(erased(beside)):
+        return []  # it is under a legal hold
     whole, problems = _read(round_.store, kept)
     again, problems = _read(round_.store, [one for one in kept if one.sha256 in problems])  # perhaps a moment's
     if any(problem.problem == "unreadable" for problem in problems.values()):
@@ -79,7 +86,8 @@ def repack(
     record(round_.store_id, (), problems.values())  # what is lost already is told as such
     if problems and not lossy:
         return []
-    damaged, unplaced = _only_here(round_, name, {*without, *(one.sha256 for one in kept)}, wanted)
+    beside = _but_for(beside, kept)
+    damaged, unplaced = _only_here(round_, beside, wanted)
     found, unreadable = _read(round_.store, [*damaged, *unplaced])
     if any(problem.problem == "unreadable" for problem in unreadable.values()):
         raise StoreUnavailable(f"{name} cannot be read just now, so what else is in it stays. Try it again later.")
@@ -91,6 +99,10 @@ def repack(
         connection = Placement().connection
         if claimed(connection, round_.store_id, since, places):
             raise StoreUnavailable(f"What {name} is written anew as is about to be removed. Try it again in an hour.")
+        if any(_only_here(round_, _but_for(beside, [*damaged, *unplaced]), wanted)):
+            if lossy:
+                raise StoreUnavailable(f"{name} has the last bytes of something by now. Do the same once more.")
+            return []  # the next round takes it along
         still = lookup(Placement, "sha256", store_id=(round_.store_id,), object_name=(name,))
         move(round_.store_id, {sha256: places[sha256] for (sha256,) in still if sha256 in places})
         _mend(round_, mended, sizes)
@@ -108,7 +120,7 @@ def found_whole(round_: Round, name: str, wanted: Wanted) -> None:
         If the store does not answer.
     """
     since = latest_removal(round_.store_id)
-    damaged, unplaced = _only_here(round_, name, (), wanted)
+    damaged, unplaced = _only_here(round_, contents_of_object(round_.store, name) or {}, wanted)
     whole = {one.sha256: one for one in verified(round_.store, [*damaged, *unplaced]) if isinstance(one, Kept)}
     places = {sha256: one.place for sha256, one in whole.items()}
     with round_.behind_gate():
@@ -129,13 +141,10 @@ def _mend(round_: Round, places: Mapping[str, Place], sizes: Mapping[str, int]) 
     move(round_.store_id, {sha256: places[sha256] for sha256 in damaged})
 
 
-def _only_here(
-    round_: Round, name: str, but_for: Collection[str], wanted: Wanted | None
-) -> tuple[list[Kept], list[Kept]]:
-    """Return what an object holds beside `but_for` that is damaged elsewhere in the store, and that is nowhere else."""
-    places = {one: place for one, place in contents_of_object(round_.store, name).items() if one not in but_for}
-    for sha256 in erased(places.keys()):
-        del places[sha256]
+def _only_here(round_: Round, contents: Mapping[str, Place], wanted: Wanted | None) -> tuple[list[Kept], list[Kept]]:
+    """Return of what an object holds that which is damaged elsewhere in the store, and that which is nowhere else."""
+    gone = erased(contents.keys())
+    places = {sha256: place for sha256, place in contents.items() if sha256 not in gone}
     rows = lookup(Placement, "sha256", store_id=(round_.store_id,), sha256=places.keys())
     damaged = open_damages(round_.store_id, places.keys()).keys() & {sha256 for (sha256,) in rows}
     unplaced: Collection[str] = places.keys() - {sha256 for (sha256,) in rows}
@@ -144,12 +153,17 @@ def _only_here(
     return _sorted(places, damaged), _sorted(places, unplaced)
 
 
+def _but_for(places: Mapping[str, Place], others: Collection[Kept]) -> dict[str, Place]:
+    hashes = {one.sha256 for one in others}
+    return {sha256: place for sha256, place in places.items() if sha256 not in hashes}
+
+
 def _sorted(places: Mapping[str, Place], hashes: Collection[str]) -> list[Kept]:
     return [Kept(sha256, places[sha256].length, places[sha256]) for sha256 in sorted(hashes)]
 
 
-def contents_of_object(store: Store, name: str) -> dict[str, Place]:
-    """Return the places of the contents of an object, by SHA-256; none if it is gone or cannot be understood.
+def contents_of_object(store: Store, name: str) -> dict[str, Place] | None:
+    """Return the places of the contents of an object, by SHA-256; empty if it is gone, None if nobody knows them.
 
     Raises
     ------
@@ -161,13 +175,16 @@ def contents_of_object(store: Store, name: str) -> dict[str, Place]:
         return {}
     if (sha256 := content_of(name)) is not None:
         return {sha256: Place(name, 0, size)}
-    with suppress(BlobDamaged, BlobMissing):
+    try:
         return contents_of_pack(store, name, size)
-    return {}
+    except BlobMissing:
+        return {}
+    except BlobDamaged:
+        return None
 
 
 def packs_with(binding: Binding, store: Store, store_id: str, sha256: str) -> list[str]:
-    """Return the packs with rows that hold a content to which none of these rows leads.
+    """Return the packs that hold a content to which no row there leads.
 
     Only packs are looked into that hold more than what rows lead to.
 
@@ -176,7 +193,7 @@ def packs_with(binding: Binding, store: Store, store_id: str, sha256: str) -> li
     StoreUnavailable
         If the store does not answer.
     """
-    return [name for name in _with_more(binding, store, store_id) if sha256 in contents_of_object(store, name)]
+    return [name for name in _with_more(binding, store, store_id) if sha256 in (contents_of_object(store, name) or ())]
 
 
 def _with_more(binding: Binding, store: Store, store_id: str) -> Iterator[str]:
@@ -184,7 +201,7 @@ def _with_more(binding: Binding, store: Store, store_id: str) -> Iterator[str]:
     rows = binding.connection.query(statement, args=(store_id, f"{PACKS}%")).fetchall()
     full = {name: int(size) + entry_bytes(int(number)) for name, number, size in rows}
     for name, size in store.objects(PACKS):
-        if name in full and size != full[name]:
+        if size != full.get(name):
             yield name
 
 

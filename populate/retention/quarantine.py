@@ -98,7 +98,7 @@ def sweep(round_: Round, judge: Judge, due: Mapping[str, datetime]) -> tuple[set
             end(round_.store_id, {sha256: due[sha256] for sha256 in hashes}, outcome, judge.now)
         names = {name for (name,) in lookup(Placement, "object_name", store_id=(round_.store_id,), sha256=gone)}
         _delete_places(round_.store_id, gone)
-        last = {name for name, others in packs.items() if wanted(judge, round_.store_id, others)}
+        last = {name for name, hashes in packs.items() if wanted(judge, round_.store_id, hashes - gone)}
         last |= {name for name in names if name.startswith(PACKS)} - packs.keys()
         free = round_.claim(names - last)
     removed = round_.remove(free)
@@ -108,12 +108,13 @@ def sweep(round_: Round, judge: Judge, due: Mapping[str, datetime]) -> tuple[set
 
 
 def _packs_of(round_: Round, hashes: Collection[str]) -> dict[str, set[str]]:
-    """Return the packs of which rows lead to some contents only, and what each holds beside these."""
+    """Return the packs of which rows lead to some contents only, and what each holds, as far as that can be told."""
     rows = lookup(Placement, "object_name", store_id=(round_.store_id,), sha256=hashes)
     names = {name for (name,) in rows if name.startswith(PACKS)}
     rows = lookup(Placement, "object_name", "sha256", store_id=(round_.store_id,), object_name=names)
     going = names - {name for name, sha256 in rows if sha256 not in hashes}
-    return {name: contents_of_object(round_.store, name).keys() - {*hashes} for name in sorted(going)}
+    found = {name: contents_of_object(round_.store, name) for name in sorted(going)}
+    return {name: {*contents} for name, contents in found.items() if contents is not None}
 
 
 def _delete_places(store_id: str, hashes: Collection[str]) -> None:
@@ -129,6 +130,8 @@ def wanted(judge: Judge, store_id: str, hashes: Collection[str]) -> set[str]:
 
     To be called behind the gate.
     """
+    if not hashes:
+        return set()
     placed = {sha256 for (sha256,) in lookup(Placement, "sha256", store_id=(store_id,), sha256=hashes)}
     placed -= open_damages(store_id, placed).keys()  # whoever was mending them may have been killed
     gone = erased(hashes)

@@ -14,7 +14,7 @@ from data_platform.errors import BlobDamaged, BlobMissing
 from populate.backup.erased import erased
 from populate.backup.removal import object_id
 from populate.backup.removing import Round
-from populate.backup.repacking import found_whole
+from populate.backup.repacking import found_whole, repack
 from populate.backup.tables import Placement
 from populate.lookup import lookup
 from populate.retention.quarantine import Judge, wanted
@@ -126,7 +126,7 @@ def due(held: Inventory, since: Mapping[str, datetime], before: datetime) -> dic
 def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], since: Mapping[str, datetime]) -> list[str]:
     """Remove objects without rows, but those that hold the only bytes of something wanted, to which rows lead then.
 
-    Returns what was removed.
+    A pack that holds something erased besides is written anew without it. Returns what was removed.
 
     Parameters
     ----------
@@ -143,6 +143,8 @@ def sweep(round_: Round, judge: Judge, some: Mapping[str, Collection[str]], sinc
     removed = round_.remove(free)
     for name in sorted(name for name, contents in some.items() if last & set(contents)):
         found_whole(round_, name, partial(wanted, judge, round_.store_id))
+        if name.startswith(PACKS) and erased(some[name]):
+            removed += repack(round_, name, wanted=partial(wanted, judge, round_.store_id))
     return removed
 
 

@@ -16,16 +16,21 @@ from store_contract import content_of_size
 from data_platform.errors import BlobDamaged
 from data_platform.settings import load, settings
 from populate.backup import check as checking
+from populate.backup import repacking
 from populate.backup.check import Kept, check
+from populate.backup.erased import Erasure
 from populate.backup.erasing import erase
 from populate.backup.proving import plan_due
+from populate.backup.removing import removing
+from populate.backup.repacking import repack
 from populate.backup.restorable import files_at, now
 from populate.backup.restore import restore
 from populate.backup.restoring import restore_files
 from populate.backup.tables import Backup, Placement
 from populate.backup.verification import Damage, DamageMended, Verify
 from populate.ingest import Ingest
-from populate.retention.keeping import add_rule
+from populate.retention import quarantine
+from populate.retention.keeping import add_rule, hold
 from populate.retention.retaining import Retained, retain
 from populate.store import Place, object_name_of, open_store
 from populate.store.base import PACKS, pack_name_of
@@ -37,6 +42,7 @@ from schemas.catalogue import Version
 from schemas.restrict import where
 
 MOST = 8_000_000
+on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
 
 
 def some(number: int, size: int = 100) -> dict[str, bytes]:
@@ -145,6 +151,8 @@ def test_contents_of_a_damaged_pack_are_fetched_again_by_themselves(binding: Bin
     ((name, _),) = store.objects()
     (store.root / name).unlink()
     paths[3].unlink()
+    assert {(one.object_name, one.problem) for one in check(binding, store)} == {(name, "missing")}
+    assert len(list(check(binding, store, verify_data=True))) == 10
     plan_due(binding, 1)
     queue = Queue(Verify())
     queue.refresh()
@@ -281,3 +289,102 @@ def test_an_erased_content_is_in_no_pack_that_others_keep(binding: Binding, tmp_
     assert held_by(store) == set(contents[1:])
     assert list(check(binding, store, verify_data=True, unreferenced=True)) == []
     assert len(Version()) == 20
+
+
+def bytes_in(store: FolderStore, content: bytes) -> list[Path]:
+    return [path for path in store.root.rglob("*") if path.is_file() and content in path.read_bytes()]
+
+
+def changed(binding: Binding, paths: list[Path], day: int) -> None:
+    for number, path in enumerate(paths):
+        path.write_bytes(content_of_size(50, seed=1000 * day + number))
+    hand_in(binding, [read_file(path, day=day) for path in paths], run=str(day))
+    work_off(Ingest, Backup)
+
+
+@on_postgresql
+def test_an_erased_content_is_in_no_pack_without_rows(binding: Binding, tmp_path: Path) -> None:
+    paths = backed_up(binding, tmp_path / "lab", 12)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    contents = [path.read_bytes() for path in paths]
+    Placement().delete_quick()  # a worker was killed before it recorded any
+    order = {"erased_at": datetime(2026, 6, 1), "erased_by": "x/y", "erase_reason": "was broken off"}
+    Erasure.insert1({"sha256": sha256(contents[0]), **order})
+    assert retained(binding, 0).removed == 1
+    assert bytes_in(store, contents[0]) == []
+    assert held_by(store) == set(contents[1:])
+
+    Placement().delete_quick()
+    assert len(erase(binding, store, load(), sha256(contents[1]), "consent withdrawn").removed) == 1
+    assert bytes_in(store, contents[1]) == []
+    for day in (1, 30):
+        retained(binding, day)
+    assert held_by(store) == set(contents[2:])
+
+
+@on_postgresql
+def test_what_turns_out_to_be_damaged_while_a_pack_is_written_anew_stays(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = backed_up(binding, tmp_path / "lab", 12)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    contents = [path.read_bytes() for path in paths]
+    pack = place_of(sha256(contents[0])).object_name
+    spoil(store, sha256(contents[0]))
+    row = Damage.fetch1()
+    Damage().delete_quick()
+    store_anew = repacking._stored_anew
+
+    def found_meanwhile(*arguments: Any) -> dict[str, Place]:
+        Damage.insert1(row)
+        return store_anew(*arguments)
+
+    with removing(binding, store, load()) as round_:
+        with monkeypatch.context() as patch:
+            patch.setattr(repacking, "_stored_anew", found_meanwhile)
+            assert repack(round_, pack) == []
+        assert repack(round_, pack) == [pack]
+    assert held_by(store) == set(contents)
+    assert len(DamageMended()) == 1
+
+
+@on_postgresql
+def test_what_is_spared_at_the_last_moment_does_not_go_with_a_pack(
+    binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_rule(binding, load(), "versions", 1)
+    paths = backed_up(binding, tmp_path / "lab", 12)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    kept = paths[0].read_bytes()
+    spoil(store, sha256(kept))
+    changed(binding, paths, 1)
+    packs_of = quarantine._packs_of
+
+    def held_meanwhile(*arguments: Any) -> dict[str, set[str]]:
+        hold(binding, load(), "case 17", sha256=sha256(kept))
+        return packs_of(*arguments)
+
+    retained(binding, 40)
+    monkeypatch.setattr(quarantine, "_packs_of", held_meanwhile)
+    assert retained(binding, 60).swept == 11
+    assert held_by(store) == {kept, *(path.read_bytes() for path in paths)}
+
+
+@on_postgresql
+def test_a_pack_of_which_nobody_knows_what_it_holds_stays(binding: Binding, tmp_path: Path) -> None:
+    add_rule(binding, load(), "versions", 1)
+    paths = backed_up(binding, tmp_path / "lab", 20)
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    pack = store.root / place_of(sha256(paths[0].read_bytes())).object_name
+    pack.chmod(0o600)
+    pack.write_bytes(pack.read_bytes()[:-1] + b"?")
+    for day, going, swept in ((1, paths[:14], 14), (2, paths[14:], 6)):  # most of what it held, then all
+        changed(binding, going, day)
+        retained(binding, 40 * day)
+        assert retained(binding, 40 * day + 20).swept == swept
+        assert pack.exists()
+    assert held_by(store) == {path.read_bytes() for path in paths}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from deliveries import hand_in, read_file, sha256, stored, work_off
 from removal_victim import sweeping_beside
@@ -28,14 +29,16 @@ from populate.backup.rebuild import rebuild
 from populate.backup.removal import RemovalClaim, RemovalDone
 from populate.backup.removing import Round, removing
 from populate.backup.restore import restore
-from populate.backup.tables import Backup, BackupFailure, Placement
+from populate.backup.tables import Backup, BackupFailure, Placement, record_places
 from populate.ingest import Ingest
 from populate.retention import quarantine, strays
 from populate.retention.keeping import add_rule, end_rule, hold, holds, release, rules
 from populate.retention.retaining import Retained, retain
-from populate.store import object_name_of, open_store
+from populate.store import object_name_of, open_replica, open_store
+from populate.store.clients import locked_until
 from populate.store.pack import keep
 from populate.work.retries import retry_failed, unresolved
+from readers.cache import Cache
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileSet, FileSetMember, SourceSystem, Version
 from schemas.identity import identity
@@ -313,12 +316,7 @@ def test_a_round_that_is_too_late_removes_nothing(
 def test_a_bucket_that_locks_objects(
     binding: Binding, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bucket, client = f"retain-{secrets.token_hex(8)}", admin(s3_server)
-    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
-    keys = {"ACCESS_KEY": s3_server.access_key, "SECRET_KEY": s3_server.secret_key, "PACK_BYTES": "8000000"}
-    for name, value in {"URL": f"s3://{bucket}/lab", "ENDPOINT": s3_server.endpoint, **keys}.items():
-        monkeypatch.setenv(f"DATA_PLATFORM_STORE__{name}", value)
-    settings.cache_clear()
+    bucket, client = locking_bucket(s3_server, monkeypatch)
     add_rule(binding, load(), "versions", 1)
     paths = [tmp_path / f"{n}" for n in range(12)]
     for day in range(2):
@@ -350,6 +348,77 @@ def test_a_bucket_that_locks_objects(
     kept = client.list_object_versions(Bucket=bucket)["Versions"]
     bodies = [client.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"] for one in kept]
     assert not [body for body in bodies if gone in body.read()]
+
+
+def locking_bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
+    """Make a bucket that can lock objects, have it be the store, and return it and a client that may all."""
+    bucket, client = f"retain-{secrets.token_hex(8)}", admin(s3_server)
+    client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    keys = {"ACCESS_KEY": s3_server.access_key, "SECRET_KEY": s3_server.secret_key, "PACK_BYTES": "8000000"}
+    for name, value in {"URL": f"s3://{bucket}/lab", "ENDPOINT": s3_server.endpoint, **keys}.items():
+        monkeypatch.setenv(f"DATA_PLATFORM_STORE__{name}", value)
+    settings.cache_clear()
+    return bucket, client
+
+
+@on_postgresql
+def test_a_lock_keeps_what_is_erased_in_the_locked_object_only(
+    binding: Binding, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, client = locking_bucket(s3_server, monkeypatch)
+    monkeypatch.setenv("DATA_PLATFORM_STORE__REPLICA_URL", str(tmp_path / "replica"))
+    settings.cache_clear()
+    paths = [tmp_path / f"{n}" for n in range(12)]
+    for n, path in enumerate(paths):
+        path.write_bytes(content_of_size(1000, seed=n))
+    hand_in(binding, [read_file(path) for path in paths])
+    work()
+    first, second = (path.read_bytes() for path in paths[:2])
+    store, replica, limits = open_store(load()), open_replica(load()), load().cache
+    assert replica is not None
+    assert not record_places(replica.name, keep(replica, {sha256(first): first}), 0)
+    cache = Cache(load().cache_folder, limits.max_bytes, limits.keep_seconds)
+    with cache.receive() as incoming:
+        incoming.write(first)
+        incoming.commit()
+    pack = str(where(Placement, sha256=sha256(second)).fetch1("object_name"))
+
+    lock_all(client, bucket)
+    with pytest.raises(ObjectLocked, match="order stays"):
+        erase(binding, store, load(), sha256(first), "consent withdrawn")
+    assert list(replica.objects()) == []
+    assert cache.open(sha256(first)) is None
+    for later in range(2):
+        assert retained(binding, NOW + later * LATER).locked > 0
+        assert with_bytes(client, bucket, first) == {f"lab/{pack}"}  # not written anew, to be locked for longer
+    wrong = {status: {"ResponseMetadata": {"HTTPStatusCode": status}} for status in (400, 403, 500)}
+    told = {status: ClientError(one, "DeleteObject") for status, one in wrong.items()}  # type: ignore[arg-type]
+    until = {status: locked_until(client, bucket, f"lab/{pack}", error) for status, error in told.items()}
+    assert until == {400: "2099-01-01", 403: "2099-01-01", 500: None}
+
+    # What a killed round left is locked, too, and holds nothing of what is erased now.
+    monkeypatch.setattr(Round.carry_on, "__defaults__", (timedelta(0),))
+    left = object_name_of(sha256(b"left"))
+    keep(store, {sha256(b"left"): b"left"})
+    with removing(binding, store, load()) as round_, round_.behind_gate():
+        assert round_.claim([left]) == [left]
+    lock_all(client, bucket, only=f"lab/{left}")
+    lock_all(client, bucket, datetime(2020, 1, 1), only=f"lab/{pack}")
+    for content in (first, second):
+        erase(binding, store, load(), sha256(content), "the lock is over")
+        assert with_bytes(client, bucket, content) == set()
+    assert unfinished() == []
+    assert store.size(left) == 4
+
+
+def with_bytes(client: Any, bucket: str, content: bytes) -> set[str]:
+    """Return the keys of objects of which a version has some bytes."""
+    kept = [(one["Key"], one["VersionId"]) for one in client.list_object_versions(Bucket=bucket)["Versions"]]
+    return {
+        key
+        for key, version in kept
+        if content in client.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
+    }
 
 
 def lock_all(client: Any, bucket: str, until: datetime = datetime(2099, 1, 1), only: str = "") -> None:
