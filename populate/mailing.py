@@ -12,6 +12,8 @@ from data_platform.errors import DataPlatformError, ReportUnavailable
 from schemas.binding import Binding
 
 _log = logging.getLogger(__name__)
+_said: set[date] = set()
+"""Months of which was said in this process that they have no report."""
 
 
 def mail_due(binding: Binding, now: datetime | None = None) -> int:
@@ -53,9 +55,30 @@ def _report(binding: Binding, now: datetime) -> int:
         return 0
     try:
         report = report_of(month_before(now.date()))
-    except ReportUnavailable:  # the catalogue is younger, or its figures are not computed yet
+    except ReportUnavailable:  # the catalogue is younger, its figures are not computed yet, or stand back
+        _say_that_none_comes(month_before(now.date()))
         return 0
     return mail_report(binding, binding.settings.mail, report, now).sent
+
+
+def _say_that_none_comes(month: date) -> None:
+    """Log once that a month has no report for good, if so: its subscribers get none and nobody else would know."""
+    from populate.adoption.publish import published_adoption, standing_back
+
+    back = standing_back(month)
+    if back is None or month in _said:
+        return
+    _said.add(month)
+    try:
+        instead = f"those of {published_adoption(back.number).day} stand for them"
+    except LookupError:
+        instead = "there are none that stand for them"
+    _log.warning(
+        "There is no report of %s: its figures differ from some shown before by what fewer than five people did, so "
+        "they are not shown, and %s. Nothing is to be done: the report of a later month comes by itself.",
+        f"{month:%Y-%m}",
+        instead,
+    )
 
 
 def month_before(day: date) -> date:

@@ -107,7 +107,7 @@ class SiloMetric(dj.Computed):
         # What changed so little since earlier figures that are shown that it would tell of single people
         -> master
         close_giving : varchar(128) # department
-        close_receiving : varchar(128) # department; the same = all of it; both empty = everything
+        close_receiving : varchar(128) # or the same = all of it; empty = the other changed by enough; both = everything
         """
 
     def make(self, key: dict[str, Any]) -> None:

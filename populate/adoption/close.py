@@ -7,9 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from populate.adoption.reads import Read, is_foreign
-from populate.insight.standing import few_changed
+from populate.insight.hiding import FLOOR
+from populate.insight.standing import changed_people
 
 EVERYBODY = "everybody"
+MOVED = {"department": "moved", "source": "moved source"}
+"""Kind of a group -> that of groups which changed by so many people that the close ones can be hidden among them."""
+
 LOGS = {"close_kind": "logs", "close_name": ""}
 """What logs tell is not looked at closely: it is left out where days are shared with figures that are shown."""
 
@@ -35,13 +39,27 @@ def parts_of(reads: Iterable[Read], services: set[str]) -> Parts:
         if is_foreign(read) and read.reading != read.owning:
             found[("department", read.reading, "cross_received"), read.reader] += read.times
             found[("department", read.owning, "cross_given"), read.reader] += read.times
+        else:
+            found[("department", read.reading, "other reads"), read.reader] += read.times
     return dict(found)
 
 
 def close_parts(before: Parts, after: Parts) -> list[dict[str, Any]]:
     """Return the groups of which a figure changed by fewer than five people, but some: ``close_kind``, ``close_name``.
 
-    Sources count by their reads, and so does everybody: figures over all are of no group.
+    Sources count by their reads, and so does everybody: figures over all are of no group. The department without a
+    name is that of readers of no known one: they are never shown, so they are in what remains of each total. Besides,
+    groups that changed by at least five people in each figure that is close anywhere (`MOVED`); if no department did,
+    no sum of departments may be told, and everything is close.
     """
-    groups = sorted({(kind, name) for kind, name, _ in few_changed(before, after)})
-    return [{"close_kind": kind, "close_name": name} for kind, name in groups if name or kind == EVERYBODY]
+    people = changed_people(before, after)
+    few = {group for group, count in people.items() if count < FLOOR}
+    found = {(kind, name) for kind, name, _ in few}
+    for kind, moved in MOVED.items():
+        figures = {figure for of, _, figure in few if of == kind}
+        names = {name for of, name, _ in people if of == kind} if figures else set()
+        hiding = {name for name in names if all(people.get((kind, name, figure), 0) >= FLOOR for figure in figures)}
+        found |= {(moved, name) for name in hiding}
+        if figures and not hiding and kind == "department":
+            found.add((EVERYBODY, ""))
+    return [{"close_kind": kind, "close_name": name} for kind, name in sorted(found)]

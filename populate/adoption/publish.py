@@ -4,20 +4,22 @@ Departments below the floor, by their people or by those who read, are hidden, a
 them until at least two departments, five people and five readers are hidden together
 (`populate.insight.hiding`). Readers of no known department are hidden always, so with fewer than five of
 them no departments but hidden ones may make up the rest of a total. Sources are folded together likewise, by
-their readers. Answers to the survey are shown from five on.
+their readers. What changed by too few people since figures that are shown is hidden with something that changed
+by enough, so that neither their sum tells (`kept_back`). Answers to the survey are shown from five on.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from populate.adoption.close import EVERYBODY
+from populate.adoption.close import EVERYBODY, MOVED
 from populate.adoption.rows import SURVEY_DAYS
 from populate.adoption.tables import Adoption
-from populate.insight.hiding import FLOOR, hidden_departments
+from populate.insight.hiding import FLOOR, hidden_beside, hidden_departments
 from populate.insight.standing import Taken, shown, standing, taken
 
 Row = dict[str, Any]
@@ -77,16 +79,14 @@ def published_adoption(snapshot_no: int) -> PublishedAdoption:
         raise LookupError(
             f"Snapshot {key['snapshot_no']} has no adoption figures yet. Run `data-platform worker --once`."
         )
-    close: dict[str, set[str]] = {"department": set(), "source": set(), "logs": set()}
-    for row in (Adoption.Close() & key).to_dicts():
-        close.setdefault(row["close_kind"], set()).add(row["close_name"])
+    close = (Adoption.Close() & key).to_dicts()
     organisation = _without(rows[0], key) | _proof(key) | _asked(key) | _survey(of)
     departments, hidden = shown_departments(
-        organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()], close["department"]
+        organisation, [_without(row, key) for row in (Adoption.Department() & key).to_dicts()], close
     )
-    sources = folded([_without(row, key) for row in (Adoption.Source() & key).to_dicts()], close["source"])
+    sources = folded([_without(row, key) for row in (Adoption.Source() & key).to_dicts()], close)
     organisation = shown_organisation(organisation)
-    if close["logs"]:
+    if any(row["close_kind"] == "logs" for row in close):
         organisation |= dict.fromkeys(OF_LOGS)
         departments = [row | dict.fromkeys(OF_LOGS) for row in departments]
     return PublishedAdoption(of.number, of.day, organisation, departments, sources, hidden)
@@ -96,6 +96,15 @@ def shown_snapshots() -> list[Taken]:
     """Return the snapshots whose figures are shown, by number."""
     close = _too_close()
     return [one for one in shown(taken()) if one.number not in close]
+
+
+def standing_back(month: date) -> Taken | None:
+    """Return the last snapshot of a month if none of it is shown, as fewer than five people make up the difference."""
+    of_month = [one for one in shown(taken()) if (one.day.year, one.day.month) == (month.year, month.month)]
+    close = _too_close()
+    if any(one.number not in close for one in of_month):
+        return None
+    return max(of_month, key=lambda one: (one.day, one.number), default=None)
 
 
 def _too_close() -> set[int]:
@@ -138,7 +147,27 @@ def _most_reads(row: Row) -> tuple[int, str]:
     return (-row["read_count"], str(row.get("department", row.get("source_system"))))
 
 
-def shown_departments(organisation: Row, rows: list[Row], close: Iterable[str] = ()) -> tuple[list[Row], int]:
+def kept_back(close: Iterable[Row], kind: str, sizes: Mapping[str, int]) -> set[str]:
+    """Return the departments or sources that must be hidden, as some of them changed by too little.
+
+    Parameters
+    ----------
+    close
+        Rows of `Adoption.Close`.
+    kind
+        Of groups: department or source.
+    sizes
+        Group -> people.
+    """
+    names: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
+    for row in close:
+        names[row["since_no"], row["close_kind"]].add(row["close_name"])
+    since = {number for number, _ in names}
+    found = (hidden_beside(names[number, kind], names[number, MOVED[kind]], sizes) for number in since)
+    return set().union(*found)
+
+
+def shown_departments(organisation: Row, rows: list[Row], close: Iterable[Row] = ()) -> tuple[list[Row], int]:
     """Return the rows of departments that may be shown, and how many of them are not.
 
     Parameters
@@ -148,12 +177,14 @@ def shown_departments(organisation: Row, rows: list[Row], close: Iterable[str] =
     rows
         Of all departments; the one without a name is of people of whom no department is known.
     close
-        Departments that changed by too little since figures that are shown.
+        Rows of `Adoption.Close`: what changed by too little since figures that are shown.
     """
     known = {row["department"]: row for row in rows if row["department"]}
     if organisation["reader_count"] < FLOOR:
         return [], len(known)
-    hidden = _hidden(known, _outside(organisation, rows), set(close) & known.keys())
+    # Readers of no department are in what remains in any case, so none is smaller.
+    back = kept_back(close, "department", {"": -1} | {name: row["people"] for name, row in known.items()})
+    hidden = _hidden(known, _outside(organisation, rows), back - {""})
     shown = [row | {"coverage": share(row, "captured_read_count", "audit_read_count")} for row in known.values()]
     shown = sorted((row for row in shown if row["department"] not in hidden), key=_most_reads)
     if hidden and _all_or_nothing([known[name] for name in hidden]):
@@ -193,12 +224,13 @@ def _all_or_nothing(rows: list[Row]) -> bool:
     return captured in (0, audited)
 
 
-def folded(sources: list[Row], close: Iterable[str] = ()) -> list[Row]:
+def folded(sources: list[Row], close: Iterable[Row] = ()) -> list[Row]:
     """Return sources with those of few readers made one, together with one of many, so that none can be told.
 
-    `close` are sources that changed by too little since figures that are shown.
+    `close` are rows of `Adoption.Close`: what changed by too little since figures that are shown.
     """
-    few = {row["source_system"] for row in sources if row["readers"] < FLOOR or row["source_system"] in set(close)}
+    few = {row["source_system"] for row in sources if row["readers"] < FLOOR}
+    few |= kept_back(close, "source", {row["source_system"]: row["readers"] for row in sources})
     many = sorted(
         (row for row in sources if row["source_system"] not in few), key=lambda row: (row["readers"], _most_reads(row))
     )

@@ -85,7 +85,7 @@ class Adoption(dj.Computed):
         # What changed so little since earlier figures that are shown that it would tell of single people
         -> master
         -> Snapshot.proj(since_no="snapshot_no")
-        close_kind : varchar(16) # department, source, logs, survey or everybody
+        close_kind : varchar(16) # department, source, logs, survey, everybody; moved (source) = hides these in a sum
         close_name : varchar(255) # of the department or source
         """
 

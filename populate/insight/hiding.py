@@ -8,7 +8,7 @@ which one tie can be added and taken away in turn. Where there is none, more is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import networkx as nx
@@ -60,6 +60,24 @@ def hidden_departments(
     return frozenset(hidden)
 
 
+def hidden_beside(close: Collection[str], moved: Iterable[str], sizes: Mapping[str, int]) -> set[str]:
+    """Return what must be hidden so that not even the sum of all that is hidden changed by fewer than five people.
+
+    Parameters
+    ----------
+    close
+        Groups that changed by some people, but fewer than five.
+    moved
+        Groups that changed by at least five: one of them is hidden with those, or everything if there is none.
+    sizes
+        Group -> people, for those that there are; of those that moved the smallest is taken.
+    """
+    if not close:
+        return set()
+    beside = min((name for name in moved if name in sizes), key=lambda name: (sizes[name], name), default=None)
+    return set(sizes) if beside is None else {beside, *close} & sizes.keys()
+
+
 def withheld_pairs(flow: Counts, hidden: Sequence[int], close: Iterable[Cell] = ()) -> set[Cell] | None:
     """Return the pairs of shown departments that must not be shown; None if more departments have to be hidden.
 
@@ -71,7 +89,8 @@ def withheld_pairs(flow: Counts, hidden: Sequence[int], close: Iterable[Cell] = 
     hidden
         Positions of the departments that are not.
     close
-        Pairs that must not be shown however many ties they have.
+        Pairs that must not be told however many ties they have: those with a hidden department not by the sum of what
+        a shown one gives to all that are hidden, or receives from them.
     """
     shown = [place for place in range(len(flow)) if place not in set(hidden)]
     if not shown:
@@ -100,12 +119,11 @@ def withheld_pairs(flow: Counts, hidden: Sequence[int], close: Iterable[Cell] = 
 
 
 def _mask(cells: Iterable[Cell], shown: list[int], possible: Truths) -> Truths:
-    """Return where in the table these pairs are, those of hidden departments left out: they are hidden anyway."""
+    """Return where in the table these pairs are; hidden departments are the last one."""
     place = {position: number for number, position in enumerate(shown)}
     mask = np.zeros_like(possible)
     for giving, receiving in cells:
-        if giving in place and receiving in place:
-            mask[place[giving], place[receiving]] = True
+        mask[place.get(giving, -1), place.get(receiving, -1)] = True
     return mask & possible
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from populate.insight.close import EVERYBODY
-from populate.insight.hiding import FLOOR, Counts, hidden_departments, withheld_pairs
+from populate.insight.hiding import FLOOR, Counts, hidden_beside, hidden_departments, withheld_pairs
 from populate.insight.standing import Taken, shown, standing, taken
 from populate.silo import SiloMetric
 from populate.snapshot import Snapshot
@@ -147,7 +147,8 @@ def _hidden(
         return withheld_pairs(flow, [names.index(name) for name in sorted(hidden)], cells)
 
     people = dict(zip(names, departments["people"].astype(int), strict=True))
-    small = [giving for giving, receiving in known if giving == receiving]
+    few = {giving for giving, receiving in close if giving == receiving != ""}
+    small = hidden_beside(few, [giving for giving, receiving in close if not receiving], people)
     hidden = hidden_departments(people, floor, small, enough=lambda hidden: withheld(hidden) is not None)
     return hidden, {(names[giving], names[receiving]) for giving, receiving in withheld(hidden) or ()}
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from populate.insight.close import close_ties
+from populate.insight.close import close_to
 from populate.insight.measure import SiloParameters, SiloReport, measure
 from populate.insight.standing import compared, taken
 from populate.insight.window import Window, read_window
@@ -62,10 +62,10 @@ def _working(window: Window, parameter: Mapping[str, Any]) -> pd.DataFrame:
 
 def _close(connection: Connection, key: Row, parameter: Mapping[str, Any], working: pd.DataFrame) -> list[Row]:
     days = parameter["window_days"]
-    found: set[tuple[str, str]] = set()
-    for other in compared(key["snapshot_no"], taken(), days):
-        found |= close_ties(_working(read_window(connection, other.number, days), parameter), working)
-    return [{**key, "close_giving": giving, "close_receiving": receiving} for giving, receiving in sorted(found)]
+    others = compared(key["snapshot_no"], taken(), days)
+    befores = (_working(read_window(connection, other.number, days), parameter) for other in others)
+    found = sorted(close_to(befores, working))
+    return [{**key, "close_giving": giving, "close_receiving": receiving} for giving, receiving in found]
 
 
 def _parameters(row: Mapping[str, Any]) -> SiloParameters:

@@ -7,8 +7,10 @@ after it, while there is most that is new, that of the last day of each month, a
 
 Two that are shown may still share days. Whoever subtracts them gets a figure of what has changed, and that has to pass
 the floor that figures pass: what changed by some people, but fewer than five, is hidden as a small group is, with
-whatever would tell of it (`few_changed`, `populate.insight.hiding`). It is worked out when a snapshot is computed
-(`compared` says with which others), as reading two windows takes long.
+whatever would tell of it (`few_changed`, `populate.insight.hiding`). The sum of all that is hidden is told, so
+something that changed by five people or more is hidden with it (`hidden_beside`); where nothing did, the later snapshot
+stands back. It is worked out when a snapshot is computed (`compared` says with which others), as reading two windows
+takes long.
 """
 
 from __future__ import annotations
@@ -115,8 +117,15 @@ def few_changed(
     before, after
         (group, person) -> their part in the figures of the group.
     """
+    return {group for group, count in changed_people(before, after).items() if count < floor}
+
+
+def changed_people(
+    before: Mapping[tuple[Group, Person], Any], after: Mapping[tuple[Group, Person], Any]
+) -> dict[Group, int]:
+    """Return of how many people the part in a group has changed, for the groups where that of anybody has."""
     people: dict[Group, int] = {}
     for key in before.keys() | after.keys():
         if before.get(key) != after.get(key):
             people[key[0]] = people.get(key[0], 0) + 1
-    return {group for group, count in people.items() if count < floor}
+    return people

@@ -12,7 +12,7 @@ from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, pe
 from data_platform import face
 from data_platform.cli import main
 from data_platform.settings import settings
-from populate.adoption.publish import history, published_adoption
+from populate.adoption.publish import PublishedAdoption, history, published_adoption
 from populate.adoption.survey import QUARTER, choose_survey, due, note_asked, subscribe, subscribers, unsubscribe
 from populate.adoption.tables import Adoption
 from populate.backup.tables import Backup, BackupFailure, ContentStore
@@ -231,6 +231,7 @@ def test_who_joins_five_readers_cannot_be_subtracted_out(company: Binding) -> No
         hire(f"legal{number}", "Legal")
     others = [f"legal{number}" for number in range(6)]
     deliver(company, [(login, "/c/trial.csv", "ada2", 5) for login in others], batch="legal")
+    deliver(company, [(login, "/s/plate.csv", "ada", 5) for login in others], batch="plates")
     first = take_snapshot(company, date(2026, 5, 20), now=datetime(2026, 5, 21))
     figures(first)
     before = published_adoption(first)
@@ -241,20 +242,26 @@ def test_who_joins_five_readers_cannot_be_subtracted_out(company: Binding) -> No
 
     hire("zoe", "Screening")
     deliver(company, [("zoe", "/c/trial.csv", "ada2", 17)] * 7, batch="zoe")
+    deliver(company, [(login, "/c/trial.csv", "ada2", 17) for login in others], batch="again")
     daily = take_snapshot(company, date(2026, 5, 21), now=datetime(2026, 5, 22))
     assert figures(daily)["reader_count"] == 17
-    assert published_adoption(daily) == published_adoption(first)  # day by day nothing can be subtracted
+    # Of Screening, Clinical and the sum of both only her figures are new, and nobody else began to read.
+    assert published_adoption(daily) == published_adoption(first)
     alone = take_snapshot(company, DAY, now=datetime(2026, 5, 31, 12))
     figures(alone)
-    assert published_adoption(alone) == published_adoption(first)  # nor while she is the only one who has read
-
-    deliver(company, [(login, "/s/plate.csv", "ada", 25) for login in others], batch="more")
+    assert published_adoption(alone) == published_adoption(first)
+    new = [f"legal{number}" for number in range(6, 12)]
+    for login in new:
+        hire(login, "Legal")
+    deliver(company, [(login, "/c/trial.csv", "ada2", 25) for login in new], batch="more")
     month = take_snapshot(company, DAY, now=NOW)
     figures(month)
     after = published_adoption(month)
     assert after.snapshot_no == month
-    assert after.organisation["read_count"] == 17 + 7 + 6
-    assert {row["department"] for row in after.departments} == {"Legal"}  # with Screening another one is hidden
+    assert after.organisation["read_count"] == 23 + 7 + 6 + 6
+    assert {row["department"] for row in after.departments} == {"Clinical"}  # Screening is hidden among Legal
+    rests = [remaining(each, {"Clinical"}) for each in (before, after)]
+    assert rests[1] - rests[0] == 7 + 6 + 6
     assert after.organisation["hours_saved"] == 2.0  # five answers are new
     assert [month.day for month in history(month)] == [DAY]
     HoursSaved.insert1({"person_id": person("zoe"), "answered_at": datetime(2026, 6, 9), "hours_saved": 40.0})
@@ -264,6 +271,12 @@ def test_who_joins_five_readers_cannot_be_subtracted_out(company: Binding) -> No
     now = published_adoption(june)
     assert (now.snapshot_no, now.organisation["survey_count"], now.organisation["survey_day"]) == (june, 5, DAY)
     assert {row["department"]: row["readers"] for row in now.departments} == {"Screening": 6, "Clinical": 0, "Legal": 6}
+
+
+def remaining(shown: PublishedAdoption, told: set[str]) -> int:
+    """Return how many reads are left if those of these departments are taken from the total."""
+    reads = {row["department"]: int(row["read_count"]) for row in shown.departments}
+    return int(shown.organisation["read_count"]) - sum(reads[name] for name in told)
 
 
 def test_one_number_a_week(company: Binding, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from conversing import copies, hire, login, person_id, settings_of
 from servers.mail import MailServer, mail_server
 
 from populate import mailing
+from populate.adoption.close import EVERYBODY
 from populate.adoption.tables import Adoption
 from populate.mailing import mail_due
 from populate.silo import SiloMetric
@@ -78,3 +79,20 @@ def test_whoever_keeps_the_queues_sends_it_if_told_to(
 def test_the_month_before() -> None:
     assert mailing.month_before(date(2026, 1, 1)) == date(2025, 12, 1)
     assert mailing.month_before(date(2026, 3, 31)) == date(2026, 2, 1)
+
+
+def test_a_month_without_a_report_is_said_once(
+    lab: Binding, post: MailServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(mailing, "_said", set())
+    numbers = [take_snapshot(lab, day, now=NOW) for day in (date(2026, 4, 30), date(2026, 5, 20), date(2026, 5, 31))]
+    assert mail_due(lab, NOW) == 1  # the question; there are no figures of May yet
+    for table in (SiloMetric, Adoption):
+        table.populate()
+    close = {"snapshot_no": numbers[2], "since_no": numbers[0], "close_kind": EVERYBODY, "close_name": ""}
+    Adoption.Close.insert1(close, allow_direct_insert=True)
+    assert "no report" not in caplog.text
+    assert [mail_due(lab, NOW), mail_due(lab, NOW)] == [0, 0]
+    assert caplog.text.count("There is no report of 2026-05") == 1
+    assert "those of 2026-04-30 stand for them" in caplog.text
+    assert recipients(post) == [login("amy")]

@@ -13,8 +13,11 @@ import pytest
 from scipy.optimize import linprog
 
 from populate.adoption import report as reports
+from populate.adoption.close import close_parts, parts_of
 from populate.adoption.publish import PublishedAdoption, folded, shown_departments, shown_organisation
-from populate.insight.close import EVERYBODY, close_ties
+from populate.adoption.reads import Read
+from populate.adoption.rows import by_department, by_source, totals
+from populate.insight.close import EVERYBODY, close_ties, close_to
 from populate.insight.graph import graph_of
 from populate.insight.hiding import FEW, hidden_departments
 from populate.insight.publish import Published, suppressed
@@ -152,7 +155,7 @@ def flow_of(ties: set[tuple[str, str]], size: int) -> npt.NDArray[np.int64]:
 
 def told_by_two(before: set[tuple[str, str]], after: set[tuple[str, str]], sizes: list[int], *, close: bool) -> Numbers:
     """Return what two snapshots tell together, as equations over the cells of both tables of ties."""
-    changes = close_ties(frame_of(before), frame_of(after)) if close else set()
+    changes = close_to([frame_of(before)], frame_of(after)) if close else set()
     shown = [
         suppressed(dict.fromkeys(TOTALS, 0.4), *tables_of(flow_of(ties, len(sizes)), sizes), close=hidden)
         for ties, hidden in ((before, set()), (after, changes))
@@ -194,11 +197,117 @@ def test_who_joins_a_group_of_five_cannot_be_subtracted_out_of_two_snapshots(siz
         attacks += sum(is_told(open_, each, len(sizes)) for each in places)
         free = free_of(told_by_two(before, after, sizes, close=True))
         assert not any(is_told(free, each, len(sizes)) for each in places)
-        for giving, receiving in close_ties(frame_of(before), frame_of(after)) - {EVERYBODY}:
+        assert_sums_pass_the_floor(before, after, sizes, free)
+        for giving, receiving in close_ties(frame_of(before), frame_of(after)):
             place: tuple[Any, Any] = int(giving[1:]), int(receiving[1:])
             places = [place] if giving != receiving else [(place[0], slice(None)), (slice(None), place[0])]
             assert not any(is_told(free, each, len(sizes)) for each in places), (giving, receiving)
     assert attacks  # without the defence it can be
+
+
+def assert_sums_pass_the_floor(before: set[tuple[str, str]], after: set[tuple[str, str]], sizes: list[int],
+                               free: Numbers) -> None:  # fmt: skip
+    """Check what all that is hidden gives, receives and has within it: five people changed it, or nobody."""
+    changes = close_to([frame_of(before)], frame_of(after))
+    hidden = {
+        int(name[1:]) for ties, close in ((before, set()), (after, changes)) for name in hidden_of(ties, sizes, close)
+    }
+    assert EVERYBODY not in changes
+    assert hidden
+    moved = [(*((int(node.rpartition("@d")[2])) for node in tie), tie) for tie in before ^ after]
+    given = {tie[0] for giving, _, tie in moved if giving in hidden}
+    received = {tie[1] for _, receiving, tie in moved if receiving in hidden}
+    within = {node for giving, receiving, tie in moved if giving == receiving and giving in hidden for node in tie}
+    assert all(len(people) >= 5 or not people for people in (given, received, within, given | received))
+    for place in set(range(len(sizes))) - hidden:  # what a department that is shown gives to all these, or receives
+        for cell, count in (
+            ((place, sorted(hidden)), sum(a == place and b in hidden for a, b, _ in moved)),
+            ((sorted(hidden), place), sum(b == place and a in hidden for a, b, _ in moved)),
+        ):
+            assert count == 0 or count >= FEW or not is_told(free, cell, len(sizes))
+
+
+def hidden_of(ties: set[tuple[str, str]], sizes: list[int], close: set[tuple[str, str]]) -> frozenset[str]:
+    return suppressed(dict.fromkeys(TOTALS, 0.4), *tables_of(flow_of(ties, len(sizes)), sizes), close=close).hidden
+
+
+def round_of(department: int, size: int, step: int) -> set[tuple[str, str]]:
+    return {(f"p{n}@d{department}", f"p{(n + step) % size}@d{department}") for n in range(size)}
+
+
+def test_who_joins_is_hidden_among_departments_that_changed_not_among_quiet_ones() -> None:
+    sizes = [8, 20, 20, 9]
+    before = {tie for place, size in enumerate(sizes) for tie in round_of(place, size, 1)}
+    before |= {(f"p{n}@d{a}", f"p{n}@d{b}") for a in range(4) for b in range(4) if a != b for n in range(6)}
+    zoe = {("zoe@d0", f"p{n}@d0") for n in range(3)}
+    after = before | zoe | round_of(1, 20, 5) | round_of(2, 20, 5)
+    changes = close_to([frame_of(before)], frame_of(after))
+    assert changes == {("d0", "d0"), ("d1", ""), ("d2", "")}
+    assert hidden_of(after, sizes, changes) == {"d0", "d1"}  # not with d3, the next smallest: nothing has changed there
+    assert_sums_pass_the_floor(before, after, sizes, free_of(told_by_two(before, after, sizes, close=True)))
+    across = after | {("zoe@d0", "p7@d3")}  # of which there is no other that is new
+    assert EVERYBODY in close_to([frame_of(before)], frame_of(across))
+    befores = [frame_of(before), frame_of(before | round_of(1, 20, 5))]  # since the second one only d2 has changed
+    assert ("d1", "") not in close_to(befores, frame_of(after))
+    assert EVERYBODY in close_to([*befores, frame_of(before | round_of(2, 20, 5))], frame_of(after))
+    assert close_to([frame_of(after)], frame_of(after)) == set()
+
+
+def read_by(chance: np.random.Generator, sizes: dict[str, int], busy: set[str], times: int) -> list[Read]:
+    """Return reads at random by people of these departments, of files of people of any, from two or three sources."""
+    owners = [(f"{place}{n}", place) for place in sizes if place for n in range(sizes[place])]
+    found = []
+    for place in sorted(busy):
+        for _ in range(times):
+            owner, owning = owners[chance.integers(len(owners))]
+            reader = f"{place or 'guest'}{chance.integers(sizes[place])}"
+            found.append(
+                Read(reader, place, owner, owning, f"s{chance.integers(3)}", "file", int(chance.integers(1, 4)))
+            )
+    return found
+
+
+def adopted(reads: list[Read], sizes: dict[str, int], close: list[dict[str, Any]]) -> tuple[set[str], set[str]]:
+    """Return the departments and the sources that are shown of these reads."""
+    people = {place: {f"{place}{n}" for n in range(size)} for place, size in sizes.items()}
+    none = {"audit_read_count": 0, "captured_read_count": 0}
+    rows = [row | none for row in by_department(reads, people | {"": set()}, set())]
+    departments, _ = shown_departments(totals(reads, set()) | none, rows, close)
+    sources = folded(by_source(reads, set()), close)
+    return {row["department"] for row in departments}, {row["source_system"] for row in sources}
+
+
+def told_of_few(before: list[Read], after: list[Read], sizes: dict[str, int], close: list[dict[str, Any]]) -> bool:
+    """Tell whether a total without what is shown twice changed by what one to four people did."""
+    shown = [adopted(reads, sizes, known) for reads, known in ((before, []), (after, close))]
+    told = {"department": shown[0][0] & shown[1][0], "source": shown[0][1] & shown[1][1]}
+    parts = [parts_of(reads, set()) for reads in (before, after)]
+    changed: dict[tuple[str, str], set[str]] = {}
+    for group, person in parts[0].keys() | parts[1].keys():
+        kind, name, figure = group
+        if kind in told and name not in told[kind] and parts[0].get((group, person)) != parts[1].get((group, person)):
+            changed.setdefault((kind, figure), set()).add(person)
+    return any(bool(told[kind]) and len(people) < 5 for (kind, _), people in changed.items())
+
+
+def test_a_total_without_what_is_shown_never_tells_of_few() -> None:
+    sizes = {"a": 8, "b": 12, "c": 20, "d": 9, "": 7}
+    attacks = seen = 0
+    for turn in range(60):
+        chance = np.random.default_rng(turn)
+        before = read_by(chance, sizes, set(sizes), 60)
+        busy = {place for place in sizes if place and chance.random() < 0.5}
+        after = before + read_by(chance, sizes, busy, 60) + read_by(chance, sizes | {"a": 9}, {["a", ""][turn % 2]}, 1)
+        if turn % 3:  # and people who come to read for the first time, and to be read
+            after += [Read(f"e{n}", "c", f"o{n}", "c", f"s{turn % 2}", "file", 1) for n in range(6)]
+            after += [Read(f"e{n}", "c", f"d{n}", "d", f"s{turn % 2}", "file", 1) for n in range(6)]
+        close = [{"since_no": 1, **row} for row in close_parts(parts_of(before, set()), parts_of(after, set()))]
+        attacks += told_of_few(before, after, sizes, [])
+        if not any(row["close_kind"] == "everybody" for row in close):
+            seen += bool(adopted(after, sizes, close)[0])
+            assert not told_of_few(before, after, sizes, close), turn
+    assert attacks >= 10
+    assert seen >= 5
 
 
 def test_what_changed_by_too_little() -> None:

@@ -84,10 +84,16 @@ def test_who_joins_five_readers_is_close_in_each_figure_that_tells() -> None:
         return {(row["close_kind"], row["close_name"]) for row in close_parts(before, after)}
 
     assert close() == set()  # eight of B have read more, and nobody of A
-    assert close(*reads(range(5, 6), "A", 4)) == {("department", "A")}
+    # Nowhere five others began to read, so the sum of whatever is hidden would tell of the one.
+    assert close(*reads(range(5, 6), "A", 4)) == {("department", "A"), (EVERYBODY, "")}
+    new = reads(range(20, 25), "C", 1)
+    assert close(*reads(range(5, 6), "A", 4), *new) == {("department", "A"), ("moved", "C")}
+    assert close(*reads(range(5, 6), "", 4), *new) == {("department", ""), (EVERYBODY, "")}  # from no other department
+    own = [Read(f"C{n}", "C", f"C{n}", "C", "nfs:x", "file", 1) for n in range(20, 25)]
+    assert close(*reads(range(5, 6), "", 4), *own) == {("department", ""), ("moved", "C")}
     assert close(*reads(range(5, 10), "A", 4)) == set()
     assert close(Read("A1", "A", "b", "B", "s3:y", "s3", 1)) == {
-        ("department", "A"), ("department", "B"), ("source", "s3:y"),
+        ("department", "A"), ("department", "B"), ("source", "s3:y"), ("moved source", "nfs:x"), (EVERYBODY, ""),
     }  # fmt: skip
     one = parts_of([*reads(range(6), "A", 3), *reads(range(9), "B", 2)], {"B8"})
     assert (EVERYBODY, "") in {(row["close_kind"], row["close_name"]) for row in close_parts(before, one)}
