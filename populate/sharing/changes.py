@@ -10,7 +10,7 @@ from populate.sharing.drives import ALL, Drive
 from populate.sharing.items import Seen, seen
 from readers.microsoft365.graph import Graph, Page
 
-PART = 5_000  # items of a drive of which nothing is known yet that are taken in together
+PART = 5_000  # items of a drive that is listed for the first time that are taken in together
 
 PREFER = "deltashowremovedasdeleted, deltatraversepermissiongaps, deltashowsharingchanges"
 """All three or none: the source refuses one alone."""
@@ -30,7 +30,8 @@ class Changes:
         It began anew: of a drive that is followed as a whole, what was not told of is gone; of
         others each file has to be asked about.
     in_part
-        It is one of several parts of a first list of everything, so folders may be told of in another.
+        It is one of several parts of a first list of everything, so folders may be told of in another,
+        and what is in none of them has to be asked about before it is taken to be gone.
     number
         Which one, from 0.
     more
@@ -57,7 +58,7 @@ class Changes:
 def ask(graph: Graph, drive: Drive, again: bool = False) -> Iterator[Changes]:
     """Yield what has changed in a drive, or everything if that is not known any more.
 
-    What a drive holds of which nothing is known yet comes in parts, each of which can be written
+    What a drive holds comes in parts when all of it is asked for the first time. Each can be written
     down, so that a list of any length fits into memory and is gone on with where it was left.
 
     Raises
@@ -74,7 +75,7 @@ def ask(graph: Graph, drive: Drive, again: bool = False) -> Iterator[Changes]:
             start = error.url if drive.scope == ALL else ""
         except SourceNotFound:  # so some servers say that they have forgotten
             pass
-    elif drive.scope == ALL and drive.is_new:
+    elif drive.scope == ALL and not drive.was_listed:
         yield from _in_parts(graph, drive, drive.fresh())
         return
     yield _listed(graph, Changes(drive, afresh=True), start or drive.fresh())

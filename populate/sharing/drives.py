@@ -49,6 +49,13 @@ WHERE s.item_token = %s AND NOT EXISTS (
     SELECT 1 FROM {state} l
     WHERE l.drive_key = s.drive_key AND l.item_key = s.item_key AND l.state_since > s.state_since)
 """
+# Items of a drive that were noted before the first part of a list of everything was written down, if any was.
+_BEFORE = """
+SELECT DISTINCT s.item_key FROM {state} s
+WHERE s.drive_key = %s AND NOT EXISTS (
+    SELECT 1 FROM {position} p
+    WHERE p.drive_key = %s AND p.position_scope = %s AND p.position_at <= s.state_since)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Drive:
         Where to ask for what has changed since; empty = never asked, or for another scope.
     unfinished
         It leads to the rest of the first list of everything, which was left.
+    was_listed
+        Everything in it was asked for already, be it in part.
     """
 
     key: str
@@ -74,11 +83,7 @@ class Drive:
     position: str
     position_at: datetime
     unfinished: bool = False
-
-    @property
-    def is_new(self) -> bool:
-        """Tell whether nothing is known of it yet."""
-        return self.position_at == datetime.min
+    was_listed: bool = False
 
     @property
     def address(self) -> str:
@@ -160,6 +165,12 @@ class Following:
             found.setdefault(drive_key, set()).add(item_key)
         return found
 
+    def known_before(self, drive: Drive) -> set[str]:
+        """Return the keys of items that were noted before the first list of everything in a drive was begun."""
+        tables = {"state": ItemState().full_table_name, "position": DrivePosition().full_table_name}
+        rows = self._binding.connection.query(_BEFORE.format(**tables), args=(drive.key, drive.key, UNFINISHED))
+        return {item_key for (item_key,) in rows.fetchall()}
+
     def drives(self, again: bool = False) -> list[Drive]:
         """Return all drives that are followed now, in the order of their keys.
 
@@ -173,6 +184,7 @@ class Following:
         self._look_up({entry_id: entry for entry_id, entry in entries.items() if again or entry_id not in held})
         named = {row[0] for row in lookup(DriveNamed, "drive_key", entry_id=list(entries))}
         positions = self._positions()
+        listed = self._listed()
         found = []
         for key, *row in lookup_all(FollowedDrive, "drive_key", *_DRIVE):
             scope = ALL if key in named else KNOWN
@@ -180,7 +192,7 @@ class Following:
             system, source_id, realm, login = row
             unfinished = (held_scope, scope) == (UNFINISHED, ALL)
             link = link if held_scope == scope or unfinished else ""
-            found.append(Drive(key, system, source_id, realm, login, scope, link, at, unfinished))
+            found.append(Drive(key, system, source_id, realm, login, scope, link, at, unfinished, key in listed))
         return sorted(found, key=lambda drive: drive.key)
 
     def _positions(self) -> dict[str, tuple[str, str, datetime]]:
@@ -191,6 +203,12 @@ class Following:
             " ON l.drive_key = p.drive_key AND l.newest = p.position_at"
         )
         return {row[0]: row[1:] for row in self._binding.connection.query(latest).fetchall()}
+
+    def _listed(self) -> set[str]:
+        """Return the keys of drives of which everything was asked for already, be it in part."""
+        name = DrivePosition().full_table_name
+        statement = f"SELECT DISTINCT drive_key FROM {name} WHERE position_scope IN (%s, %s)"  # noqa: S608
+        return {row[0] for row in self._binding.connection.query(statement, args=(ALL, UNFINISHED)).fetchall()}
 
     def _add_read(self, drives: Mapping[str, tuple[str, str]]) -> None:
         """Add drives in which somebody read a file; one that cannot be had is asked about again next time."""

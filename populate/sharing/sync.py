@@ -17,7 +17,7 @@ from data_platform.errors import (
 )
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
-from populate.sharing.changes import ask, describe
+from populate.sharing.changes import Changes, ask, describe
 from populate.sharing.drives import Drive, Following
 from populate.sharing.grants import grants
 from populate.sharing.history import plan
@@ -29,6 +29,7 @@ from populate.sharing.notices import pending, take
 from populate.sharing.permissions import Ledger, end_expired, held
 from populate.sharing.progress import SyncProgress, sync_progress_on
 from populate.sharing.subscriptions import Subscriptions
+from populate.sharing.tree import portions
 from populate.sharing.update import Update
 from populate.work.contention import persist
 from populate.work.lease import Lease
@@ -37,7 +38,7 @@ from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
 
 DRIVES_AT_ONCE = 50  # whose items are asked about together, so that batches are full
-ITEMS_AT_ONCE = 5_000  # that drives told of, and that are held in memory until they are written down
+ITEMS_AT_ONCE = 5_000  # that are told of or asked about, and held in memory until they are written down
 IN_A_ROW = 3  # drives that cannot be had one after the other, before the rest waits for the next time
 
 
@@ -215,13 +216,8 @@ class Sync:
     def _updates(self, drives: Sequence[Drive], new: dict[str, dict[str, str]], full: bool) -> Iterator[Update]:
         """Yield what each drive told; one that cannot be had is left for the next time."""
         for drive in drives:
-            left = new.get(drive.key, {})
             try:
-                for changes in ask(self._graph, drive, again=full):
-                    self.result.drives += not changes.more
-                    known, refused = ({}, ()) if changes.more else (left, self._again.get(drive.key, ()))
-                    yield Update(changes, known, self._realm, self._now, refused)
-                    left = {key: item_id for key, item_id in left.items() if key not in changes.items}
+                yield from self._updates_of(drive, new.get(drive.key, {}), full)
             except SourceError as error:
                 self._refuse(drive.source_id, error)
                 if is_of_item(error):
@@ -231,6 +227,36 @@ class Sync:
                     raise
                 continue
             self._failed_in_a_row = 0
+
+    def _updates_of(self, drive: Drive, new: dict[str, str], full: bool) -> Iterator[Update]:
+        """Yield what a drive told, part by part, and then, in pieces, files that were read and that it did not tell of.
+
+        The next sync finds files of which it is not written down that they were asked about, so the drive's position
+        need not wait for them.
+        """
+        untold: set[str] | None = None
+        for changes in ask(self._graph, drive, again=full):
+            if untold is None:
+                untold = self._following.known_before(drive) if changes.in_part else set()
+            untold = untold - changes.items.keys() if changes.in_part else set()
+            if changes.more:
+                yield Update(changes, {}, self._realm, self._now, more=True)
+                new = {key: item_id for key, item_id in new.items() if key not in changes.items}
+                continue
+            self.result.drives += 1
+            told = {key: item_id for key, item_id in new.items() if key in changes.items}
+            first, *others = _pieces({key: item_id for key, item_id in new.items() if key not in told})
+            yield Update(
+                changes,
+                told | first,
+                self._realm,
+                self._now,
+                refused=self._again.get(drive.key, ()),
+                untold=untold - new.keys(),
+                more=bool(others),
+            )
+            for piece in others:
+                yield Update(Changes(drive), piece, self._realm, self._now, more=piece is not others[-1])
 
     def _take(self, updates: list[Update]) -> None:
         """Find out what the lists of changes do not tell, and write down what has changed."""
@@ -315,3 +341,8 @@ class Sync:
 
     def _refuse(self, name: str, error: DataPlatformError) -> None:
         self.result.refused[name] = redact_text(f"{type(error).__name__}: {error}")[:512]
+
+
+def _pieces(files: dict[str, str]) -> list[dict[str, str]]:
+    """Return files in as many pieces as are asked about one after the other, at least one."""
+    return [dict(some) for some in portions(sorted(files.items()), ITEMS_AT_ONCE)] or [{}]

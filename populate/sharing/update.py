@@ -33,12 +33,24 @@ class Update:
         Item ids of files that were read since, by file; of a drive that tells in parts, all that no part told of.
     refused
         Items of which the source refused to tell when it was asked last.
+    untold
+        Items that were noted before a drive told of everything in parts, and of which no part told.
+    more
+        Another one of the same drive follows.
     realm
         Directory of the accounts of the tenant.
     """
 
     def __init__(
-        self, changes: Changes, new: dict[str, str], realm: str, now: datetime, refused: Collection[str] = ()
+        self,
+        changes: Changes,
+        new: dict[str, str],
+        realm: str,
+        now: datetime,
+        *,
+        refused: Collection[str] = (),
+        untold: Collection[str] = (),
+        more: bool = False,
     ) -> None:
         self.drive = changes.drive
         self.tree = Tree(self.drive.key)
@@ -47,11 +59,12 @@ class Update:
         self.permissions: dict[str, str] = {}
         self.histories: dict[str, str] = {}
         self.versions: dict[str, list[OldVersion]] = {}
-        self.more = changes.more
-        self.told = len(changes.items)
+        self.more = more
+        self.told = len(changes.items.keys() | new.keys()) + len(refused) + len(untold)
         self._changes = changes
         self._new = new
         self._refused = frozenset(refused)
+        self._untold = untold
         self._realm = realm
         self._now = now
         self._whole = self.drive.scope == ALL
@@ -64,7 +77,8 @@ class Update:
 
     def to_describe(self) -> dict[str, str]:
         """Return the items that have to be asked about one by one: those that no list of changes tells of."""
-        wanted = self._new | self._ids(self._refused)
+        untold = {key for key, state in self.tree.states(self._untold).items() if state.kind != GONE}
+        wanted = self._new | self._ids(self._refused | untold)
         if not self._whole:
             self._held = self.tree.load_all()
             if self._changes.afresh:

@@ -12,7 +12,7 @@ from sharing_world import Company, company, noted_grants, noted_items, real_gran
 from populate.sharing import changes, sync
 from populate.sharing.progress import Silent
 from schemas.binding import Binding
-from schemas.catalogue import FileName, FileOwner
+from schemas.catalogue import FileGone, FileName, FileOwner
 from schemas.following import DrivePosition, ReadFile, SourceVersion
 from schemas.identity import file_id
 from schemas.restrict import where
@@ -104,6 +104,47 @@ def test_a_killed_sync_goes_on_and_a_later_read_brings_inherited_grants(binding:
     world.delete(files[2], amy)
     firm.sync(binding)
     assert noted_items([large, small]) == real_items([large, small])
+
+
+def test_a_site_of_which_files_were_read_is_told_of_in_parts_and_they_are_asked_about_in_pieces(
+    binding: Binding, firm: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = firm.world
+    amy, bob = (world.add_user(name) for name in ("Amy Ade", "Bob Bell"))
+    drive = world.add_site("Large", amy, visitors=(bob,)).drive
+    files = [world.upload(drive, f"Runs/plate {number}.csv", b"x", amy) for number in range(FILES)]
+    old = world.upload(drive, "Old/plate.csv", b"x", amy)
+    read = {firm.read(binding, item, bob): item for item in [old, *files[:6]]}
+
+    def killed(portions: int) -> None:
+        with pytest.raises(Killed):
+            sync.sync_sharing(binding, firm.settings(), progress=KilledLater(portions))
+
+    monkeypatch.setattr(sync, "ITEMS_AT_ONCE", 3)
+    for _ in range(2):
+        ReadFile().delete_quick()  # the second time as if it was not known yet which files were read
+        killed(1)
+        assert len(ReadFile()) == 3
+        firm.sync(binding)
+        assert set(ReadFile.to_arrays("file_id")) == read.keys()
+        assert noted_grants(read) == {key: real_grants(firm, item) for key, item in read.items()}
+
+    monkeypatch.setattr(sync, "ITEMS_AT_ONCE", PART)
+    world.delete(files[0], amy)
+    above = drive.at(["Old"])
+    assert above is not None
+    world.delete(above, amy)
+    firm.follow = [f"{drive.site.host}{drive.site.path}"]
+    killed(2)
+    assert PART <= len(noted_items([drive])) < FILES
+    assert "part" in DrivePosition.to_arrays("position_scope")
+    world.delete(files[1], amy)
+    firm.sync(binding)
+    assert noted_items([drive]) == real_items([drive])
+    assert set(FileGone.to_arrays("file_id")) >= {key_of(item) for item in (old, *files[:2])}
+    asked = firm.server.count("items/")
+    firm.sync(binding)
+    assert firm.server.count("items/") == asked
 
 
 def pages(firm: Company, drive: str) -> int:
