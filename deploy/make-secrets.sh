@@ -30,7 +30,7 @@ random() { # file, bytes
 }
 
 refuse_empty ./*
-for login in root owner reader worker dashboard steward answers entries; do
+for login in root owner reader worker dashboard steward answers entries notices; do
     random "database_${login}_password" 24
 done
 random object_store_access_key 10

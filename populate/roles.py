@@ -9,6 +9,7 @@ dashboard    reads all, and writes nothing
 steward      reads all; keeps people, departments and accounts; has backups tried again, and says which may go
 answers      adds what people tell: answers, asks, choices; sees and changes nothing
 entries      reads all; adds what people enter at the dashboard; has what failed tried again
+notices      adds notices of changes in drives; sees which drives are followed, and nothing else
 ============ ===========================================================================
 
 They are called ``PREFIX_reader`` and so on, because roles belong to a server, not to a schema.
@@ -32,7 +33,7 @@ from populate.describe import tables as describe
 from populate.ingest import BackupBatch, BackupMember
 from populate.pipeline import SCHEMAS
 from populate.profile import tables as profile
-from populate.releases import RELEASES
+from populate.releases import RELEASES, Release
 from populate.retention import tables as retention
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
@@ -44,6 +45,7 @@ from schemas import (
     declared,
     directory,
     entered,
+    following,
     notes,
     output,
     people,
@@ -55,7 +57,7 @@ from schemas.binding import CORE, Binding
 from schemas.drivers import DRIVER_ERRORS
 from schemas.engine import dj
 
-ROLES = ("reader", "worker", "dashboard", "steward", "answers", "entries")
+ROLES = ("reader", "worker", "dashboard", "steward", "answers", "entries", "notices")
 
 INBOX = (sharing.AccessBatch, sharing.AccessRun, sharing.Access, output.Output, code.RunCode)
 PEOPLE = (
@@ -109,6 +111,8 @@ ENTERED = (
     SiloParameter,
     *(BackupBatch, BackupMember, VerificationBatch),
 )
+# What a source tells of drives.
+NOTICED = (following.ChangeNotice, following.ChangeSubscriptionEvent)
 # What a steward decides for all who have not.
 DECIDED = (asking.CompanyAskChoice, asking.PersonAskChoice)
 
@@ -208,8 +212,11 @@ def _looks(role: str, backend: str, table: str) -> set[str]:
     """
     if role == "answers":
         return set()  # it does not use DataJoint
-    if role == "reader":
-        return {"REFERENCES"} if backend == "mysql" and table[0] not in "#~" else set()
+    if role == "notices" and backend == "mysql" and table in {noticed.table_name for noticed in NOTICED}:
+        return {"REFERENCES", "UPDATE (drive_key)"}  # to skip a row that is there
+    if role in ("reader", "notices"):
+        seen = table[0] not in "#~" or (role == "notices" and table.startswith("~~"))  # it binds the queues, too
+        return {"REFERENCES"} if backend == "mysql" and seen else set()
     return {"SELECT", "REFERENCES"} if backend == "postgresql" else {"SELECT"}
 
 
@@ -227,6 +234,11 @@ def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
         },
         "answers": _each(TOLD, "INSERT"),
         "entries": _each(ENTERED, "INSERT"),
+        "notices": {
+            **_each((Release,), "SELECT", "REFERENCES"),
+            **_each((following.FollowedDrive,), "SELECT (drive_key)", "REFERENCES"),
+            **_each(NOTICED, "SELECT", "INSERT", "REFERENCES"),
+        },
     }
 
 

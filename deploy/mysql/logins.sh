@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the logins of docker-compose.yml. The database's container runs it once, when its volume is empty.
+# Makes the logins of docker-compose.yml. The database's container runs it once, when its volume is empty; run again it
+# makes those that a release added.
 # What each may do `data-platform deploy` grants to its role afterwards.
 set -eu
 secrets=${SECRETS:-/run/secrets}
@@ -16,15 +17,15 @@ password() { # of a login, as SQL
 
 statements() {
     owner=$(password owner) || return 1
-    printf "CREATE USER %s IDENTIFIED BY '%s' REQUIRE SSL;\n" "${prefix}_owner" "$owner"
+    printf "CREATE USER IF NOT EXISTS %s IDENTIFIED BY '%s' REQUIRE SSL;\n" "${prefix}_owner" "$owner"
     escaped=$(printf '%s' "$prefix" | sed 's/_/\\_/g')
     # shellcheck disable=SC2016 # those are MySQL's quotes
     printf 'GRANT ALL ON `%s\\_%%`.* TO %s WITH GRANT OPTION;\n' "$escaped" "${prefix}_owner"
     printf 'GRANT CREATE ROLE ON *.* TO %s;\n' "${prefix}_owner"
-    for role in reader worker dashboard steward answers entries; do
+    for role in reader worker dashboard steward answers entries notices; do
         secret=$(password "$role") || return 1
         printf 'CREATE ROLE IF NOT EXISTS %s;\n' "${prefix}_$role"
-        printf "CREATE USER %s IDENTIFIED BY '%s' REQUIRE SSL;\n" "$role" "$secret"
+        printf "CREATE USER IF NOT EXISTS %s IDENTIFIED BY '%s' REQUIRE SSL;\n" "$role" "$secret"
         printf 'GRANT %s TO %s;\n' "${prefix}_$role" "$role"
         printf 'SET DEFAULT ROLE %s TO %s;\n' "${prefix}_$role" "$role"
     done

@@ -37,5 +37,5 @@ def test_deploying_prints_the_grants_and_may_be_repeated(mysql: MySQLServer, hom
         assert "dashboard: DELETE" not in text
         grants = json.loads(deploy(site, "--json"))["grants"]
         assert {grant["role"] for grant in grants} == {
-            *("reader", "worker", "dashboard", "steward", "answers", "entries")
+            *("reader", "worker", "dashboard", "steward", "answers", "entries", "notices")
         }

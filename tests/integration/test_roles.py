@@ -43,6 +43,8 @@ from populate.pipeline import SCHEMAS, bind_all
 from populate.retention.keeping import add_rule, end_rule, hold, release
 from populate.retention.retaining import retain
 from populate.roles import ROLES, deploy_roles
+from populate.sharing.drives import lookup_all
+from populate.sharing.notices import Lifecycle, note, note_lifecycle
 from populate.snapshot import Snapshot, take_snapshot
 from populate.store import object_name_of, open_store
 from populate.store.folder import FolderStore
@@ -58,10 +60,11 @@ from readers.freshness import file_of, load, mark_of
 from readers.run import run_record
 from readers.watching import look, watch
 from schemas.binding import Binding, bind, unbind
-from schemas.catalogue import Version
+from schemas.catalogue import SourceSystem, Version
 from schemas.code import RunCode
 from schemas.conversation import Answer
 from schemas.engine import dj
+from schemas.following import ChangeNotice, ChangeSubscriptionEvent, FollowedDrive
 from schemas.identity import account_id, identity
 from schemas.people import Account, Department, Person
 from schemas.recall import Recall, RecallMark
@@ -103,6 +106,12 @@ FOUND = {"verification_batch", "verification", "damage", "damage_mended", "erasu
 REMOVED = {
     *("removal", "removal_claim", "removal_done", "quarantine", "quarantine_end", "stray", "stray_end"),
     *("retention_rule", "retention_rule_ended", "legal_hold", "legal_hold_ended"),
+}
+NOTICED = {
+    ("releases", "release"): {"SELECT"},
+    ("following", "followed_drive"): {"SELECT"},
+    ("following", "change_notice"): {"SELECT", "INSERT"},
+    ("following", "change_subscription_event"): {"SELECT", "INSERT"},
 }
 REFUSALS = {1044, 1142, 1143, 1227}
 
@@ -147,6 +156,8 @@ def expected(role: str, schema: str, table: str) -> set[str]:
         return {"INSERT"} if schema in ("sharing", "output", "code") and table in INBOX else set()
     if role == "answers":
         return {"INSERT"} if schema in {"conversation", *WRITTEN} and table in TOLD else set()
+    if role == "notices":
+        return NOTICED.get((schema, table), set())
     verbs = {"SELECT"}
     if role == "worker" and table.startswith("~~"):
         return set(VERBS)
@@ -423,6 +434,24 @@ def test_answers_are_added_by_a_login_that_may_only_add_what_people_tell(site: S
     other = QuestionSettings(key=KEY, user=login.user, password=login.password)
     assert answer(binding, own.model_copy(update={"questions": other}), token, "keep").answer == "keep"
     assert [row["answer"] for row in Answer().to_dicts()] == ["keep"]
+
+
+def test_notices_are_written_down_by_a_login_that_sees_no_more_than_which_drives_are_followed(site: Site) -> None:
+    bind_all(site.settings("worker"))
+    drive, now = "5" * 32, datetime.now(UTC).replace(tzinfo=None)
+    SourceSystem.insert1({"source_system": "microsoft365/x", "source_kind": "microsoft365"}, skip_duplicates=True)
+    row = {"drive_key": drive, "source_system": "microsoft365/x", "source_drive": "x", "followed_since": now}
+    FollowedDrive.insert1({**row, "drive_owner_realm": "", "drive_owner_login": ""}, skip_duplicates=True)
+    unbind()
+    bind_all(site.settings("notices"))
+    assert lookup_all(FollowedDrive, "drive_key") == [(drive,)]
+    for _ in range(2):  # what is there already is skipped
+        note([drive], now)
+        note_lifecycle([Lifecycle(drive, "6" * 32, "missed")], now)
+    assert (len(ChangeNotice()), len(ChangeSubscriptionEvent())) == (1, 1)
+    for table, column in ((FollowedDrive, "drive_owner_login"), (Person, "full_name"), (Access, "file_name")):
+        with pytest.raises(dj.errors.AccessError):
+            lookup_all(table, column)
 
 
 @pytest.mark.parametrize("role", ["worker", "steward"])
