@@ -39,6 +39,9 @@ _NEVER = datetime(1970, 1, 1)
 _log = logging.getLogger(__name__)
 
 
+FOLDERS = ("index", "rewritten")  # one of them at a time
+
+
 @dataclass(slots=True)
 class _State:
     """How far an index is.
@@ -62,7 +65,7 @@ class _State:
     at: datetime = _NEVER
     recent: dict[str, str] = field(default_factory=dict)
     erasures: int = 0
-    folder: str = "index"
+    folder: str = FOLDERS[0]
 
 
 class Check(NamedTuple):
@@ -221,7 +224,7 @@ class _Local:
                 self._forget()
                 self._build()
                 wrong = max(wrong, 1)
-            self._leave_no_other_format()
+            self._leave_no_other()
         return Check(files, wrong)
 
     def _open(self) -> Index:
@@ -229,8 +232,10 @@ class _Local:
         try:
             return self._present()
         except ValueError as error:
-            _log.warning("The index in %s cannot be read and is made anew: %s", self._folder, error)
             with self._alone(BUILD_SECONDS):
+                with suppress(ValueError):  # it was rewritten while it was opened
+                    return self._present()
+                _log.warning("The index in %s cannot be read and is made anew: %s", self._folder, error)
                 self._forget()
                 self._build()
             return self._present()
@@ -248,7 +253,7 @@ class _Local:
         state = self._read()
         if not state.after:
             state = self._begun(tables)
-            self._leave_no_other_format()
+            self._leave_no_other()
 
         def indexed(last: str) -> None:
             state.after = last
@@ -271,11 +276,12 @@ class _Local:
         """Write to the index, under the lock."""
         return Index(self._folder / self._read().folder).put(documents, done)
 
-    def _leave_no_other_format(self) -> None:
-        """Delete what other releases indexed: nobody follows that, and what is erased later would stay in it."""
-        for path in _of_all_formats(self._folder):
-            if path != self._folder:
-                shutil.rmtree(path, ignore_errors=True)
+    def _leave_no_other(self) -> None:
+        """Delete what other releases indexed and what a killed rewriting left: what is erased would stay in it."""
+        others = [path for path in _of_all_formats(self._folder) if path != self._folder]
+        others += [self._folder / name for name in FOLDERS if name != self._read().folder]
+        for path in others:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _begun(self, tables: Tables) -> _State:
         (newest,) = tables.ask("newest_change")[0]
@@ -294,7 +300,7 @@ class _Local:
         of it.
         """
         before, state = self._read().folder, self._begun(tables)
-        state.complete, state.folder = True, "index" if before != "index" else "rewritten"
+        state.complete, state.folder = True, FOLDERS[before == FOLDERS[0]]
         shutil.rmtree(self._folder / state.folder, ignore_errors=True)  # of a process that was broken off
         Index(self._folder / state.folder).put(
             one for some in all_files(tables) for one in tables.documents(some).values()
@@ -344,7 +350,7 @@ class _Local:
 
     def _forget(self) -> None:
         self._state.unlink(missing_ok=True)
-        for name in ("index", "rewritten"):
+        for name in FOLDERS:
             shutil.rmtree(self._folder / name, ignore_errors=True)
 
     @contextmanager

@@ -86,7 +86,12 @@ def test_words_of_erased_contents_leave_the_files_of_the_index(
     assert check(binding) == Check(4, 0)
     assert kept(binding) == 0
     assert search(amy, "table").total == 4
-    # Whoever was broken off, or comes late, finds one index.
+    # Whoever was broken off leaves words of the past, which go with the next check; who comes late finds one index.
+    left = folder / next(name for name in following.FOLDERS if name != following._Local(binding)._read().folder)
+    left.mkdir()
+    (left / "words").write_text(WORD)
+    assert check(binding) == Check(4, 0)
+    assert not left.exists()
     assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
     erase(paths[3])
     assert check(binding) == Check(4, 0)
