@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -87,6 +88,14 @@ class Company:
                 name = f"{subject} {2024 + number // len(subjects)}.csv"
                 self.fill(self.folder / department / owner / name, rows=120 + 40 * number)
                 self.files[department].append((owner, name))
+
+    def copy(self) -> None:
+        """Let departments keep copies of what they use of others."""
+        for department, others in LIKES.items():
+            (owner, _), (theirs, name) = self.files[department][0], self.files[others[0]][5]
+            copied = f"copy of {name}"
+            shutil.copyfile(self.folder / others[0] / theirs / name, self.folder / department / owner / copied)
+            self.files[department].append((owner, copied))
 
     def fill(self, path: Path, rows: int) -> None:
         """Write one file."""
@@ -192,6 +201,7 @@ def build(folder: Path) -> None:
     add_rule(binding, settings(), "days", 730, department="Genomics")
     hold(binding, settings(), "case 17", department="Clinical")
     company.write()
+    company.copy()
     company.work()
     company.chain()
     face.worker(once=True)
