@@ -128,6 +128,7 @@ class SourceLogs:
         with self._binding.transaction():
             noted = self._write_rows(found)
             self._move_on(end)
+            self._source.taken()
         return noted
 
     def _write_rows(self, found: _Slice) -> Noted:

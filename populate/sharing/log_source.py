@@ -73,6 +73,9 @@ class LogSource(Protocol):
     def read(self, start: datetime, end: datetime) -> Parts | None:
         """Return what is new of a stretch of time; None if it is not known yet."""
 
+    def taken(self) -> None:
+        """Note that what was read last is written down; called within the transaction that does so."""
+
 
 class Activity:
     """The Management Activity API.
@@ -116,6 +119,9 @@ class Activity:
                     _log.warning("A part of the log of %s is not there any more; the rest is taken in.", self._system)
                     continue
                 yield part_id, several(answer, "value")
+
+    def taken(self) -> None:
+        """Do nothing: each part that was written down is known."""
 
     def _new_parts(self, listed: Iterable[Json]) -> list[tuple[str, str]]:
         """Return identity and address of the parts that were not taken in yet, each once."""
@@ -178,14 +184,22 @@ class AuditSearch:
         except SourceNotFound:  # it was forgotten: the next sync begins another one
             self._note("")
             return None
-        if status in ("notStarted", "running") and self._now - self._last()[1] < LONGEST:
+        is_young = self._now - self._last()[1] < LONGEST
+        if status in ("notStarted", "running") and is_young:
             return None
-        self._note("" if status == "succeeded" else _FAILED)
+        if status == "succeeded" and not is_young:
+            self._note("")  # now: if what it found cannot be had, another one may be better
         if status != "succeeded":
+            self._note(_FAILED)
             raise SourceUnavailable(
                 f"Microsoft 365 could not search its audit log ({status[:40]}). Nothing to do: it is asked again."
             )
         return self._found(search)
+
+    def taken(self) -> None:
+        """Note that the search is over: one whose pages were not all read is gone on with by the next sync."""
+        if self._begun() is not None:
+            self._note("")
 
     def _has_just_failed(self) -> bool:
         written, at = self._last()
