@@ -74,23 +74,21 @@ def repack(
     since = latest_removal(round_.store_id)
     kept = [one for one in _held(round_.store_id, name) if one.sha256 not in without]
     footer = contents_of_object(round_.store, name)
+    beside = {one: place for one, place in (footer or {}).items() if one not in without}
     if not lossy and (footer is None or erased([one.sha256 for one in kept])):
         return []
-    beside = {one: place for one, place in (footer or {}).items() if one not in without}
     if wanted is not None and wanted(erased(beside)):
         return []  # it is under a legal hold
     whole, problems = _read(round_.store, kept)
     again, problems = _read(round_.store, [one for one in kept if one.sha256 in problems])  # perhaps a moment's
-    if any(problem.problem == "unreadable" for problem in problems.values()):
-        raise StoreUnavailable(f"{name} cannot be read just now, so what else is in it stays. Try it again later.")
+    _refuse_unreadable(name, problems)
     record(round_.store_id, (), problems.values())  # what is lost already is told as such
     if problems and not lossy:
         return []
     beside = _but_for(beside, kept)
     damaged, unplaced = _only_here(round_, beside, wanted)
     found, unreadable = _read(round_.store, [*damaged, *unplaced])
-    if any(problem.problem == "unreadable" for problem in unreadable.values()):
-        raise StoreUnavailable(f"{name} cannot be read just now, so what else is in it stays. Try it again later.")
+    _refuse_unreadable(name, unreadable)
     sizes = {one.sha256: one.size for one in (*kept, *damaged, *unplaced)}
     places = _stored_anew(round_.store, whole | again | found, sizes)
     mended = {one.sha256: places[one.sha256] for one in damaged if one.sha256 in found}
@@ -109,6 +107,11 @@ def repack(
         record_places(round_.store.name, placed_again, since)
         free = round_.claim([name], {*without, *problems})
     return round_.remove(free)
+
+
+def _refuse_unreadable(name: str, problems: Mapping[str, Problem]) -> None:
+    if any(problem.problem == "unreadable" for problem in problems.values()):
+        raise StoreUnavailable(f"{name} cannot be read just now, so what else is in it stays. Try it again later.")
 
 
 def found_whole(round_: Round, name: str, wanted: Wanted) -> None:

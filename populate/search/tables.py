@@ -21,18 +21,21 @@ from schemas.sharing import Access
 schema = dj.Schema()
 
 
+class _OfDelivery:
+    """Describes the files of a delivery as the tables know them now: a later one describes its own files again."""
+
+    def make(self, key: dict[str, Any]) -> None:
+        _describe(self, key, Access() & key & dj.Not({"file_id": ""}))
+
+
 @schema
-class Document(dj.Computed):
+class Document(_OfDelivery, dj.Computed):
     definition = """
     # What is indexed of the files of a delivery has been described
     -> Ingest
     ---
     document_count : int32 # files whose description was another one before
     """
-
-    def make(self, key: dict[str, Any]) -> None:
-        """Describe the files as the tables know them now: a later delivery describes its own files again."""
-        _describe(self, key, Access() & key & dj.Not({"file_id": ""}))
 
 
 @schema
@@ -64,17 +67,13 @@ class DocumentAdopted(dj.Computed):
 
 
 @schema
-class DocumentDescribed(dj.Computed):
+class DocumentDescribed(_OfDelivery, dj.Computed):
     definition = """
     # What is indexed of the files of a delivery has been described with what its runs are about
     -> Description
     ---
     document_count : int32 # files whose description was another one before
     """
-
-    def make(self, key: dict[str, Any]) -> None:
-        """Describe the files as the tables know them now."""
-        _describe(self, key, Access() & key & dj.Not({"file_id": ""}))
 
 
 @schema
