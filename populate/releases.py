@@ -115,17 +115,28 @@ def _tell_texts_apart(binding: Binding, names: list[str]) -> None:
 
 def _find_the_latest_accesses(binding: Binding, names: list[str]) -> None:
     """Add the index by which the dashboard finds what was read last without looking at all accesses."""
-    query, schema = binding.connection.query, next(name for name in names if name.endswith("_sharing"))
+    _add_index(binding, next(name for name in names if name.endswith("_sharing")), "access", "accessed_at")
+
+
+def _find_what_an_object_holds(binding: Binding, names: list[str]) -> None:
+    """Add the index by which removals and checks find the contents of an object without looking at all places."""
+    backup = next(name for name in names if name.endswith("_backup"))
+    _add_index(binding, backup, "placement", "store_id", "object_name")
+
+
+def _add_index(binding: Binding, schema: str, table: str, *columns: str) -> None:
+    """Add an index whose name is that of a new table's on each backend; twice is once."""
+    query, of = binding.connection.query, ", ".join(columns)
     if binding.backend == "postgresql":
-        query(f'CREATE INDEX IF NOT EXISTS access_accessed_at_idx ON "{schema}".access (accessed_at)')
+        query(f'CREATE INDEX IF NOT EXISTS {table}_{"_".join(columns)}_idx ON "{schema}".{table} ({of})')
         return
-    leading = query(
-        "SELECT column_name FROM information_schema.statistics"
-        " WHERE table_schema = %s AND table_name = 'access' AND seq_in_index = 1",
-        (schema,),
+    indexes = query(
+        "SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ', ') FROM information_schema.statistics"
+        " WHERE table_schema = %s AND table_name = %s GROUP BY index_name",
+        (schema, table),
     ).fetchall()
-    if ("accessed_at",) not in leading:
-        query(f"ALTER TABLE `{schema}`.access ADD INDEX accessed_at (accessed_at)")
+    if not any(str(held).startswith(of) for (held,) in indexes):
+        query(f"ALTER TABLE `{schema}`.{table} ADD INDEX {columns[0]} ({of})")
 
 
 def _find_names_by_their_start(binding: Binding, names: list[str]) -> None:
@@ -147,5 +158,6 @@ STEPS: tuple[Step, ...] = (
     _find_the_latest_accesses,
     _find_names_by_their_start,
     _name_accounts,
+    _find_what_an_object_holds,
 )
 """Step n leads from version n to n + 1; it gets the names of the schemas. Steps are only ever added."""

@@ -19,6 +19,7 @@ from data_platform.errors import DatabaseError, DatabaseUnavailable, NotDeployed
 from data_platform.settings import Settings
 from schemas import catalogue, declared, people, sharing
 from schemas.connection import Connection, Instance
+from schemas.described import describe
 from schemas.drivers import DRIVER_ERRORS, MySQL, PostgreSQL, Target, target
 from schemas.embedded import EmbeddedServer
 from schemas.engine import dj
@@ -104,9 +105,12 @@ class Binding:
             )
         try:
             if deploy or absent:
+                self.connection.known.clear()
                 with self._deploying(), declared.quickly(self.connection, named[0][0]):
                     self._each(declared.declare, named)
+                self.connection.known |= describe(self.connection, [*self._active])
             else:
+                self.connection.known |= describe(self.connection, [name for name, _ in named])
                 self._each(declared.activate, named)
         except BaseException:
             for name, schema in named:  # half bound is worse than not bound

@@ -187,7 +187,7 @@ def _rows_of_own_objects(binding: Binding, store: Store, odd: list[Kept]) -> Ite
 def _rows_of_packs(binding: Binding, store: Store, packs: Sequence[str]) -> Iterator[Kept]:
     """Yield the contents in packs as they lie there, so that neighbours can be read together.
 
-    No index helps with that order, so the packs are divided into few ranges, each of which memory has room for.
+    The packs are divided into ranges, each of which memory has room for.
     If none is there, nothing is to be read, so any order does.
     """
     if not packs:

@@ -94,6 +94,7 @@ class Placement(dj.Manual):
     object_name : varchar(255) # within the store
     place_offset : int64 # bytes from the start of the object
     place_length : int64 # bytes
+    index (store_id, object_name)
     """
 
 

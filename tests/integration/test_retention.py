@@ -270,14 +270,18 @@ def test_sweeps_beside_backups_take_nothing_that_is_wanted(
             for n, path in enumerate(paths):
                 path.write_bytes(content_of_size(300 + n, seed=100 * (day % 2) + n))
             hand_in(binding, [read_file(path, day=day) for path in paths], run=f"{day}")
-            work()
+            wait_until(backed_up)  # what was swept while it was counted on is stored again, as long as it is there
         wait_until(lambda: len(RemovalClaim()))  # on a busy machine the other process has not swept yet
+
+    def backed_up() -> bool:
+        work()
+        if failed := unresolved(binding):
+            retry_failed(binding)
+        return not failed
 
     assert sweeping_beside(back_up) == 0
     binding.ensure()
-    while unresolved(binding):
-        retry_failed(binding)
-        work()
+    wait_until(backed_up)
     for _ in range(2):
         retained(binding, datetime.now(UTC).replace(tzinfo=None), take_over=timedelta(0))
     wanted = {path.read_bytes() for path in paths}
