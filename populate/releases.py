@@ -125,8 +125,13 @@ def _find_what_an_object_holds(binding: Binding, names: list[str]) -> None:
 
 
 def _add_index(binding: Binding, schema: str, table: str, *columns: str) -> None:
-    """Add an index whose name is that of a new table's on each backend; twice is once."""
+    """Add an index whose name is that of a new table's on each backend; twice is once.
+
+    Readers of an embedded database declare their own tables only: one that is missing will come with its indexes.
+    """
     query, of = binding.connection.query, ", ".join(columns)
+    if (schema, table) not in declared._columns(binding.connection, [schema]):
+        return
     if binding.backend == "postgresql":
         query(f'CREATE INDEX IF NOT EXISTS {table}_{"_".join(columns)}_idx ON "{schema}".{table} ({of})')
         return

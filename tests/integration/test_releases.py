@@ -16,7 +16,7 @@ from populate import releases
 from populate.ingest import Ingest
 from populate.pipeline import SCHEMAS, bind_all
 from populate.releases import STEPS, Release
-from schemas.binding import Binding, unbind
+from schemas.binding import Binding, bind, unbind
 from schemas.catalogue import File
 from schemas.people import Department
 from schemas.sharing import Access
@@ -166,11 +166,13 @@ def test_steps_are_taken_in_their_order_and_each_once(site: Site, monkeypatch: p
 
 
 def test_the_embedded_database_brings_itself_up_to_date(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bind(load())  # as readers do, who come before the first worker
+    unbind()
     bind_all(load())
-    assert sorted(Release.to_arrays("schema_version")) == [HELD]
+    assert max(Release.to_arrays("schema_version")) == HELD
     unbind()
     taken: list[int] = []
     monkeypatch.setattr(releases, "STEPS", (*STEPS, lambda b, n: taken.append(2)))
     bind_all(load())
     assert taken == [2]
-    assert sorted(Release.to_arrays("schema_version")) == [HELD, HELD + 1]
+    assert max(Release.to_arrays("schema_version")) == HELD + 1
