@@ -11,6 +11,7 @@ from typing import TextIO
 
 import click
 
+from data_platform.cli.collecting import collected_seldom
 from data_platform.errors import DataPlatformError, SettingsError
 from data_platform.extras import missing_extra
 from data_platform.redact import RedactingFilter, redact_text
@@ -23,6 +24,7 @@ class Sentences(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         debug = bool(ctx.params.get("debug"))
+        ctx.with_resource(collected_seldom())
         as_json = ctx.with_resource(_messages(debug))
         try:
             return super().invoke(ctx)
