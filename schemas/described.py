@@ -10,7 +10,7 @@ which words defaults of columns in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -87,7 +87,7 @@ def describe(connection: dj.Connection, schemas: Sequence[str]) -> Known:
     known: Known = {}
     tables: set[tuple[str, str]] = set()
     for what, statement in _STATEMENTS[adapter.backend].items():
-        found = _by_table(connection.query(statement, (tuple(schemas),), as_dict=True))
+        found = _by_table(connection.query(statement, (tuple(schemas),)))
         tables = tables or set(found)
         word = getattr(adapter, f"get_{what}_sql")
         known |= {word(*table): {(): found.get(table, [])} for table in tables}
@@ -98,10 +98,11 @@ def describe(connection: dj.Connection, schemas: Sequence[str]) -> Known:
     return known
 
 
-def _by_table(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+def _by_table(cursor: Any) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    names = [column[0] for column in cursor.description][2:]
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault((row.pop("table_schema"), row.pop("table_name")), []).append(row)
+    for schema, table, *values in cursor.fetchall():
+        found.setdefault((schema, table), []).append(dict(zip(names, values, strict=True)))
     return found
 
 
@@ -115,7 +116,7 @@ def _lineages(connection: dj.Connection, tables: Collection[tuple[str, str]]) ->
         f"SELECT '{schema}' AS table_schema, table_name, attribute_name, lineage FROM {place}"  # noqa: S608
         for schema, place in places.items()
     )
-    found = _by_table(connection.query(" UNION ALL ".join(parts), as_dict=True))
+    found = _by_table(connection.query(" UNION ALL ".join(parts)))
     known: Known = {}
     for schema, table in tables:
         if schema in places:

@@ -177,6 +177,7 @@ def binding(
     """Return a binding to empty tables on the session's server; the settings lead there too."""
     tables: PostgreSQLTables | MySQLTables = request.getfixturevalue(f"_{backend}_tables")
     with monkeypatch.context() as patch:
+        patch.setattr("schemas.binding.describe", tables.describe)
         for name, value in tables.renew().items():
             patch.setenv(f"DATA_PLATFORM_DATABASE__{name.upper()}", value)
         settings.cache_clear()

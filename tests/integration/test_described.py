@@ -7,6 +7,7 @@ from typing import Any
 from populate.pipeline import SCHEMAS
 from schemas.binding import Binding
 from schemas.declared import jobs_table, tables
+from schemas.described import describe
 from schemas.engine import dj
 
 from datajoint.heading import Heading  # isort: skip  (after the quiet import)
@@ -28,6 +29,7 @@ def of_all_tables(binding: Binding) -> dict[str, tuple[Any, ...]]:
 
 
 def test_tables_are_described_alike_at_once_and_one_by_one(binding: Binding) -> None:
+    binding.connection.known = describe(binding.connection, [*binding._active])
     asked: list[str] = []
     binding.connection._execute_query = lambda cursor, query, *rest: asked.append(query)
     at_once = of_all_tables(binding)

@@ -3,22 +3,69 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg2
 
+from schemas.connection import Connection
+from schemas.described import Known, describe
 from schemas.postmaster import Address
 from servers.mysql import MySQLServer
 
 
-class PostgreSQLTables:
+class _Described:
+    """Remembers from one test to the next what the tables look like: it is the same but for the prefix.
+
+    Attributes
+    ----------
+    prefix
+        Of the tables' schemas in this test.
+    """
+
+    prefix = ""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], tuple[str, Known]] = {}
+
+    def describe(self, connection: Connection, schemas: Sequence[str]) -> Known:
+        """Return what `schemas.described.describe` does, as whoever owns the tables sees it."""
+        own = connection.conn_info["user"] == self.owner and all(name.startswith(f"{self.prefix}_") for name in schemas)
+        if not own:
+            return describe(connection, schemas)
+        names = tuple(name.removeprefix(self.prefix) for name in schemas)
+        if names not in self._known:
+            self._known[names] = self.prefix, describe(connection, schemas)
+        before, known = self._known[names]
+        return known if before == self.prefix else _renamed(known, before, self.prefix)
+
+    @property
+    def owner(self) -> str:
+        """The login that the settings of a test name."""
+        raise NotImplementedError
+
+
+def _renamed(known: Known, before: str, now: str) -> Known:
+    def renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value.replace(before, now) if isinstance(value, str) else value for name, value in row.items()}
+
+    return {
+        statement.replace(before, now): {of: [renamed(row) for row in rows] for of, rows in answers.items()}
+        for statement, answers in known.items()
+    }
+
+
+class PostgreSQLTables(_Described):
     """Tables on PostgreSQL, which get another name for each test: no process of an earlier one finds them."""
 
     def __init__(self, address: Address) -> None:
+        super().__init__()
         self.address = address
-        self.prefix = ""
+
+    @property
+    def owner(self) -> str:
+        return self.address.user
 
     def renew(self) -> dict[str, str]:
         """Return the settings of the database for the next test."""
@@ -64,13 +111,18 @@ class PostgreSQLTables:
             yield cursor
 
 
-class MySQLTables:
+class MySQLTables(_Described):
     """Tables on MySQL, which cannot rename schemas: each test has a login of its own, and it ends with the test."""
 
     def __init__(self, server: MySQLServer) -> None:
+        super().__init__()
         self.server = server
         self.prefix = f"t{secrets.token_hex(6)}"
         self.login = ""
+
+    @property
+    def owner(self) -> str:
+        return self.login
 
     def renew(self) -> dict[str, str]:
         """Return the settings of the database for the next test."""
