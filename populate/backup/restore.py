@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from data_platform.errors import (
     BlobDamaged,
@@ -97,7 +97,7 @@ def restore(
     raise failure or AssertionError("unreachable")
 
 
-def copy_new(store: Readable, place: Place, content: Content, target: Path, modified_ns: int = -1) -> bool:
+def copy_new(store: Readable, place: Place, content: Content, target: Path | str, modified_ns: int = -1) -> bool:
     """Write a content to a new file, verified; False if there is a file already, which stays as it is.
 
     Parameters
@@ -112,14 +112,40 @@ def copy_new(store: Readable, place: Place, content: Content, target: Path, modi
     RestoreError
         If the file cannot be written.
     """
-    with _beside(target) as (file, temporary):
-        _copy(store, place, content, file)
+    if place.length <= CHUNK:
+        return _written_whole(b"".join(checked(store, place, content)), target, modified_ns)
+    with _beside(target) as (descriptor, temporary):
+        for piece in checked(store, place, content):
+            with translated(target):
+                _write(descriptor, piece)
         with translated(target):
-            file.flush()
-            if modified_ns >= 0:
-                os.utime(file.fileno(), ns=(modified_ns, modified_ns))
-            os.fsync(file.fileno())
-            return link_new(temporary, target)
+            return _finished(descriptor, temporary, target, modified_ns)
+
+
+def _written_whole(whole: bytes, target: Path | str, modified_ns: int) -> bool:
+    """Write what is known to be right to a new file: most files are small, and there are many of them."""
+    with translated(target), _beside(target) as (descriptor, temporary):
+        _write(descriptor, whole)
+        return _finished(descriptor, temporary, target, modified_ns)
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _finished(descriptor: int, temporary: str, target: Path | str, modified_ns: int) -> bool:
+    if modified_ns >= 0:
+        os.utime(descriptor, ns=(modified_ns, modified_ns))
+    os.fsync(descriptor)
+    try:
+        os.link(temporary, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError:  # there may be no links on this file system
+        return link_new(Path(temporary), Path(target))
+    return True
 
 
 def content_of_prefix(wanted: str) -> Content:
@@ -192,13 +218,13 @@ def swept_at(sha256: str) -> datetime | None:
     return max(moments, default=None)
 
 
-def _copy(store: Readable, place: Place, content: Content, file: BinaryIO) -> None:
+def checked(store: Readable, place: Place, content: Content) -> Iterator[bytes]:
+    """Yield the bytes of a content; raises `BlobDamaged` after the last of them if they are others."""
     digest, size = hashlib.sha256(), 0
     for piece in store.read(place):
         digest.update(piece)
         size += len(piece)
-        with translated(Path(file.name).parent):
-            file.write(piece)
+        yield piece
     if Content(digest.hexdigest(), size) != content:
         raise BlobDamaged(
             f"{store.name} gives other bytes for {content.sha256}, which were not restored. Find out what else is "
@@ -213,10 +239,11 @@ def _same(target: Path, content: Content) -> Path:
     raise TargetExists(f"{target} is there with other content and stays as it is. Choose another name with --to.")
 
 
-def same(target: Path, content: Content) -> bool:
+def same(target: Path | str, content: Content) -> bool:
     """Tell whether a file has this content."""
     with translated(target):
-        return target.is_file() and target.stat().st_size == content.size and _hash_of(target) == content.sha256
+        path = Path(target)
+        return path.is_file() and path.stat().st_size == content.size and _hash_of(path) == content.sha256
 
 
 def _hash_of(path: Path) -> str:
@@ -228,21 +255,22 @@ def _hash_of(path: Path) -> str:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def _beside(target: Path | str) -> Iterator[tuple[int, str]]:
     """Give a new file in the folder of `target`; its temporary name is gone afterwards."""
-    temporary = target.with_name(f".restore-{secrets.token_hex(8)}")
+    # As text: making a `Path` of each of many files would take as long as writing it.
+    temporary = os.path.join(os.path.split(target)[0], f".restore-{secrets.token_hex(8)}")
     with translated(target):
-        file = temporary.open("xb")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        with file:
-            yield file, temporary
+        yield descriptor, temporary
     finally:
+        os.close(descriptor)
         with suppress(FileNotFoundError):
-            temporary.unlink()
+            os.unlink(temporary)  # noqa: PTH108
 
 
 @contextmanager
-def translated(target: Path) -> Iterator[None]:
+def translated(target: Path | str) -> Iterator[None]:
     """Raise the error of ours for what happens while `target` is written."""
     try:
         yield

@@ -41,7 +41,6 @@ class Refused(NamedTuple):
 class Written(NamedTuple):
     """A file that is in place now."""
 
-    path: Path
     size: int
     is_new: bool
 
@@ -127,11 +126,12 @@ def _results(
 ) -> Iterator[tuple[Entry, Result]]:
     """Restore several files at a time; the database is asked by this thread only."""
     waiting: deque[tuple[list[Located], Future[list[Result]]]] = deque()
+    folder = Target(to)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as pool:
         try:
             for page in _placed(binding, stores, entries):
                 for group in _neighbours(page):
-                    waiting.append((group, pool.submit(_restored_together, stores[0].name, group, to)))
+                    waiting.append((group, pool.submit(_restored_together, stores[0].name, group, folder)))
                     if len(waiting) >= WAITING:
                         yield from _next(waiting)
             while waiting:
@@ -209,7 +209,7 @@ def _is_near(first: Located, last: Located, one: Located) -> bool:
     )
 
 
-def _restored_together(name: str, group: list[Located], to: Path) -> list[Result]:
+def _restored_together(name: str, group: list[Located], to: Target) -> list[Result]:
     if len(group) > 1:
         (store, first), (_, last) = group[0].places[0], group[-1].places[0]
         ahead = Ahead(store, Place(first.object_name, first.offset, last.offset + last.length - first.offset))
@@ -239,7 +239,7 @@ def _pages(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield page
 
 
-def _restored(name: str, places: Places, entry: Entry, to: Path) -> Result:
+def _restored(name: str, places: Places, entry: Entry, to: Target) -> Result:
     failure: Result | None = None
     for store, place in places:
         try:
@@ -256,31 +256,50 @@ def _restored(name: str, places: Places, entry: Entry, to: Path) -> Result:
     )
 
 
-def _restored_from(store: Readable, entry: Entry, place: Place, to: Path) -> Result:
+def _restored_from(store: Readable, entry: Entry, place: Place, to: Target) -> Result:
     content = Content(entry.sha256, entry.size)
     try:
-        for target in _targets(to / entry.path, entry.file_id):
-            if (written := _written(store, place, content, target, entry.modified_ns)) is not None:
+        for target in to.names(entry):
+            if (written := _written((store, place), content, target, entry.modified_ns, to)) is not None:
                 return written
     except StoreUnavailable:
         raise
     except (StoreError, RestoreError) as error:
         return error
-    return TargetExists(f"{to / entry.path} is there with other content and stays as it is. Restore to another folder.")
+    where = to.folder / entry.path
+    return TargetExists(f"{where} is there with other content and stays as it is. Restore to another folder.")
 
 
-def _written(store: Readable, place: Place, content: Content, target: Path, modified_ns: int) -> Written | None:
+def _written(
+    held: tuple[Readable, Place], content: Content, target: str, modified_ns: int, to: Target
+) -> Written | None:
     """Write a file unless it is there; None if another one is."""
     if os.path.lexists(target):
-        return Written(target, content.size, False) if same(target, content) else None
-    with translated(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    if copy_new(store, place, content, target, modified_ns):
-        return Written(target, content.size, True)
-    return Written(target, content.size, False) if same(target, content) else None
+        return Written(content.size, False) if same(target, content) else None
+    to.make_room(target)
+    if copy_new(*held, content, target, modified_ns):
+        return Written(content.size, True)
+    return Written(content.size, False) if same(target, content) else None
 
 
-def _targets(path: Path, file_id: str) -> Iterator[Path]:
-    yield path
-    suffix = "".join(path.suffixes[-2:]) if len("".join(path.suffixes[-2:])) < 40 else ""
-    yield path.with_name(f"{path.name.removesuffix(suffix)[:180]}-{file_id[:8]}{suffix}")
+class Target:
+    """The folder that files go to, as text: making a `Path` of each would take as long as writing it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._within = os.path.join(folder, "")
+        self._made = set[str]()
+
+    def names(self, entry: Entry) -> Iterator[str]:
+        """Yield what the file is to be called, and what else if another one has that name."""
+        yield self._within + entry.path
+        path = self.folder / entry.path
+        suffix = "".join(path.suffixes[-2:]) if len("".join(path.suffixes[-2:])) < 40 else ""
+        yield str(path.with_name(f"{path.name.removesuffix(suffix)[:180]}-{entry.file_id[:8]}{suffix}"))
+
+    def make_room(self, target: str) -> None:
+        """Make the folder of a file, once."""
+        if (folder := os.path.split(target)[0]) not in self._made:
+            with translated(target):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
