@@ -15,7 +15,7 @@ from populate.backup.erased import erased
 from populate.backup.removal import claimed, latest_removal, pass_gate, within_transaction, without_place
 from populate.backup.stores import ContentStore, record_store, schema
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
-from populate.lookup import lookup
+from populate.lookup import add, lookup
 from populate.reaching import WithinReach
 from populate.store import Place, Store, Traits, open_replica, open_store
 from populate.watch.seldom import Seldom
@@ -239,8 +239,8 @@ def record_places(
     with within_transaction(connection):
         pass_gate(connection, store_id)
         gone = claimed(connection, store_id, since, found)
-        rows = (_row(store_id, *one) for one in sorted(found.items()) if one[0] not in gone)
-        Placement.insert(rows, skip_duplicates=True)  # in order, so that workers cannot deadlock
+        # In order, so that workers cannot deadlock.
+        add(Placement, [_row(store_id, *one) for one in sorted(found.items()) if one[0] not in gone])
         return without_place(connection, Placement, store_id, {*found, *counted})
 
 
