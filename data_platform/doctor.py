@@ -20,6 +20,7 @@ from data_platform.redact import redact_text
 from data_platform.settings import GIB, Settings, load, origins, unknown_variables
 
 if TYPE_CHECKING:
+    from populate.store import Store
     from schemas.binding import Binding
 
 State = Literal["ok", "note", "todo"]
@@ -161,12 +162,30 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", "ok", f"{store.name} can be written and read")
     else:
         yield Finding("store", "todo", f"{store.name} gives back other bytes than were written", ADVICE["store"])
+    if settings.store.seal or settings.store.seal_keys.get_secret_value():
+        yield from _sealing(store)
     traits = store.traits()._asdict()
     said = ", ".join(f"{name.replace('_', ' ')} {'yes' if there else 'no'}" for name, there in traits.items())
     if traits["create_only"] and traits["payload"]:
         yield Finding("store enforces", "ok", said)
     else:
         yield Finding("store enforces", "note", said, "What it does not enforce is made up for by reading back.")
+
+
+def _sealing(store: Store) -> Iterator[Finding]:
+    """Tell which keys contents are sealed with: by their ids, which do not tell the keys."""
+    from populate.store.sealed import SealedStore
+
+    if not isinstance(store, SealedStore):
+        return
+    if unknown := store.unknown_keys():
+        keys = ", ".join(unknown)
+        yield Finding("sealing", "todo", f"contents are sealed with keys that are not here: {keys}", ADVICE["sealing"])
+    elif store.seals:
+        yield Finding("sealing", "ok", f"new contents are sealed with the key {store.newest.id}")
+    else:
+        advice = "Set store.seal, if new contents are to be sealed as well."
+        yield Finding("sealing", "note", "store.seal is off: sealed contents are read, new ones are not sealed", advice)
 
 
 def _cache(settings: Settings) -> Iterator[Finding]:
@@ -259,6 +278,7 @@ ADVICE = {
     "home": "Set DATA_PLATFORM_HOME to a folder that you may write.",
     "database": "Check the settings `database.*`; a new server needs `data-platform deploy` by the schemas' owner.",
     "store": "Check the settings `store.*` and that this account may write there.",
+    "sealing": "Add the keys of these ids to store.seal_keys, after the newest one.",
     "cache": "Make the folder `cache` in the home writable for yourself, or delete it.",
     "outbox": "Make the database reachable and run `data-platform flush`; accesses wait safely until then.",
     "readers": "Reinstall the package that provides the reader.",

@@ -41,6 +41,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   ├── StoreFull (OSError)                no space left
     │   ├── ObjectLocked (PermissionError)     the store lets nobody remove this yet
     │   └── StoreUnavailable (ConnectionError) the store does not answer
+    │       └── StoreSealed                    its contents are encrypted, and the key is not here
     ├── SnapshotRefused (ValueError)           of that day no snapshot can be taken    P
     ├── SearchUnavailable (RuntimeError)       the index of this machine cannot be used
     ├── ReportUnavailable (LookupError)        there is nothing to report, or no place for it
@@ -239,6 +240,10 @@ class ObjectLocked(StoreError, PermissionError):
 
 class StoreUnavailable(StoreError, ConnectionError):
     """The content store does not answer, or refuses these credentials."""
+
+
+class StoreSealed(StoreUnavailable):
+    """Contents of the store are encrypted with a key that is not among those of the settings."""
 
 
 class SnapshotRefused(Permanent, DataPlatformError, ValueError):

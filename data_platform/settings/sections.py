@@ -61,6 +61,14 @@ class StoreSettings(_Section):
         "", description="how the S3 server is told to encrypt objects; empty = as the bucket does by itself"
     )
     encryption_key: str = Field("", description="id of the key for `aws:kms`; empty = the server's own")
+    seal: bool = Field(
+        False, description="new contents are encrypted here before they are stored, with the first of `seal_keys`"
+    )
+    seal_keys: SecretStr = Field(
+        SecretStr(""),
+        description="of store and replica: each 64 hexadecimal digits, the newest first, older ones after it as long "
+        "as contents are sealed with them",
+    )
     verify_days: int = Field(
         30, ge=0, le=3650, description="every backed-up content is read back once in so many days; 0 = by hand only"
     )

@@ -334,7 +334,9 @@ def _hashed(store: Store, kept: Kept) -> Problem | Kept:
     except BlobMissing:
         return _problem(kept, "missing", "The object is not there.")
     except BlobDamaged:
-        return _problem(kept, "wrong size", "The object is too short.")
+        if (store.size(kept.place.object_name) or 0) < kept.place.offset + kept.place.length:
+            return _problem(kept, "wrong size", "The object is too short.")
+        return _problem(kept, "damaged", "The bytes are not as they were sealed.")
     except StoreUnavailable:
         raise
     except StoreError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 from data_platform.errors import MissingExtra, SettingsError, StoreUnavailable
-from data_platform.settings import Settings
-from populate.store.base import Place, Store, Traits, Writer, content_of, object_name_of
+from data_platform.settings import Settings, StoreSettings
+from populate.store.base import SEALS, Place, Store, Traits, Writer, content_of, object_name_of, without_key
 
 __all__ = [
     "Place",
@@ -34,10 +35,20 @@ def open_store(settings: Settings) -> Store:
     SettingsError
         If the URL is neither a folder nor ``s3://bucket/prefix``.
     MissingExtra
-        If it is a bucket and the packages for that are not installed.
+        If it is a bucket, or contents are to be sealed, and the packages for that are not installed.
     StoreUnavailable
         If the store cannot be reached or refuses the credentials.
+    StoreSealed
+        If its contents are sealed and `store.seal_keys` is not set.
     """
+    store = _open(settings)
+    if settings.store.seal or settings.store.seal_keys.get_secret_value():
+        return _sealed(store, settings.store)
+    _refuse_seals(store)
+    return store
+
+
+def _open(settings: Settings) -> Store:
     url = settings.store_url
     scheme = urlsplit(url).scheme if "://" in url else ""
     if scheme == "s3":
@@ -111,6 +122,42 @@ def reachable_stores(settings: Settings) -> list[Store]:
     if failure is not None and not found:
         raise failure
     return found
+
+
+def _sealed(store: Store, settings: StoreSettings) -> Store:
+    if store.opened_by is not None:
+        return store.opened_by
+    try:
+        from populate.store.sealed import SealedStore
+        from populate.store.sealing import master_keys
+    except ImportError as error:
+        if error.name is None or error.name.split(".")[0] != "cryptography":
+            raise
+        raise MissingExtra(
+            f'The package {error.name} is needed to seal contents. Run `pip install "data-platform[platform]"`.'
+        ) from error
+    keys = master_keys(settings.seal_keys.get_secret_value())
+    if not keys:
+        raise SettingsError(
+            "The setting store.seal is on and store.seal_keys is empty. Make a key with `openssl rand -hex 32`."
+        )
+    return SealedStore(store, keys, seals=settings.seal)
+
+
+def _refuse_seals(store: Store) -> None:
+    """Raise `StoreSealed` if contents of a store are sealed; looked for once in each opened one."""
+    if store in _looked_at:
+        return
+    try:
+        sealed = next(store.objects(SEALS), None) is not None
+    except StoreUnavailable:
+        return  # what comes next tells why
+    if sealed:
+        raise without_key(store.name)
+    _looked_at.add(store)
+
+
+_looked_at: WeakSet[Store] = WeakSet()
 
 
 def _open_bucket(settings: Settings) -> Store:

@@ -14,13 +14,19 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from data_platform.errors import BlobDamaged, StoreError
+from data_platform.errors import BlobDamaged, StoreError, StoreSealed
 
 CHUNK = 1024 * 1024
 """Bytes handed over at once when reading."""
 
 PACKS = "objects/packs/"
 """Beginning of the names of packs; see `populate.store.pack`."""
+
+SEALED = ".sealed"
+"""End of the names of objects that are encrypted; see `populate.store.sealed`."""
+
+SEALS = "seals/"
+"""Beginning of the names of objects that tell with which keys the others are encrypted."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OBJECT_NAME = re.compile(r"[a-z0-9]+(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
@@ -74,6 +80,15 @@ def checked_object_name(object_name: str) -> str:
     return object_name
 
 
+def without_key(store_name: str, key_id: str = "") -> StoreSealed:
+    """Return the error for a store whose contents are sealed with a key that is not among ours."""
+    which = f"the key {key_id}, which is not among store.seal_keys" if key_id else "a key, and store.seal_keys has none"
+    return StoreSealed(
+        f"The contents of {store_name} are sealed with {which}. Set store.seal_keys on this machine as on those that "
+        "store contents; `data-platform doctor` tells which keys are missing."
+    )
+
+
 class Traits(NamedTuple):
     """What a store really enforces, found out by trying.
 
@@ -111,6 +126,9 @@ class Writer(ABC):
         Set it before the first bytes.
     is_pack
         Whether the bytes are a pack, which has a name of its own kind.
+    stored_as
+        Name of the object where it is not made of the hash of these bytes, because they are sealed.
+        Set it before `commit`; a hash is not announced then.
     """
 
     def __init__(self, sha256: str | None, size: int | None) -> None:
@@ -121,12 +139,15 @@ class Writer(ABC):
         self.received = 0
         self.replace = False
         self.is_pack = False
+        self.stored_as = ""
         self._digest = hashlib.sha256()
         self._ended = False
 
     @property
     def object_name(self) -> str:
         """The object's name; not known before `commit` where the hash was not announced."""
+        if self.stored_as:
+            return self.stored_as
         return pack_name_of(self.sha256) if self.is_pack else object_name_of(self.sha256)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
@@ -238,9 +259,22 @@ class Store(ABC):
     name: str
     """Stable identity without secrets, at most 255 characters, as ``folder:/data/store``."""
 
+    opened_by: Store | None = None
+    """The store around this one that opens what is sealed; without one, meeting that is an error."""
+
+    def refuse_sealed(self, object_name: str) -> None:
+        """Raise `StoreSealed` if nobody here opens an object that is sealed, or that is there only sealed."""
+        if self.opened_by is not None:
+            return
+        if object_name.endswith(SEALED) or self.size(object_name + SEALED) is not None:
+            raise without_key(self.name)
+
     def looks_empty(self) -> bool:
         """Tell whether nothing at all is kept; False where that costs more than a glance."""
         return False
+
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
+        """Make what is missing before the first write."""
 
     @abstractmethod
     def writer(self, sha256: str | None, size: int | None) -> Writer:

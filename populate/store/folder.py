@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreFull, StoreUnavailable
-from populate.store.base import CHUNK, Place, Store, Traits, Writer, checked_object_name
+from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreFull, StoreSealed, StoreUnavailable
+from populate.store.base import CHUNK, SEALED, Place, Store, Traits, Writer, checked_object_name
 
 ABANDONED_AFTER = 24 * 3600.0
 """Seconds after which an unfinished file is removed where locks do not tell whether its writer lives."""
@@ -67,6 +67,7 @@ class FolderStore(Store):
         try:
             yield from _pieces(path, place)
         except FileNotFoundError as error:
+            self.refuse_sealed(place.object_name)
             raise BlobMissing(
                 f"{self.name} does not hold {place.object_name}. `data-platform check` lists what else is missing; "
                 "put it back from a copy of the store."
@@ -90,7 +91,12 @@ class FolderStore(Store):
         name = below.rstrip("/")
         try:
             if name == "objects" or (self.root / name).exists():
-                yield from _files(self.root / name, name)
+                for found in _files(self.root / name, name):
+                    if found[0].endswith(SEALED):
+                        self.refuse_sealed(found[0])
+                    yield found
+        except StoreSealed:
+            raise
         except OSError as error:
             raise translated(error, self.root) from error
 

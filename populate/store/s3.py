@@ -34,7 +34,7 @@ from data_platform.errors import (
     StoreUnavailable,
 )
 from data_platform.settings import StoreSettings
-from populate.store.base import CHUNK, Place, Store, Traits, Writer, checked_object_name
+from populate.store.base import CHUNK, SEALED, Place, Store, Traits, Writer, checked_object_name
 from populate.store.clients import (
     byte_store,
     control_client,
@@ -113,6 +113,10 @@ class BucketStore(Store):
         self._enforced: Enforced | None = None
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        if not self._exists:
+            _ = self.enforced
+
     def writer(self, sha256: str | None, size: int | None) -> BucketWriter:
         return BucketWriter(self, sha256, size)
 
@@ -121,6 +125,7 @@ class BucketStore(Store):
         name = checked_object_name(place.object_name)
         if place.length == 0:  # a range of no bytes cannot be asked for
             if self.size(name) is None:
+                self.refuse_sealed(name)
                 raise self._missing(name)
             return
         received = 0
@@ -148,7 +153,10 @@ class BucketStore(Store):
         stay_in_process()
         try:
             for batch in obstore.list(self._bytes, below.rstrip("/"), chunk_size=1000):
-                yield from ((found["path"], found["size"]) for found in batch)
+                for found in batch:
+                    if found["path"].endswith(SEALED):
+                        self.refuse_sealed(found["path"])
+                    yield found["path"], found["size"]
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
 
@@ -170,8 +178,7 @@ class BucketStore(Store):
 
     def start_upload(self, object_name: str, size: int | None) -> Multipart:
         """Begin to store a large content."""
-        if not self._exists:
-            _ = self.enforced
+        self.prepare()
         key = f"{self._prefix}/{object_name}" if self._prefix else object_name
         return Multipart(self.client, self.bucket, key, size, extras_of(self._settings, size))
 
@@ -328,6 +335,7 @@ class BucketStore(Store):
     def _read_error(self, name: str, place: Place, error: Exception) -> StoreError:
         refused: Refusal = refusal(error)
         if refused.is_missing and refused.code != "NoSuchBucket":
+            self.refuse_sealed(name)
             return self._missing(name)
         if refused.status == 416:
             return BlobDamaged(
@@ -357,7 +365,7 @@ class BucketWriter(Writer):
             self._buffer += chunk
             return
         with _translating(self._store.name):
-            if self.sha256:
+            if self.sha256 or self.stored_as:
                 self._send(chunk)
             else:
                 self._keep(chunk)

@@ -17,7 +17,7 @@ DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 720))
 ATTEMPTS = len(DELAYS) + 1
 """Attempts at a version before a person is needed."""
 
-PATIENT = ("StoreFull", "StoreUnavailable", REMOVED.name)
+PATIENT = ("StoreFull", "StoreUnavailable", "StoreSealed", REMOVED.name)
 """Failures that say nothing about the version: these are tried for as long as it takes."""
 
 # The newest failure of each version in its batch, if nothing has been done about it since. A content that has a place
