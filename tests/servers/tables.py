@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from graphlib import TopologicalSorter
 from typing import Any
 
 import psycopg2
@@ -90,12 +91,34 @@ class PostgreSQLTables(_Described):
         """Empty the tables of the schemas `kept`; drop what a test added."""
         with self._cursor() as cursor:
             cursor.execute("SET lock_timeout = '60s'")
+            self._send_away(cursor)
             for name in self._names(cursor) - kept:
                 cursor.execute(f'DROP SCHEMA "{name}" CASCADE')
-            cursor.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)", ([*kept],))
-            tables = [f'"{s}"."{t}"' for s, t in cursor.fetchall() if holds_data(t)]
-            if tables:
-                cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
+            for table in filled(cursor, self._referring_first(cursor, kept)):
+                cursor.execute(f"DELETE FROM {table}")
+
+    def _referring_first(self, cursor: Any, kept: set[str]) -> list[str]:
+        """Return the tables, each after those with foreign keys that lead to it."""
+        cursor.execute("SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)", ([*kept],))
+        tables = {f'"{s}"."{t}"' for s, t in cursor.fetchall() if holds_data(t)}
+        cursor.execute(
+            """SELECT '"' || n.nspname || '"."' || c.relname || '"', '"' || m.nspname || '"."' || r.relname || '"'"""
+            " FROM pg_constraint AS k"
+            " JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_class AS r ON r.oid = k.confrelid"
+            " JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_namespace AS m ON m.oid = r.relnamespace"
+            " WHERE k.contype = 'f' AND n.nspname = ANY(%s) AND k.conrelid <> k.confrelid",
+            ([*kept],),
+        )
+        order = TopologicalSorter(dict.fromkeys(tables, ()))
+        for referring, table in cursor.fetchall():
+            order.add(table, referring)
+        return [table for table in order.static_order() if table in tables]
+
+    def _send_away(self, cursor: Any) -> None:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'data-platform' AND pid <> pg_backend_pid()"
+        )
 
     def _names(self, cursor: Any) -> set[str]:
         cursor.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)", (f"{self.prefix}_",))
@@ -146,7 +169,11 @@ class MySQLTables(_Described):
             for name in self._names(cursor) - kept:
                 cursor.execute(f"DROP DATABASE `{name}`")
             cursor.execute("SET foreign_key_checks = 0")
-            for table in self._filled(cursor, kept):
+            cursor.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN %s",
+                (tuple(kept),),
+            )
+            for table in filled(cursor, [f"`{s}`.`{t}`" for s, t in cursor.fetchall() if holds_data(t)]):
                 cursor.execute(f"DELETE FROM {table}")
 
     def _send_away(self, cursor: Any) -> None:
@@ -162,17 +189,6 @@ class MySQLTables(_Described):
         cursor.execute("SELECT schema_name FROM information_schema.schemata")
         return {name for (name,) in cursor.fetchall() if name.startswith(f"{self.prefix}_")}
 
-    def _filled(self, cursor: Any, kept: set[str]) -> list[str]:
-        """Return the tables with rows: emptying one that is empty costs as much as asking for all of them."""
-        cursor.execute(
-            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN %s", (tuple(kept),)
-        )
-        tables = [f"`{schema}`.`{table}`" for schema, table in cursor.fetchall() if holds_data(table)]
-        if not tables:
-            return []
-        cursor.execute(" UNION ALL ".join(f"SELECT '{table}', EXISTS (SELECT 1 FROM {table})" for table in tables))
-        return [table for table, filled in cursor.fetchall() if filled]
-
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
         with self.server.connect() as connection, connection.cursor() as cursor:
@@ -182,3 +198,11 @@ class MySQLTables(_Described):
 def holds_data(table: str) -> bool:
     """Tell whether rows of a table are a test's: those of Lookup tables, of versions and DataJoint's own stay."""
     return not table.startswith("#") and table not in ("release", "~lineage")
+
+
+def filled(cursor: Any, tables: Sequence[str]) -> list[str]:
+    """Return the tables with rows: emptying one that is empty costs as much as asking for all of them."""
+    if not tables:
+        return []
+    cursor.execute(f"SELECT {', '.join(f'EXISTS (SELECT 1 FROM {table})' for table in tables)}")
+    return [table for table, found in zip(tables, cursor.fetchone(), strict=True) if found]
