@@ -118,10 +118,10 @@ class Company:
     def work(self) -> None:
         """Let everybody read for ten weeks: of their own department, and of those that it works with."""
         for who, (_, department) in self.people.items():
-            own, others = self.files[department], [f for other in LIKES[department] for f in self.files[other]]
+            own = self.files[department]
+            others = [(other, *file) for other in LIKES[department] for file in self.files[other]]
             read = [(department, *self.luck.choice(own)) for _ in range(4)]
-            theirs = {name: other for other in DEPARTMENTS for _, name in self.files[other]}
-            read += [(theirs[name], owner, name) for owner, name in self.luck.sample(others, 3)]
+            read += self.luck.sample(others, 3)
             weeks = sorted(self.luck.sample(range(WEEKS), 4))
             self.deliver(who, self.luck.choice(SCRIPTS), [(one, week) for one in read for week in weeks])
 
