@@ -44,6 +44,12 @@ _IN_PACKS = (
     " WHERE p.store_id = %s AND p.object_name LIKE %s AND p.object_name > %s AND p.object_name <= %s"
     " ORDER BY p.object_name, p.place_offset"
 )
+_BY_HASH = (
+    "SELECT p.sha256, b.blob_size, p.object_name, p.place_offset, p.place_length"
+    " FROM {placement} AS p JOIN {blob} AS b ON b.sha256 = p.sha256"
+    " WHERE p.store_id = %s AND p.sha256 > %s AND p.object_name {like} %s"
+    " ORDER BY p.sha256 LIMIT %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +182,10 @@ def _compared_with_shared(
 
 def _rows_of_own_objects(binding: Binding, store: Store, odd: list[Kept]) -> Iterator[Kept]:
     """Yield the contents that lie by themselves; put those into `odd` that neither do nor are in a pack."""
-    for kept in _rows(binding, store):
-        name = kept.place.object_name
-        if content_of(name) == kept.sha256:
+    for kept in _rows(binding, store, packed=False):
+        if content_of(kept.place.object_name) == kept.sha256:
             yield kept
-        elif not name.startswith(PACKS):
+        else:
             odd.append(kept)
 
 
@@ -191,33 +196,30 @@ def _rows_of_packs(binding: Binding, store: Store, packs: Sequence[str]) -> Iter
     If none is there, nothing is to be read, so any order does.
     """
     if not packs:
-        yield from (kept for kept in _rows(binding, store) if kept.place.object_name.startswith(PACKS))
+        yield from _rows(binding, store, packed=True)
         return
     store_id = identity("store", store.name)
-    statement = _IN_PACKS.format(placement=Placement().full_table_name, blob=Blob().full_table_name)
     number = len(where(Placement, store_id=store_id))
     at_once = max(1, len(packs) * IN_MEMORY // max(number, 1))
     ends = [packs[end - 1] for end in range(at_once, len(packs), at_once)]
     for after, last in pairwise([PACKS, *ends, f"{PACKS}zz"]):
-        binding.ensure()
-        found = binding.connection.query(statement, args=(store_id, f"{PACKS}%", after, last))
-        for sha256, size, name, offset, length in found.fetchall():
-            yield Kept(sha256, int(size), Place(name, int(offset), int(length)))
+        yield from _asked(binding, _IN_PACKS, store_id, f"{PACKS}%", after, last)
 
 
-def _rows(binding: Binding, store: Store) -> Iterator[Kept]:
-    """Yield the contents that should be in the store in the order of their hashes, a page at a time."""
-    placed = where(Placement, store_id=identity("store", store.name)) * Blob
-    columns = ("sha256", "blob_size", "object_name", "place_offset", "place_length")
-    last = ""
-    while True:
-        binding.ensure()
-        page = (placed & f"sha256 > '{last}'").to_arrays(*columns, order_by="sha256", limit=PAGE)
-        for sha256, size, name, offset, length in zip(*(column.tolist() for column in page), strict=True):
-            last = sha256
-            yield Kept(sha256, size, Place(name, offset, length))
-        if len(page[0]) < PAGE:
-            return
+def _rows(binding: Binding, store: Store, *, packed: bool) -> Iterator[Kept]:
+    """Yield the contents that should be in packs, or not, in the order of their hashes, a page at a time."""
+    statement = _BY_HASH.format(like="LIKE" if packed else "NOT LIKE", placement="{placement}", blob="{blob}")
+    store_id, last = identity("store", store.name), ""
+    while page := _asked(binding, statement, store_id, last, f"{PACKS}%", PAGE):
+        yield from page
+        last = page[-1].sha256
+
+
+def _asked(binding: Binding, statement: str, *arguments: str | int) -> list[Kept]:
+    binding.ensure()
+    named = statement.format(placement=Placement().full_table_name, blob=Blob().full_table_name)
+    found = binding.connection.query(named, args=arguments).fetchall()
+    return [Kept(sha256, int(size), Place(name, int(at), int(length))) for sha256, size, name, at, length in found]
 
 
 def _in_order(store: Store) -> Iterator[tuple[str, int]]:

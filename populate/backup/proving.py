@@ -24,7 +24,7 @@ BYTES = 10 * 1024**3
 LOST = ("missing", "wrong size", "damaged", "unreadable")
 """Problems that mean that a content cannot be had from a store."""
 
-RECORDED = 500
+RECORDED = 2_000
 """Contents after which `prove` notes down what it has found so far."""
 
 _DIGITS = 8  # of a hash that ranges are counted in
