@@ -149,11 +149,11 @@ def _refuse_seals(store: Store) -> None:
     if store in _looked_at:
         return
     try:
-        sealed = next(store.objects(SEALS), None) is not None
+        name, _ = next(store.objects(SEALS), ("", 0))
     except StoreUnavailable:
         return  # what comes next tells why
-    if sealed:
-        raise without_key(store.name)
+    if name:
+        raise without_key(store.name, name.removeprefix(SEALS))
     _looked_at.add(store)
 
 
