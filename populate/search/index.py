@@ -67,6 +67,11 @@ class Index:
         self._index.reload()
         return self._index.searcher()
 
+    @property
+    def views(self) -> int:
+        """How many are indexed at this moment."""
+        return int(self.searcher().num_docs)
+
     def put(self, documents: Iterable[Document], done: Callable[[str], None] = lambda file_id: None) -> int:
         """Index what is said of files in place of what was said before, and return of how many.
 

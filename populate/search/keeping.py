@@ -55,6 +55,15 @@ def _round(binding: Binding, checking: Errand, beat: Callable[[], None]) -> int:
     whole = advance(binding, MAKE_SECONDS)
     if whole:
         index_of(binding)
+        whole = _meaning_is_whole(binding)
         checking.tend()
     beat()
     return int(not whole)
+
+
+def _meaning_is_whole(binding: Binding) -> bool:
+    if not binding.settings.search.semantic:
+        return True
+    from populate.search.meaning import advance_meaning
+
+    return advance_meaning(binding, MAKE_SECONDS)

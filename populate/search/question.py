@@ -79,13 +79,13 @@ class Questions:
         import tantivy
 
         self._query, self._occur = tantivy.Query, tantivy.Occur
-        self._schema, self._searcher = index.schema, searcher
+        self._schema, self.searcher = index.schema, searcher
         self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in PREFIXES}
         self.all = self._frequency(lambda prefix: self.shown([], prefix))
 
     def count(self, query: tantivy.Query) -> int:
         """Return how many views fit."""
-        return int(self._searcher.search(query, 1, count=True).count or 0)  # type: ignore[attr-defined]
+        return int(self.searcher.search(query, 1, count=True).count or 0)  # type: ignore[attr-defined]
 
     def shown(self, musts: Sequence[tantivy.Query], prefix: str = "") -> tantivy.Query:
         """Return what finds views that the asker may see and that fit all of `musts`; see `PREFIXES`."""
@@ -99,10 +99,10 @@ class Questions:
 
     def _any_of(self, field: str, terms: Sequence[str]) -> tantivy.Query | None:
         """Return what finds any of the terms; None if there is none."""
-        held = [term for term in terms if self._searcher.doc_freq(field, term)]
+        held = [term for term in terms if self.searcher.doc_freq(field, term)]
         if len(held) > MOST_APART:
             return self._query.term_set_query(self._schema, field, held)
-        return self._either([self._term(field, term) for term in held]) if held else None
+        return self.either([self._term(field, term) for term in held]) if held else None
 
     def _frequency(self, fitting: Callable[[str], tantivy.Query]) -> int:
         """Return how many views fit: about, by the sample, if those are many, else exactly.
@@ -117,8 +117,7 @@ class Questions:
 
     def words(self, text: str) -> list[Word]:
         """Return the words of a question that something fits; those that nothing fits are taken for mistyped."""
-        plain = distinct(plain_words(text))[:MOST_WORDS]
-        plain = [word for word in plain if word not in COMMON] or plain
+        plain = _asked(text)
         open_end = bool(text) and not text[-1].isspace()
         found = []
         for place, one in enumerate(plain):
@@ -130,9 +129,20 @@ class Questions:
                 word = Word(one, stem(one), False, far(one))
                 count = self._occurrences(word)
             if count:
-                rarity = math.log1p((max(0, self.all - count) + 0.5) / (count + 0.5))
+                rarity = self._rarity(count)
                 found.append(Word(word.plain, word.stemmed, word.begins, word.distance, rarity))
         return found
+
+    def weight(self, text: str, words: Sequence[Word]) -> float:
+        """Return what the words of a question count together; those that nothing has count like the rarest."""
+        return sum(word.rarity for word in words) + (len(_asked(text)) - len(words)) * self._rarity(0)
+
+    def _rarity(self, count: int) -> float:
+        return math.log1p((max(0, self.all - count) + 0.5) / (count + 0.5))
+
+    def files(self, files: Collection[str]) -> tantivy.Query:
+        """Return what finds these files; they count nothing."""
+        return self._query.const_score_query(self._query.term_set_query(self._schema, "file_id", list(files)), 0.0)
 
     def _occurrences(self, word: Word) -> int:
         """Return how many views have a word, about."""
@@ -144,7 +154,7 @@ class Questions:
         field = f"{prefix}words"
         if word.distance:
             return self._near(field, word)
-        return self._either([self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins)
+        return self.either([self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins)
 
     def fits(self, word: Word) -> tantivy.Query:
         """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""
@@ -161,14 +171,14 @@ class Questions:
         """
         whole, begun = _exact(word.rarity), _exact(word.rarity / 4)
         term = self._term("words", word.stemmed)
-        longer = self._searcher.terms_with_prefix("words", word.plain, limit=2) if word.begins else []
+        longer = self.searcher.terms_with_prefix("words", word.plain, limit=2) if word.begins else []
         if all(other == word.stemmed for other, _ in longer):
             return self._query.const_score_query(term, whole + begun * len(longer))
         beginning = self._query.const_score_query(self._beginning("words", word.plain), begun)
         counted = self._query.const_score_query(term, whole)
         if word.stemmed.startswith(word.plain):
             return self._also(beginning, counted)
-        return self._either([counted, beginning])
+        return self.either([counted, beginning])
 
     def all_of(self, words: Sequence[Word], required: int, prefix: str = "") -> tantivy.Query:
         """Return what finds so many of the words; in the sample whatever they count."""
@@ -198,17 +208,23 @@ class Questions:
     def _also(self, must: tantivy.Query, more: tantivy.Query) -> tantivy.Query:
         return self._query.boolean_query([(self._occur.Must, must), (self._occur.Should, more)])
 
-    def _either(self, ways: Sequence[tantivy.Query]) -> tantivy.Query:
+    def either(self, ways: Sequence[tantivy.Query]) -> tantivy.Query:
+        """Return what finds whatever fits one of the ways."""
         return self._query.boolean_query([(self._occur.Should, way) for way in ways]) if len(ways) > 1 else ways[0]
 
     def _beginning(self, field: str, word: str) -> tantivy.Query:
-        longer = self._searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
+        longer = self.searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
         if len(longer) > MOST_APART:
             return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
-        return self._either([self._term(field, term) for term, _ in longer] or [self._query.empty_query()])
+        return self.either([self._term(field, term) for term, _ in longer] or [self._query.empty_query()])
 
     def _worth(self, query: tantivy.Query, rarity: float) -> tantivy.Query:
         return self._query.const_score_query(query, _exact(rarity))
+
+
+def _asked(text: str) -> list[str]:
+    plain = distinct(plain_words(text))[:MOST_WORDS]
+    return [word for word in plain if word not in COMMON] or plain
 
 
 def _exact(rarity: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from populate.search.question import Word
@@ -24,6 +25,9 @@ PARTS = {
 
 BEGINS, NEAR = 0.6, 0.5
 """What the beginning of a word counts beside the word, and a word that looks like it."""
+
+MEANING = 1.5
+"""How much it counts to mean the very same, beside words that are as rare as what is asked for."""
 
 POPULARITY, RECENCY = 0.25, 0.15
 """How much many readers and a late last read can add, as shares of what the words count."""
@@ -46,11 +50,17 @@ class Measure(NamedTuple):
         Department -> people in it.
     today
         UTC.
+    meaning
+        File -> how much its meaning fits, from 0 to 1.
+    weight
+        What the words that are asked for count together.
     """
 
     words: Sequence[Word]
     sizes: Mapping[str, int]
     today: date
+    meaning: Mapping[str, float] = MappingProxyType({})
+    weight: float = 0.0
 
 
 @dataclass(slots=True)
@@ -91,10 +101,12 @@ def _candidate(file_id: str, about: Mapping[str, Any], length: float, by: Measur
         for part, (count, as_written) in counts.items():
             parts[part] = parts.get(part, 0.0) + worth * PARTS[part] * count / total
             met.setdefault(part, []).append(as_written)
-    fit = sum(parts.values()) if by.words else 1.0
+    if file_id in by.meaning:
+        parts["meaning"] = MEANING * by.weight * by.meaning[file_id]
+    fit = sum(parts.values()) if by.words or by.meaning else 1.0
     parts["popularity"] = fit * POPULARITY * popularity(about["readers"], by.sizes)
     parts["recency"] = fit * RECENCY * recency(about["last_read"], by.today)
-    if not by.words:
+    if not (by.words or by.meaning):
         parts["anything"] = fit
     return Candidate(file_id, about, sum(parts.values()), {name: worth for name, worth in parts.items() if worth}, met)
 
@@ -139,12 +151,20 @@ _WHERE = {
 }
 
 
-def reasons(candidate: Candidate, asked: Sequence[Word]) -> tuple[str, ...]:
-    """Return why a file is shown, in short sentences."""
+def reasons(candidate: Candidate, asked: Sequence[Word], text: str = "", similarity: float = 0.0) -> tuple[str, ...]:
+    """Return why a file is shown, in short sentences.
+
+    Parameters
+    ----------
+    similarity
+        Of what it means and `text` means, a cosine; 0 if it does not count.
+    """
     about, found = candidate.about, []
     for part, sentence in _WHERE.items():
         if part in candidate.met:
             found.append(sentence.format(_what(part, candidate.met[part], about)))
+    if similarity:
+        found.append(f"it means about the same as “{printable(text.strip())}” ({similarity:.2f} of 1)")
     found += [f"you wrote {printable(word.plain)}, which nothing is called" for word in asked if word.distance]
     if count := sum(about["readers"].values()):
         departments = sum(1 for name in about["readers"] if name)

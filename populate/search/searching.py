@@ -31,11 +31,17 @@ from populate.who.whom import printable
 if TYPE_CHECKING:
     import tantivy
 
+    from populate.search.meaning import Meaning
+    from schemas.binding import Binding
+
 CLOSE = (100, 1000, 10_000)
 """How many views are looked at closely: of more that fit, those that the words count most in."""
 
 MANY = 50_000
 """Files that fit, from which on values of facets are counted by the sample."""
+
+MOST_MEANT = 100
+"""Files that are found by what they mean alone: the nearest."""
 
 MOST_VALUES = 65_000
 """Values of a facet that are counted: more than there are, for otherwise counts would not be exact."""
@@ -95,6 +101,8 @@ class Results:
         These counts are estimates, in sixteens and without the rarest values, for 50,000 files or more fit.
     suggestion
         The question with words put right that nothing is called; empty if there are none.
+    by_meaning
+        How many of `total` are there for what they mean alone, and have not enough of the words.
     """
 
     total: int
@@ -102,6 +110,7 @@ class Results:
     facets: dict[str, list[tuple[str, int]]]
     suggestion: str
     estimated: bool = False
+    by_meaning: int = 0
 
     def counted(self, count: int) -> str:
         """Return a count of a facet as people are told it; empty for a value that estimates do not know of."""
@@ -130,6 +139,8 @@ class Found:
     facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     suggestion: str = ""
     estimated: bool = False
+    by_meaning: int = 0
+    similar: dict[str, float] = field(default_factory=dict)
 
 
 def search(
@@ -168,11 +179,20 @@ def search(
     tables = Tables(asker.binding.connection, asker.now)
     sizes = {name: int(count) for name, count in tables.ask("departments")}
     index = index_of(asker.binding)
-    found = find(index, _terms(asker), Request(text, facets, offset + limit, sizes, asker.now.date()))
+    request = Request(text, facets, offset + limit, sizes, asker.now.date())
+    found = find(index, _terms(asker), request, _meaning(asker.binding))
     held, gone = _held(asker, found.candidates, offset + limit)
     shown = held[offset : offset + limit]
-    hits = _named(asker, shown, [_hit(one, found.words, explain) for one in shown])
-    return Results(found.total - gone, hits, found.facets, found.suggestion, found.estimated)
+    hits = _named(asker, shown, [_hit(one, found, text, explain) for one in shown])
+    return Results(found.total - gone, hits, found.facets, found.suggestion, found.estimated, found.by_meaning)
+
+
+def _meaning(binding: Binding) -> Meaning | None:
+    if not binding.settings.search.semantic:
+        return None
+    from populate.search.meaning import meaning_of
+
+    return meaning_of(binding)
 
 
 def prepare(asker: Asker, seconds: float = 1.0) -> bool:
@@ -187,30 +207,67 @@ def complete(asker: Asker, prefix: str, limit: int = 8) -> list[str]:
     return completions(index_of(asker.binding), _terms(asker), prefix, limit)
 
 
-def find(index: Index, terms: Collection[str], request: Request) -> Found:
+def find(index: Index, terms: Collection[str], request: Request, meaning: Meaning | None = None) -> Found:
     """Return what the index says to an asker with these terms: as many candidates as are wanted, or more."""
     searcher = index.searcher()
     ask = Questions(index, searcher, sorted(terms))
     words = ask.words(request.text)
-    if request.text.strip() and not words:
+    near = meaning.near(request.text, terms, request.facets) if meaning else []
+    meant = [one.file_id for one in near[:MOST_MEANT] if meaning and one.similarity >= meaning.least]
+    if request.text.strip() and not words and not meant:
         return Found(facets={facet: [] for facet in FACETS})
     least = required(words)
-    views, total = _closely(searcher, _fitting(ask, words, request.facets, least), request.wanted)
+    views, total = _by_words(ask, words, request, least) if words or not meant else ([], 0)
     if not total and least > 1:
         least = 1
-        views, total = _closely(searcher, _fitting(ask, words, request.facets, least), request.wanted)
-    candidates = rank(views, Measure(words, request.sizes, request.today))
+        views, total = _by_words(ask, words, request, least)
+    by_words = total
+    if meant:
+        met = {file_id for file_id, _ in views}
+        more, _ = _closely(searcher, _fitting(ask, (), request.facets, 0, meant=meant), MOST_MEANT)
+        views += [view for view in more if view[0] not in met]
+        total = ask.count(_fitting(ask, words, request.facets, least, meant=meant))
+    fits = {one.file_id: meaning.fit(one.similarity) for one in near} if meaning else {}
+    candidates = rank(views, Measure(words, request.sizes, request.today, fits, ask.weight(request.text, words)))
     prefix = SAMPLED if total >= MANY else ""
-    facets = _facets(searcher, _fitting(ask, words, request.facets, least, prefix), SAMPLE if prefix else 1)
-    return Found(total, candidates, words, facets, _suggestion(request.text, words, candidates), bool(prefix))
+    facets = _facets(
+        searcher, _fitting(ask, words, request.facets, least, prefix=prefix, meant=meant), SAMPLE if prefix else 1
+    )
+    return Found(
+        total,
+        candidates,
+        words,
+        facets,
+        _suggestion(request.text, words, candidates),
+        bool(prefix),
+        total - by_words,
+        {one.file_id: one.similarity for one in near},
+    )
+
+
+def _by_words(
+    ask: Questions, words: Sequence[Word], request: Request, least: int
+) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+    return _closely(ask.searcher, _fitting(ask, words, request.facets, least), request.wanted)
 
 
 def _fitting(
-    ask: Questions, words: Sequence[Word], facets: Mapping[str, Collection[str]], least: int, prefix: str = ""
+    ask: Questions,
+    words: Sequence[Word],
+    facets: Mapping[str, Collection[str]],
+    least: int,
+    *,
+    prefix: str = "",
+    meant: Collection[str] = (),
 ) -> tantivy.Query:
-    """Return what finds files, or those of the sample, with at least so many of the words."""
-    fits = ask.all_of(words, least, prefix) if words else ask.anything()
-    return ask.shown([fits, *ask.within(facets)], prefix)
+    """Return what finds files, or those of the sample, with at least so many of the words; and those that are meant.
+
+    The latter are so few that they are left out of the sample.
+    """
+    ways = [ask.all_of(words, least, prefix)] if words else []
+    if meant and not (words and prefix):
+        ways.append(ask.files(meant))
+    return ask.shown([ask.either(ways) if ways else ask.anything(), *ask.within(facets)], prefix)
 
 
 def _closely(
@@ -300,7 +357,7 @@ def _shown(asker: Asker, files: Sequence[str]) -> dict[str, tuple[str, str, bool
     return {file_id: (name, path if known else "", not known) for file_id, name, path, known in rows}
 
 
-def _hit(one: Candidate, words: Sequence[Word], explain: bool) -> Hit:
+def _hit(one: Candidate, found: Found, text: str, explain: bool) -> Hit:
     about = one.about
     return Hit(
         one.file_id,
@@ -313,7 +370,7 @@ def _hit(one: Candidate, words: Sequence[Word], explain: bool) -> Hit:
         date.fromisoformat(about["last_read"]) if about["last_read"] else None,
         sum(about["readers"].values()),
         round(one.score, 6),
-        reasons(one, words),
+        reasons(one, found.words, text, found.similar.get(one.file_id, 0.0)),
         {part: round(worth, 6) for part, worth in one.parts.items()} if explain else {},
         about["limited"],
     )

@@ -40,6 +40,13 @@ MOST_APART = 50
 
 LONGEST_KIND = 10
 
+SENTENCES = ("description", "note", "run")
+MEANT = ("name", "tag", *SENTENCES, "column", "folder")
+"""Parts by which a view is found for what it means, in the order in which a model reads them."""
+
+MOST_MEANT = 2000
+"""Letters of what a model is given of a view: it reads no more than some hundred words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -112,12 +119,20 @@ class View:
         What is shown, and how often which words stand where; see `_known` and `_limited`.
     plain
         All its words, as people write them.
+    text
+        What it is about, for models of what texts mean: what it is called, holds and is used for; not whose it is.
     """
 
     may: tuple[str, ...]
     unless: tuple[str, ...]
     about: Mapping[str, Any]
     plain: tuple[str, ...]
+    text: str = ""
+
+    @property
+    def text_sha256(self) -> str:
+        """Hash of the text, hex."""
+        return hashlib.sha256(self.text.encode("utf8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +235,14 @@ def _view(may: Sequence[str], unless: Sequence[str], about: dict[str, Any], text
     counts = {part: _most_frequent(list(map(stem, words))) for part, words in plain.items()}
     length = sum(len(words) for words in plain.values())
     about |= {"words": counts, "length": length}
-    return View(tuple(may), tuple(unless), about, tuple(distinct(word for part in plain.values() for word in part)))
+    whole = tuple(distinct(word for part in plain.values() for word in part))
+    return View(tuple(may), tuple(unless), about, whole, _meant(plain, texts))
+
+
+def _meant(plain: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> str:
+    """Return what a view is about: names as their words, for models know no `flowRuns_47`; sentences as they are."""
+    told = (texts[part].strip() if part in SENTENCES else " ".join(plain[part]) for part in MEANT if part in plain)
+    return ". ".join(told)[:MOST_MEANT]
 
 
 def _most_frequent(words: Sequence[str]) -> dict[str, int]:

@@ -35,7 +35,7 @@ from populate.provenance.walk import follow as trace
 from populate.recall.looking import recalls_of
 from populate.recall.making import recall, version_of
 from populate.search.describing import describe
-from populate.search.following import _Local
+from populate.search.following import TheIndex
 from populate.search.searching import complete, search
 from populate.who.analyses import similar_to
 from populate.who.asker import Asker, find_colleague, oneself
@@ -215,7 +215,7 @@ class Company(RuleBasedStateMachine):
 
     def _answers(self, asker: Asker, doors: list[str], run: str, path: str) -> dict[str, Any]:
         if {"search", "complete"} & set(doors):
-            _Local(self.binding)._forget()
+            TheIndex(self.binding)._forget()
         return {door: refused_alike(DOORS[door], asker, run, path) for door in doors}
 
     @contextmanager

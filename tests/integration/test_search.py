@@ -239,7 +239,7 @@ def test_an_index_that_is_wrong_is_put_right_and_one_that_is_broken_made_anew(
 ) -> None:
     assert rebuild(company) == 3
     assert ask(company, "").total == 2
-    folder = following._folder(company.settings) / "index"
+    folder = following.folder_of(company.settings) / "index"
     documents = Tables(company.connection).documents({path_id(PLATE_1), path_id(TRIAL)})
     Index(folder).put([replace(documents[path_id(TRIAL)], digest="another", views=documents[path_id(PLATE_1)].views)])
     assert ask(company, "").total == 2  # shown only what is true
@@ -249,7 +249,7 @@ def test_an_index_that_is_wrong_is_put_right_and_one_that_is_broken_made_anew(
     Index(folder).put([replace(documents[path_id(TRIAL)], file_id="f" * 32)])
     assert check(company).wrong > 0
     assert check(company) == (3, 0)
-    following._Local(company)._forget()
+    following.TheIndex(company)._forget()
     monkeypatch.setattr(describing, "MANY", 1)
     turns = [advance(company, 0.0) for _ in range(4)]  # a file each, and then there is none
     assert turns == [False, False, False, True]

@@ -47,7 +47,7 @@ def erase(path: str) -> None:
 
 def kept(binding: Binding) -> int:
     """Return in how many entries the files of the index have the word, those that were taken out included."""
-    return int(following._Local(binding)._open().searcher().doc_freq("plain", WORD))
+    return int(following.TheIndex(binding)._open().searcher().doc_freq("plain", WORD))
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # no statement differs
@@ -60,7 +60,7 @@ def test_words_of_erased_contents_leave_the_files_of_the_index(
     for path in paths[:2]:
         profile(path, WORD)
     Document.populate()
-    amy, folder = asking(binding, "amy", NOW), following._folder(binding.settings)
+    amy, folder = asking(binding, "amy", NOW), following.folder_of(binding.settings)
     assert search(amy, WORD).total == 2
     assert kept(binding)
 
@@ -87,7 +87,7 @@ def test_words_of_erased_contents_leave_the_files_of_the_index(
     assert kept(binding) == 0
     assert search(amy, "table").total == 4
     # Whoever was broken off leaves words of the past, which go with the next check; who comes late finds one index.
-    left = folder / next(name for name in following.FOLDERS if name != following._Local(binding)._read().folder)
+    left = folder / next(name for name in following.FOLDERS if name != following.TheIndex(binding)._read().folder)
     left.mkdir()
     (left / "words").write_text(WORD)
     assert check(binding) == Check(4, 0)
@@ -114,7 +114,7 @@ def test_nothing_stays_that_nobody_follows(binding: Binding, monkeypatch: pytest
     paths = [f"/lab/table {n}.csv" for n in range(3)]
     deliver(binding, [("amy", path, "amy", 0) for path in paths], batch="first")
     Document.populate()
-    amy, folder = asking(binding, "amy", NOW), following._folder(binding.settings)
+    amy, folder = asking(binding, "amy", NOW), following.folder_of(binding.settings)
     number = int(folder.name.rpartition("-")[2])
     of_before, of_others = folder.with_name(folder.name[:-1] + f"{number - 1}"), folder.with_name(f"{'0' * 16}-1")
     for other in (of_before, of_others):

