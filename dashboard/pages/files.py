@@ -43,7 +43,7 @@ def _headline(known: Catalogue) -> None:
     if "counted_at" in numbers:
         counted_at = datetime.fromtimestamp(numbers["counted_at"], UTC)
     saved = numbers["bytes_in"] - numbers["bytes_distinct"]
-    columns = st.columns(6)
+    columns = [*st.columns(3), *st.columns(3)]  # six in a row would be cut off
     columns[0].metric("Reads", f"{numbers['read_count']:,}", border=True)
     columns[1].metric("People", f"{numbers['people']:,}", border=True)
     columns[2].metric("Files", f"{numbers['files']:,}", border=True)
