@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.backup.tables import ContentStore, Placement
-from populate.lookup import lookup
+from populate.lookup import as_text, from_text, lookup
 from schemas.catalogue import Blob, Version
 
 
@@ -36,12 +36,11 @@ class OfContents:
         """Return what `placed_of` does for the versions of the batch."""
         return placed_of(self.members() & key, self.method() & key)
 
-    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
+    def make_compute(self, key: dict[str, Any], fetched: str, limits: Sequence[int]) -> tuple[Any, ...]:
         """Return the number of contents, and rows of those that the method has not seen."""
         from populate.duplicates.forms.stored import placed
 
-        *columns, limits = fetched
-        contents = placed(zip(*(column.tolist() for column in columns), strict=True))
+        contents = placed(from_text(fetched))
         by_method = {name: [key[name]] for name in self.method.primary_key}
         seen = {sha256 for (sha256,) in lookup(self.kept, "sha256", sha256=contents, **by_method)}
         new = {sha256: place for sha256, place in contents.items() if sha256 not in seen}
@@ -60,9 +59,8 @@ class OfContents:
         raise NotImplementedError
 
 
-def placed_of(members: Any, method: Any) -> tuple[Any, ...]:
-    """Return arrays: contents of `members` that are in a store, their sizes and places; then the method's limits."""
+def placed_of(members: Any, method: Any) -> tuple[str, list[int]]:
+    """Return contents of `members` that are in a store, their sizes and places, as a text; then the method's limits."""
     columns = ("sha256", "blob_size", "store_name", "object_name", "place_offset", "place_length")
-    placed = members * Version * Blob * Placement * ContentStore
     limits = method.fetch1("most_bytes", "most_memory", "most_seconds")
-    return (*placed.proj(*columns).to_arrays(*columns, order_by="KEY"), [int(limit) for limit in limits])
+    return as_text(members * Version * Blob * Placement * ContentStore, *columns), [int(limit) for limit in limits]

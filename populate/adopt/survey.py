@@ -15,6 +15,7 @@ from datetime import date
 from itertools import islice
 
 from data_platform.errors import SourceError, SourceNotFound
+from populate.adopt.contents import several
 from populate.adopt.plan import Found, Plan
 from populate.adopt.seen import Seen
 from populate.adopt.tables import AdoptFile, AdoptMember, AdoptTaken
@@ -116,7 +117,7 @@ class Survey:
             while portion := list(islice(listed, PORTION)):
                 portion = [(path, item) for path, item in portion if not self._is_ours(item)]
                 new = seen.add({file_id(item.source_system, item.item_id): (path, item) for path, item in portion})
-                self._compare(list(self._found(pool.map(self._look, new.items()))))
+                self._compare(list(self._found(several(pool, self._look, list(new.items())))))
                 self._looked(self.counts.files, self.counts.bytes)
                 portions += 1
             self._plan.flush()

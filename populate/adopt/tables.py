@@ -17,7 +17,7 @@ from populate.adopt.reach import LeftToOthers, Origin, Reach
 from populate.backup.erased import erased
 from populate.backup.removal import latest_removal
 from populate.backup.tables import Placement, assert_recorded, ready_store
-from populate.lookup import add, lookup, unknown
+from populate.lookup import add, as_text, from_text, lookup, unknown
 from populate.reaching import WithinReach
 from schemas.catalogue import Blob, File, SourceSystem, Version
 from schemas.engine import dj
@@ -170,20 +170,17 @@ class Adopt(WithinReach, dj.Imported):
         return self._reach
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return an array for each of `ORIGIN`, of one element, then for each of `MEMBER`, an element a file."""
+        """Return an array for each of `ORIGIN`, of one element, then `MEMBER` of each file, as a text."""
         kinds = SourceSystem.proj(root_system="source_system", root_kind="source_kind")
         origin = (AdoptSurvey() & key) * AdoptRoot * kinds
         members = (AdoptMember() & key) * File * SourceSystem
-        return (
-            *origin.proj(*ORIGIN).to_arrays(*ORIGIN),
-            *members.proj(*MEMBER).to_arrays(*MEMBER, order_by="KEY"),
-        )
+        return (*origin.proj(*ORIGIN).to_arrays(*ORIGIN), as_text(members, *MEMBER))
 
-    def make_compute(self, key: dict[str, Any], *columns: Any) -> tuple[Any, ...]:
+    def make_compute(self, key: dict[str, Any], *fetched: Any) -> tuple[Any, ...]:
         """Read the files and put what has no place yet into the store; harmless to repeat."""
-        values = [column.tolist() for column in columns]
-        origin = Origin(*(value[0] for value in values[: len(ORIGIN)]))
-        members = [Member(*member) for member in zip(*values[len(ORIGIN) :], strict=True)]
+        *columns, files = fetched
+        origin = Origin(*(column.tolist()[0] for column in columns))
+        members = [Member(*member) for member in from_text(files)]
         settings = self.in_force
         store = ready_store(settings)
         store_id = identity("store", store.name)

@@ -15,7 +15,7 @@ from populate.backup.erased import erased
 from populate.backup.removal import claimed, latest_removal, pass_gate, within_transaction, without_place
 from populate.backup.stores import ContentStore, record_store, schema
 from populate.ingest import BackupBatch, BackupMember  # noqa: F401  (definitions refer to both)
-from populate.lookup import add, lookup
+from populate.lookup import add, as_text, from_text, lookup
 from populate.reaching import WithinReach
 from populate.store import Place, Store, Traits, open_replica, open_store
 from populate.watch.seldom import Seldom
@@ -117,11 +117,10 @@ class Backup(WithinReach, dj.Imported):
         return self._away.latest().value
 
     def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
-        """Return an array for each of `COLUMNS`, a member of the batch an element."""
-        members = (BackupMember() & key) * Version * Blob * File * SourceSystem
-        return tuple(members.proj(*COLUMNS).to_arrays(*COLUMNS, order_by="KEY"))
+        """Return `COLUMNS` of each member of the batch, as a text."""
+        return (as_text((BackupMember() & key) * Version * Blob * File * SourceSystem, *COLUMNS),)
 
-    def make_compute(self, key: dict[str, Any], *columns: Any) -> tuple[Any, ...]:
+    def make_compute(self, key: dict[str, Any], fetched: str) -> tuple[Any, ...]:
         """Put what has no place yet into the store; outside the transaction, and harmless to repeat.
 
         Which contents have a place already is asked here and not in `make_fetch`, since it
@@ -130,7 +129,7 @@ class Backup(WithinReach, dj.Imported):
         settings = self.in_force
         store = ready_store(settings)
         since = latest_removal(identity("store", store.name))
-        members = [Wanted(*member) for member in zip(*(column.tolist() for column in columns), strict=True)]
+        members = [Wanted(*member) for member in from_text(fetched)]
         hashes = {one.sha256 for one in members}
         placed = _placed(hashes, store)
         gone = erased(hashes)
