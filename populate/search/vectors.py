@@ -240,9 +240,9 @@ class Meanings:
         if not number:
             return _part([], self._encoder.width)
         try:
-            with np.load(self._folder / f"{number}.npz", allow_pickle=False) as file:
-                columns = {name: file[name] for name in _NAMES}
-                terms = orjson.loads(file["terms"].tobytes())
+            with (self._folder / f"{number}.npz").open("rb") as file, np.load(file, allow_pickle=False) as told:
+                columns = {name: told[name] for name in _NAMES}
+                terms = orjson.loads(told["terms"].tobytes())
             shape = len(columns["files"]), self._encoder.width
             vectors = np.zeros(shape, np.int8)
             if shape[0]:
