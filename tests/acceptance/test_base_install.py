@@ -94,7 +94,7 @@ def test_the_table_of_extras_is_that_of_the_package() -> None:
     brought: dict[str, set[str]] = {}
     for text in requires("data-platform") or ():
         needed = Requirement(text)
-        for extra in ("s3", "microsoft365", "platform", "demo"):
+        for extra in ("s3", "microsoft365", "platform", "semantic", "demo"):
             if needed.marker is not None and needed.marker.evaluate({"extra": extra}):
                 brought.setdefault(canonicalize_name(needed.name), set()).add(extra)
     found = packages_distributions()
