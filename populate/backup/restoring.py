@@ -24,7 +24,7 @@ PAGE = 10_000
 THREADS = 8  # small files are waiting time, not work
 WAITING = 4 * THREADS
 
-TOGETHER = 2 * 1024 * 1024
+TOGETHER = 1024 * 1024
 """Bytes of neighbours in a pack that are asked for in one request, and held in memory."""
 
 GAP = 64 * 1024
