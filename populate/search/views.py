@@ -44,6 +44,9 @@ SENTENCES = ("description", "note", "run")
 MEANT = ("name", "tag", *SENTENCES, "column", "folder")
 """Parts by which a view is found for what it means, in the order in which a model reads them."""
 
+FOLDERS_MEANT = 2
+"""The innermost folders, which are part of that."""
+
 MOST_MEANT = 2000
 """Letters of what a model is given of a view: it reads no more than some hundred words."""
 
@@ -236,13 +239,20 @@ def _view(may: Sequence[str], unless: Sequence[str], about: dict[str, Any], text
     length = sum(len(words) for words in plain.values())
     about |= {"words": counts, "length": length}
     whole = tuple(distinct(word for part in plain.values() for word in part))
-    return View(tuple(may), tuple(unless), about, whole, _meant(plain, texts))
+    return View(tuple(may), tuple(unless), about, whole, _meant(plain, texts, about["kind"]))
 
 
-def _meant(plain: Mapping[str, Sequence[str]], texts: Mapping[str, str]) -> str:
-    """Return what a view is about: names as their words, for models know no `flowRuns_47`; sentences as they are."""
-    told = (texts[part].strip() if part in SENTENCES else " ".join(plain[part]) for part in MEANT if part in plain)
-    return ". ".join(told)[:MOST_MEANT]
+def _meant(plain: Mapping[str, Sequence[str]], texts: Mapping[str, str], kind: str) -> str:
+    """Return what a view is about: names as their words, for models know no `flowRuns_47`; sentences as they are.
+
+    What all files of a kind or below a folder share would make them mean much the same.
+    """
+    told = dict(plain)
+    if kind and told.get("name", ())[-1:] == [kind]:
+        told["name"] = told["name"][:-1]
+    told["folder"] = plain_words("/".join(texts.get("folder", "").split("/")[-FOLDERS_MEANT:]))
+    parts = (texts[part].strip() if part in SENTENCES else " ".join(told[part]) for part in MEANT if part in told)
+    return ". ".join(filter(None, parts))[:MOST_MEANT]
 
 
 def _most_frequent(words: Sequence[str]) -> dict[str, int]:
