@@ -93,6 +93,7 @@ def _migrate(binding: Binding, schemas: Schemas) -> None:
             step(binding, names)
             now = datetime.now(UTC).replace(tzinfo=None)
             Release.insert1({"schema_version": version, "applied_at": now, "package_version": __version__})
+    binding.connection.known.clear()  # what the tables looked like before
 
 
 def _tell_texts_apart(binding: Binding, names: list[str]) -> None:

@@ -24,16 +24,20 @@ Known = dict[str, dict[tuple[Any, ...], Rows]]
 _STATEMENTS = {
     "postgresql": {
         "table_info": """
-            SELECT table_schema, table_name,
-                   obj_description(format('%%I.%%I', table_schema, table_name)::regclass, 'pg_class') AS table_comment
-              FROM information_schema.tables WHERE table_schema IN %s
+            SELECT t.table_schema, t.table_name, obj_description(c.oid, 'pg_class') AS table_comment
+              FROM information_schema.tables AS t
+              JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.table_schema
+              JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.table_name
+             WHERE t.table_schema IN %s
         """,
         "columns": """
-            SELECT table_schema, table_name, column_name, data_type, udt_name, is_nullable, column_default,
-                   character_maximum_length, numeric_precision, numeric_scale,
-                   col_description(format('%%I.%%I', table_schema, table_name)::regclass, ordinal_position)
-                       AS column_comment
-              FROM information_schema.columns WHERE table_schema IN %s ORDER BY ordinal_position
+            SELECT t.table_schema, t.table_name, t.column_name, t.data_type, t.udt_name, t.is_nullable,
+                   t.column_default, t.character_maximum_length, t.numeric_precision, t.numeric_scale,
+                   col_description(c.oid, t.ordinal_position) AS column_comment
+              FROM information_schema.columns AS t
+              JOIN pg_catalog.pg_namespace AS n ON n.nspname = t.table_schema
+              JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND c.relname = t.table_name
+             WHERE t.table_schema IN %s ORDER BY t.ordinal_position
         """,
         # The information schema's own view of keys takes long for two hundred tables.
         "primary_key": """

@@ -222,8 +222,9 @@ def removing(binding: Binding, store: Store, settings: Settings) -> Iterator[Rou
     Raises
     ------
     StoreUnavailable
-        If another one is, and does not end soon.
+        If another one is, and does not end soon; or if contents are sealed, and nobody here opens them.
     """
+    store.refuse_seals()
     login = consumer(settings, None).login
     lease = Lease(binding, f"removal_{record_store(store.name)}")
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from data_platform.errors import StoreUnavailable
+from data_platform.errors import StoreSealed, StoreUnavailable
 from data_platform.settings import Settings
 from populate.backup.contents import Failure, Fetcher, Outcome, Wanted
 from populate.backup.elsewhere import out_of_sight
@@ -206,10 +205,14 @@ def _named(settings: Settings, store_id: str) -> Iterator[Store]:
         yield open_store(settings)
         return
     for opened in (open_store, open_replica):  # one by one: the first may be lost
-        with suppress(StoreUnavailable):
+        try:
             store = opened(settings)
-            if store is not None and identity("store", store.name) == store_id:
-                yield store
+        except StoreSealed:
+            raise
+        except StoreUnavailable:
+            continue
+        if store is not None and identity("store", store.name) == store_id:
+            yield store
 
 
 def record_places(

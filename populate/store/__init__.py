@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from weakref import WeakSet
 
-from data_platform.errors import MissingExtra, SettingsError, StoreUnavailable
+from data_platform.errors import MissingExtra, SettingsError, StoreSealed, StoreUnavailable
 from data_platform.settings import Settings, StoreSettings
-from populate.store.base import SEALS, Place, Store, Traits, Writer, content_of, object_name_of, without_key
+from populate.store.base import Place, Store, Traits, Writer, content_of, object_name_of
 
 __all__ = [
     "Place",
@@ -44,7 +44,7 @@ def open_store(settings: Settings) -> Store:
     store = _open(settings)
     if settings.store.seal or settings.store.seal_keys.get_secret_value():
         return _sealed(store, settings.store)
-    _refuse_seals(store)
+    _look_for_seals(store)
     return store
 
 
@@ -141,19 +141,25 @@ def _sealed(store: Store, settings: StoreSettings) -> Store:
         raise SettingsError(
             "The setting store.seal is on and store.seal_keys is empty. Make a key with `openssl rand -hex 32`."
         )
-    return SealedStore(store, keys, seals=settings.seal)
+    sealed = SealedStore(store, keys, seals=settings.seal)
+    try:
+        _look_for_seals(sealed)
+    except StoreSealed:
+        store.opened_by = None
+        raise
+    return sealed
 
 
-def _refuse_seals(store: Store) -> None:
-    """Raise `StoreSealed` if contents of a store are sealed; looked for once in each opened one."""
+def _look_for_seals(store: Store) -> None:
+    """Raise `StoreSealed` if contents are sealed that this store does not open; looked for once in each opened one."""
     if store in _looked_at:
         return
     try:
-        name, _ = next(store.objects(SEALS), ("", 0))
+        store.refuse_seals()
+    except StoreSealed:
+        raise
     except StoreUnavailable:
         return  # what comes next tells why
-    if name:
-        raise without_key(store.name, name.removeprefix(SEALS))
     _looked_at.add(store)
 
 

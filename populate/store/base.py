@@ -269,6 +269,20 @@ class Store(ABC):
         if object_name.endswith(SEALED) or self.size(object_name + SEALED) is not None:
             raise without_key(self.name)
 
+    def refuse_seals(self) -> None:
+        """Look whether contents are sealed, which somebody else may have begun: who has no key removes nothing.
+
+        Raises
+        ------
+        StoreSealed
+            If they are, and nobody here opens them.
+        StoreUnavailable
+            If the store does not answer.
+        """
+        name, _ = next(self.objects(SEALS), ("", 0))
+        if name:
+            raise without_key(self.name, name.removeprefix(SEALS))
+
     def looks_empty(self) -> bool:
         """Tell whether nothing at all is kept; False where that costs more than a glance."""
         return False

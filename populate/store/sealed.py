@@ -3,7 +3,7 @@
 A sealed content has the name that it would have otherwise and ``.sealed`` after it, so a listing tells what is sealed
 and how many bytes it has plain, and what was stored before is read as ever. Names, places, sizes and hashes are those
 of the plain bytes, so nobody else has to know. Packs are sealed as a whole, with their footers. Where a content is
-both sealed and not, what is stored at present counts: sealed if new contents are.
+both sealed and not, the sealed one counts, which tells damage by itself; of what is damaged there, the other is read.
 
 An object ``seals/<id>`` beside the contents tells which keys were written with. So whoever comes without
 a key, or with a wrong one, is refused at once, instead of taking all contents for missing.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, groupby
 
 from cryptography.exceptions import InvalidTag
@@ -52,6 +53,7 @@ class SealedStore(Store):
         self.newest = keys[0]
         self._known: OrderedDict[str, Opening] = OrderedDict()
         self._lock = threading.Lock()
+        self._noting = threading.Lock()
         self._noted = False
         inner.opened_by = self
 
@@ -59,23 +61,32 @@ class SealedStore(Store):
         return self.inner.looks_empty()
 
     def writer(self, sha256: str | None, size: int | None) -> Writer:
-        return SealedWriter(self, sha256, size) if self.seals else self.inner.writer(sha256, size)
+        return SealedWriter(self, sha256, size) if self.seals else PlainWriter(self, sha256, size)
 
     def read(self, place: Place) -> Iterator[bytes]:
-        checked_object_name(place.object_name)
-        first, second = (self._opened, self.inner.read) if self.seals else (self.inner.read, self._opened)
-        pieces = first(place)
+        name, offset, length = place
+        checked_object_name(name)
+        try:
+            for piece in self._opened(place):
+                offset, length = offset + len(piece), length - len(piece)
+                yield piece
+            return
+        except (BlobMissing, BlobDamaged) as error:
+            failure = error
+        pieces = self.inner.read(Place(name, offset, length))
         try:
             piece = next(pieces, b"")
         except BlobMissing:
-            pieces, piece = second(place), b""
+            if isinstance(failure, BlobMissing):
+                raise
+            raise failure from None
         if piece:
             yield piece
         yield from pieces
 
     def size(self, object_name: str) -> int | None:
         checked_object_name(object_name)
-        for name in self._forms(object_name):
+        for name in _forms(object_name):
             if (size := self.inner.size(name)) is not None:
                 return _plain(name, size)
         return None
@@ -83,14 +94,14 @@ class SealedStore(Store):
     def objects(self, below: str = "objects/") -> Iterator[tuple[str, int]]:
         for name, found in groupby(self.inner.objects(below), lambda one: one[0].removesuffix(SEALED)):
             sizes = dict(found)
-            counts = next(form for form in self._forms(name) if form in sizes)
+            counts = next(form for form in _forms(name) if form in sizes)
             yield name, _plain(counts, sizes[counts])
 
     def remove(self, object_name: str) -> bool:
         return bool(self.remove_many([object_name]))
 
     def remove_many(self, object_names: Sequence[str]) -> list[str]:
-        names = [form for name in object_names for form in self._forms(checked_object_name(name))]
+        names = [form for name in object_names for form in _forms(checked_object_name(name))]
         try:
             gone = {name.removesuffix(SEALED) for name in self.inner.remove_many(names)}
         except ObjectLocked as error:
@@ -111,6 +122,15 @@ class SealedStore(Store):
         """
         return sorted(_seals(self.inner) - self._keys.keys())
 
+    def refuse_seals(self) -> None:
+        self._own(_seals(self.inner))
+
+    def _own(self, known: set[str]) -> set[str]:
+        """Return the ids of the keys that contents were sealed with; raise `StoreSealed` if none of them is ours."""
+        if known and not known & self._keys.keys():
+            raise without_key(self.name, min(known))
+        return known
+
     def note_key(self) -> None:
         """Enter beside the contents that they are sealed with our key; before the first one.
 
@@ -119,24 +139,17 @@ class SealedStore(Store):
         StoreSealed
             If they are sealed, and by none of our keys.
         """
-        with self._lock:
+        with self._noting:
             if self._noted:
                 return
             self.inner.prepare()
-            known = _seals(self.inner)
-            if known and not known & self._keys.keys():
-                raise without_key(self.name, min(known))
+            known = self._own(_seals(self.inner))
             if self.newest.id not in known:
                 with self.inner.writer(None, len(_NOTE)) as writer:
                     writer.stored_as = f"{SEALS}{self.newest.id}"
                     writer.write(_NOTE)
                     writer.commit()
             self._noted = True
-
-    def _forms(self, object_name: str) -> tuple[str, str]:
-        """Return the names that an object may have, first that which counts."""
-        forms = (object_name + SEALED, object_name)
-        return forms if self.seals else forms[::-1]
 
     def _opened(self, place: Place) -> Iterator[bytes]:
         name, offset, length = place.object_name + SEALED, place.offset, place.length
@@ -182,9 +195,8 @@ class SealedStore(Store):
     def _enter(self, name: str, raw: bytes) -> Opening:
         header = Header.of(raw)
         if (key := self._keys.get(header.key_id)) is None:
-            known = _seals(self.inner)
-            if known and header.key_id not in known:
-                raise self._damaged(name)  # nobody has ever sealed with that one
+            if any(other.fits(header.raw) for other in self._keys.values()):
+                raise self._damaged(name)  # its own id is what is not as it was
             raise without_key(self.name, header.key_id)
         size = header.size if header.size is not None else plain_size(self.inner.size(name) or 0)
         if size is None:
@@ -235,6 +247,34 @@ class SealedWriter(Writer):
     def _discard(self) -> None:
         if self._inner is not None:
             self._inner.abort()
+
+
+class PlainWriter(Writer):
+    """Hands what it takes to a writer of the inner store; what it puts in order is no longer there sealed."""
+
+    def __init__(self, store: SealedStore, sha256: str | None, size: int | None) -> None:
+        super().__init__(sha256, size)
+        self._store = store
+        self._inner = store.inner.writer(sha256, size)
+
+    def _append(self, chunk: memoryview) -> None:
+        self._inner.replace = self.replace
+        self._inner.write(chunk)
+
+    def _publish(self) -> None:
+        self._inner.replace, self._inner.is_pack = self.replace, self.is_pack
+        self._inner.commit()
+        if self.replace:
+            with suppress(ObjectLocked):
+                self._store.inner.remove_many([self.object_name + SEALED])
+
+    def _discard(self) -> None:
+        self._inner.abort()
+
+
+def _forms(object_name: str) -> tuple[str, str]:
+    """Return the names that an object may have, first that which counts."""
+    return object_name + SEALED, object_name
 
 
 def _plain(name: str, size: int) -> int:

@@ -26,6 +26,7 @@ import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -93,6 +94,14 @@ class MasterKey:
         """Return the data key. Raises `InvalidTag` if the header is not as it was written."""
         nonce, wrapped = _HEADER.unpack(header)[3:]
         return self._cipher.decrypt(nonce, wrapped, header[: _NAMED.size])
+
+    def fits(self, header: bytes) -> bool:
+        """Tell whether a header would be one of this key's if it named it."""
+        named = _NAMED.pack(MAGIC, bytes.fromhex(self.id), _NAMED.unpack_from(header)[2])
+        with suppress(InvalidTag):
+            self.unwrapped(named + header[_NAMED.size :])
+            return True
+        return False
 
 
 def _derived(secret: bytes, purpose: bytes, length: int) -> bytes:
@@ -225,6 +234,8 @@ class Opening:
         for piece in pieces:
             waiting += piece
             ready = len(waiting) // _WHOLE * _WHOLE
+            if not ready:
+                continue
             yield b"".join(
                 self._open(waiting[at : at + _WHOLE], number + at // _WHOLE) for at in range(0, ready, _WHOLE)
             )

@@ -116,8 +116,9 @@ def store_look(settings: Settings) -> Look:
         if not opened:
             opened.append(open_store(settings))
         store = opened[0]
-        if isinstance(store, FolderStore) and not os.access(store.incoming, os.W_OK):
-            raise StoreUnavailable(f"{store.root} cannot be written. Check the disk, the mount and the permissions.")
+        folder = getattr(store, "inner", store)  # of a sealed store
+        if isinstance(folder, FolderStore) and not os.access(folder.incoming, os.W_OK):
+            raise StoreUnavailable(f"{folder.root} cannot be written. Check the disk, the mount and the permissions.")
         store.size(_NOWHERE)
 
     return look

@@ -152,15 +152,18 @@ def doctor(given: Settings, monkeypatch: pytest.MonkeyPatch) -> Finding:
 
 def test_without_the_right_key_one_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = opened(tmp_path, False, "")  # of a process that began before sealing was switched on
+    wrong = opened(tmp_path, keys=OTHER)  # and so did this one
     place = put(opened(tmp_path), b"secret")
-    wrong = opened(tmp_path, keys=OTHER)
     for attempt in (
         lambda: opened(tmp_path, False, ""),
         lambda: get(running, place),
         lambda: list(running.objects()),
+        running.refuse_seals,
+        wrong.refuse_seals,
         lambda: get(wrong, place),
-        lambda: get(opened(tmp_path, False, OTHER), place),
         lambda: put(wrong, b"more"),
+        lambda: opened(tmp_path, False, OTHER),
+        lambda: opened(tmp_path, True, OTHER),
     ):
         with pytest.raises(StoreSealed, match=r"Set store\.seal_keys"):
             attempt()
@@ -203,6 +206,27 @@ def test_what_is_spoilt_is_damaged_and_is_replaced(tmp_path: Path) -> None:
         writer.commit()
     assert path.read_bytes()[:HEADER] != stored[:HEADER]
     assert get(reader, place) == content  # which remembers the header of before
+
+
+def test_of_a_content_that_is_there_both_ways_the_whole_one_counts(tmp_path: Path) -> None:
+    content = content_of_size(3 * SEGMENT)
+    place = put(opened(tmp_path, False, ""), content)
+    assert put(opened(tmp_path), content) == place
+    plain, sealed = (tmp_path / "store" / (place.object_name + form) for form in ("", SEALED))
+    stored = sealed.read_bytes()
+    spoil(plain, bytes(len(content)))
+    for seal in (True, False):
+        assert get(opened(tmp_path, seal), place) == content
+    spoil(plain, content)
+    spoil(sealed, stored[: HEADER + SEGMENT + TAG + 5] + b"?" + stored[HEADER + SEGMENT + TAG + 6 :])
+    for seal in (True, False):
+        assert get(opened(tmp_path, seal), place) == content
+    spoil(plain, bytes(len(content)))
+    with opened(tmp_path, False).writer(place.object_name[-64:], len(content)) as writer:
+        writer.replace = True
+        writer.write(content)
+        writer.commit()
+    assert (plain.read_bytes(), sealed.exists()) == (content, False)
 
 
 def test_a_pack_is_sealed_as_a_whole_and_read_in_pieces(tmp_path: Path) -> None:
