@@ -175,6 +175,15 @@ def _to_be_read(folder: Path) -> Index:
     return _indexes.setdefault(folder, Index(folder))
 
 
+Change = tuple[str, str, datetime]
+"""A file, the digest of what is said of it since, and when that was."""
+
+
+def _untold(rows: Iterable[Change], state: _State) -> list[Change]:
+    latest = {file_id: (file_id, digest, at) for file_id, digest, at in rows}
+    return [change for file_id, change in latest.items() if state.recent.get(file_id) != change[1]]
+
+
 class Held(Protocol):
     """What follows the tables: views of files that can be searched in one way or another."""
 
@@ -305,10 +314,11 @@ class Local(ABC, Generic[Kept]):
         def documents() -> Iterator[Document]:
             nonlocal whole
             for some in all_files(tables, state.after, self.portion):
-                yield from tables.documents(some).values()
-                if time.monotonic() >= until:
-                    whole = False
-                    return
+                for one in tables.documents(some).values():
+                    yield one
+                    if time.monotonic() >= until:
+                        whole = False
+                        return
 
         count = self._put(documents(), indexed)
         if whole:
@@ -351,9 +361,11 @@ class Local(ABC, Generic[Kept]):
         self._write(state)
         self._leave_no_other()
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, until: float = math.inf) -> None:
+        """Follow what has changed, or some of it if that takes longer than `until`, monotonic."""
         state = self._read()
-        changes = self._chosen(self._changes(state))
+        rows = self._rows(state)
+        changes = _untold(rows, state)
         if not changes:
             return
         tables = Tables(self._binding.connection)
@@ -361,26 +373,32 @@ class Local(ABC, Generic[Kept]):
             self._present()
         except ValueError:
             return  # whoever called makes it anew, without this lock
-        wanted = {file_id for file_id, _, _ in changes}
-        self._put(tables.documents(wanted).values())
-        state.at = max(state.at, *(at for _, _, at in changes))
-        rows = tables.ask("changes", since=state.at - OVERLAP)
-        # Only what was looked at: a row may have come in the meantime.
-        looked = state.recent | {file_id: digest for file_id, digest, _ in changes}
-        state.recent = {file_id: digest for file_id, digest, _ in rows if looked.get(file_id) == digest}
-        self._write(state)
-        if self._present().views <= REWRITTEN_AT_ONCE and self._holds_erased_words(tables):
+        for some, documents in self._in_turn(changes, tables):
+            self._put(documents)
+            state.at = max(state.at, *(at for _, _, at in some))
+            # Only what was looked at: a row may have come in the meantime.
+            looked = state.recent | {file_id: digest for file_id, digest, _ in some}
+            recent = (row for row in rows if row[2] > state.at - OVERLAP)
+            state.recent = {file_id: digest for file_id, digest, _ in recent if looked.get(file_id) == digest}
+            self._write(state)
+            if time.monotonic() >= until:
+                return
+        if self._present().views <= self._rewritten_at_once() and self._holds_erased_words(tables):
             self._rewrite(tables)
 
-    def _changes(self, state: _State) -> list[tuple[str, str, datetime]]:
-        """Return the latest change of each file that the index has not been told of."""
-        rows = Tables(self._binding.connection).ask("changes", since=state.at - OVERLAP)
-        latest = {file_id: (file_id, digest, at) for file_id, digest, at in rows}
-        return [change for file_id, change in latest.items() if state.recent.get(file_id) != change[1]]
+    def _in_turn(self, changes: list[Change], tables: Tables) -> Iterator[tuple[list[Change], Iterable[Document]]]:
+        """Yield changes that are followed in one step, none before an older one, with what is to be put in."""
+        yield changes, tables.documents({file_id for file_id, _, _ in changes}).values()
 
-    def _chosen(self, changes: list[tuple[str, str, datetime]]) -> list[tuple[str, str, datetime]]:
-        """Return the changes that are followed at once: the oldest, if not all."""
-        return changes
+    def _rewritten_at_once(self) -> int:
+        return REWRITTEN_AT_ONCE
+
+    def _rows(self, state: _State) -> list[Change]:
+        return [(*row,) for row in Tables(self._binding.connection).ask("changes", since=state.at - OVERLAP)]
+
+    def _changes(self, state: _State) -> list[Change]:
+        """Return the latest change of each file that the index has not been told of."""
+        return _untold(self._rows(state), state)
 
     def _read(self) -> _State:
         try:

@@ -241,7 +241,7 @@ def find(index: Index, terms: Collection[str], request: Request, meaning: Meanin
         _suggestion(request.text, words, candidates),
         bool(prefix),
         total - by_words,
-        {one.file_id: one.similarity for one in near},
+        {one.file_id: one.similarity for one in near if meaning and one.similarity >= meaning.least},
     )
 
 

@@ -9,13 +9,15 @@ former has grown. A small file names both and is replaced in one step; readers k
 
 from __future__ import annotations
 
+import os
 import time
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import orjson
@@ -32,7 +34,7 @@ FEW = 2000
 """Rows written last, from which on (if they are a tenth of the rest, too) all are written anew."""
 
 TOGETHER = 500
-"""Files between two writings."""
+"""Files between two writings, unless somebody waits."""
 
 AT_A_TIME = 512
 """Rows that are multiplied at a time: as floating numbers they still fit into the cache, which is six times faster."""
@@ -118,6 +120,8 @@ class Meanings:
         That makes them.
     known
         Others of the same model, whose vectors of the same texts are taken over.
+    together
+        Files between two writings.
 
     Raises
     ------
@@ -125,8 +129,8 @@ class Meanings:
         If they cannot be read.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, known: Meanings | None = None) -> None:
-        self._folder, self._encoder = folder, encoder
+    def __init__(self, folder: Path, encoder: Encoder, known: Meanings | None = None, together: int = TOGETHER) -> None:
+        self._folder, self._encoder, self._together = folder, encoder, together
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.state = _state(folder)
         for _ in range(100):
@@ -158,7 +162,7 @@ class Meanings:
             Called with the last file after each writing.
         """
         count, coming = 0, iter(documents)
-        while some := list(islice(coming, TOGETHER)):
+        while some := list(islice(coming, self._together)):
             self._put(some)
             count += len(some)
             done(some[-1].file_id)
@@ -184,7 +188,12 @@ class Meanings:
         return found
 
     def near(
-        self, text: str, terms: Collection[str], facets: Mapping[str, Collection[str]], least: float
+        self,
+        text: str,
+        terms: Collection[str],
+        facets: Mapping[str, Collection[str]],
+        least: float,
+        without: Collection[str] = (),
     ) -> list[Near]:
         """Return the files that mean about the same as a text, nearest first, to somebody with these terms.
 
@@ -192,11 +201,16 @@ class Meanings:
         ----------
         least
             Similarity that they have at least.
+        without
+            Files that take no part.
         """
+        left_out = np.array([one.encode() for one in without], "S32")
         asked = np.rint(self._encoder.encode(text) * FINE).astype(np.float32)
         files, products = [], []
         for part, which in ((self._base, self._alive), (self._last, True)):
             rows = np.flatnonzero(part.seen(terms, facets) & which)
+            if len(left_out):
+                rows = rows[~np.isin(part.columns["files"][rows], left_out)]
             of_rows = _products(part.vectors, rows, asked)
             enough = of_rows >= least * SCALE * FINE
             files.append(part.columns["files"][rows[enough]])
@@ -204,7 +218,7 @@ class Meanings:
         return _nearest(np.concatenate(files), np.concatenate(products))
 
     def _put(self, some: Sequence[Document]) -> None:
-        held = self._known.vectors({_key(view) for document in some for view in document.views})
+        held = self._known.vectors({key_of(view) for document in some for view in document.views})
         new = [row for document in some for row in self._rows(document, held)]
         replaced = np.array([document.file_id.encode() for document in some], "S32")
         stay = ~np.isin(self._last.columns["files"], replaced)
@@ -212,9 +226,8 @@ class Meanings:
         last.columns["replaced"] = np.union1d(self._last.columns["replaced"], replaced).astype("S32")
         self._alive &= ~np.isin(self._base.columns["files"], replaced)
         base_no, last_no = self.state
-        number = (
-            max(*self.state, time.time_ns() // 1000) + 1
-        )  # never one that was used before, even in a folder made anew
+        # Never one that was used before, even in a folder made anew.
+        number = max(*self.state, time.time_ns() // 1000) + 1
         if len(last.columns["replaced"]) > max(FEW, len(self._base) // 10):
             whole = np.ones(len(last), np.bool_)
             base = _part([*self._base.rows(self._alive), *last.rows(whole)], self._encoder.width)
@@ -228,7 +241,7 @@ class Meanings:
 
     def _rows(self, document: Document, held: dict[bytes, NDArray[np.int8]]) -> Iterator[_Row]:
         for view in document.views:
-            text = _key(view)
+            text = key_of(view)
             if text not in held:
                 held[text] = np.clip(np.rint(self._encoder.encode(view.text) * SCALE), -SCALE, SCALE).astype(np.int8)
             values = {**view.about, "month": view.about["last_read"][:7]}
@@ -252,16 +265,18 @@ class Meanings:
         return _Part(terms, columns, vectors)
 
     def _write(self, number: int, part: _Part) -> None:
-        (self._folder / f"{number}.vectors").write_bytes(part.vectors.tobytes())
+        with _lasting(self._folder / f"{number}.vectors") as file:
+            file.write(part.vectors.tobytes())
         terms = np.frombuffer(orjson.dumps(part.terms), np.uint8)
-        with (self._folder / f"{number}.npz").open("wb") as file:
+        with _lasting(self._folder / f"{number}.npz") as file:
             np.savez(file, allow_pickle=False, terms=terms, **part.columns)
 
     def _name(self, base: int, last: int) -> None:
         """Say which parts hold from now on, and remove the others."""
         self.state = base, last
         whole = self._folder / "parts.new"
-        whole.write_bytes(orjson.dumps(self.state))
+        with _lasting(whole) as file:
+            file.write(orjson.dumps(self.state))
         whole.replace(self._folder / "parts.json")
         for path in self._folder.iterdir():
             number = path.name.partition(".")[0]
@@ -269,7 +284,17 @@ class Meanings:
                 path.unlink(missing_ok=True)
 
 
-def _key(view: View) -> bytes:
+@contextmanager
+def _lasting(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that is on the disk before anything names it."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def key_of(view: View) -> bytes:
+    """Return by what the vector of a view's text is found: the beginning of its hash."""
     return view.text_sha256[:32].encode()
 
 

@@ -68,6 +68,8 @@ class WordPieces:
             yield from _apart(word)
 
     def _taken_apart(self, word: str) -> tuple[int, ...]:
+        if len(word) > LONGEST:  # first, for what is tried grows with its square
+            return (self._unknown,)
         found, start = [], 0
         while start < len(word):
             for end in range(len(word), start, -1):
@@ -78,7 +80,7 @@ class WordPieces:
                 return (self._unknown,)
             found.append(self._numbers[piece])
             start = end
-        return tuple(found) if len(word) <= LONGEST else (self._unknown,)
+        return tuple(found)
 
 
 @lru_cache(5000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from populate.search.meaning import TheMeanings
 from populate.search.searching import Results, search
 from populate.search.tables import Document
 from schemas.binding import Binding
+from schemas.locks import EXCLUSIVE, locked
 
 NOW = datetime.now(UTC).replace(tzinfo=None)
 MOUSE, BUDGET, HIDDEN = "/lab/mouse.csv", "/lab/budget.csv", "/board/murine.csv"
@@ -61,7 +63,7 @@ def test_files_are_found_by_what_they_mean(binding: Binding, monkeypatch: pytest
     model = write_model(tmp_path / "model", MODEL)
     meant(binding, monkeypatch, model)
     assert [finding.state for finding in examined(binding.settings)] == ["ok"]
-    monkeypatch.setattr(meaning, "MOST_CHANGES", 1)
+    monkeypatch.setattr(meaning, "HASTY", 1)
     found = ask(binding, question)
     assert names(found)[0] == "mouse.csv"
     assert found.hits[0].parts["meaning"] > 0
@@ -78,18 +80,30 @@ def test_files_are_found_by_what_they_mean(binding: Binding, monkeypatch: pytest
     describe(binding.connection, {path_id(MOUSE), path_id(BUDGET)})
     held = TheMeanings(binding)
     behind = [len(held._changes(held._read()))]
-    for _ in range(2):
-        ask(binding, question)
+    with locked(held._folder / "lock", EXCLUSIVE, 0.0):  # nothing can be followed: what has changed takes no part
+        assert ask(binding, "murine").total == 0
+        assert "meaning" not in {part for hit in ask(binding, question).hits for part in hit.parts}
+    for pending in (1, 0):
+        told = held.glance(0.0)
+        assert told is not None
+        assert len(told[1]) == pending
         behind.append(len(held._changes(held._read())))
     assert behind == [2, 1, 0]
+    assert "mouse.csv" in names(ask(binding, "murine"))
     look(binding.connection)
     assert check(binding) == Check(3, 0)
 
     # Wrong, broken or another model: made anew.
     held._put([])
+    held._write(replace(held._read(), recent={}))
+    assert held.glance(0.0) is not None
+    held._write(replace(held._read(), recent={}))
+    with monkeypatch.context() as patch, locked(held._folder / "lock", EXCLUSIVE, 0.0):
+        patch.setattr(meaning, "MOST_PENDING", 0)  # too many changes to tell of which files
+        assert held.glance(0.0) is None
     for path in (following.folder_of(binding.settings)).glob("meaning-*/*/*.npz"):
         path.write_bytes(b"broken")
-    assert names(ask(binding, question)) == names(ask(binding, question))
+    assert sorted(names(ask(binding, question))) == sorted(names(ask(binding, question)))  # by words, then by both
     assert ask(binding, question).hits[0].parts["meaning"] > 0
     meant(binding, monkeypatch, write_model(tmp_path / "other", MODEL, seed=2))
     assert rebuild(binding) == 3

@@ -59,6 +59,18 @@ def test_a_model_may_go_by_the_first_piece(tmp_path: Path) -> None:
     assert not np.allclose(mean, Encoder(folder).encode("ab cd"))
 
 
+class Looked(dict[str, int]):
+    """Notes down what was looked for."""
+
+    def __init__(self, looked: list[str]) -> None:
+        super().__init__()
+        self._looked = looked
+
+    def __contains__(self, key: object) -> bool:
+        self._looked.append(str(key))
+        return False
+
+
 def test_pieces_are_the_longest_that_are_known(tmp_path: Path) -> None:
     path = tmp_path / "vocab.txt"
     path.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "a", "##b", "_", "lasion"]))
@@ -67,6 +79,10 @@ def test_pieces_are_the_longest_that_are_known(tmp_path: Path) -> None:
     assert pieces.numbers("Unaffable A_ab\tLäsion\u200b\0 zz", 99) == [2, 4, 5, 6, 7, 9, 7, 8, 10, 1, 3]
     assert pieces.numbers("un un un un", 4) == [2, 4, 4, 3]
     assert pieces.numbers("un" * 60, 9) == pieces.numbers("中", 9) == [2, 1, 3]
+    looked: list[str] = []
+    pieces._numbers = Looked(looked)
+    assert pieces.numbers("z" * 101, 9) == [2, 1, 3]
+    assert looked == []  # of a long word no piece is looked for
     assert WordPieces(path, lower=False).numbers("Un a", 9) == [2, 1, 7, 3]
 
 

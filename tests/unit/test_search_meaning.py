@@ -97,6 +97,25 @@ def test_no_vector_of_what_was_taken_out_stays_once_all_is_written_anew(
     assert near(anew, "lab budget") == [1, 2]
 
 
+def test_what_is_pending_takes_no_part_before_anything_is_cut(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "MOST_NEAR", 1)
+    held = Meanings(tmp_path, encoder, together=1)
+    done: list[str] = []
+    held.put([file(n, "tumour mouse") for n in range(3)], done.append)
+    assert len(done) == 3
+    asked: list[str] = []
+    monkeypatch.setattr(
+        Encoder, "encode", lambda self, text, plain=Encoder.encode: asked.append(text) or plain(self, text)
+    )
+    question = "lab neoplasm murine" + " lab" * 9000
+    for pending, found in (((), [0]), ((f"{0:032x}",), [1]), ([f"{n:032x}" for n in range(3)], [])):
+        told = Meaning(held, 0.7, pending).near(question, MINE, {})
+        assert [int(one.file_id, 16) for one in told] == found
+    assert {len(text) for text in asked} == {2000}
+
+
 def test_what_cannot_be_read_is_told_so(tmp_path: Path, encoder: Encoder) -> None:
     Meanings(tmp_path, encoder).put([file(0, "tumour")])
     (part,) = tmp_path.glob("*.npz")
