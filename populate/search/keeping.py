@@ -11,7 +11,7 @@ from functools import partial
 
 from data_platform.settings import Settings
 from populate.pipeline import bind_all
-from populate.search.following import advance, index_of
+from populate.search.following import advance, how_far, index_of
 from populate.watch.service import monitored
 from populate.work.errands import Errand
 from populate.work.stopping import Stop, repeat
@@ -52,13 +52,13 @@ def keep_index(settings: Settings) -> None:
 
 
 def _round(binding: Binding, checking: Errand, beat: Callable[[], None]) -> int:
-    whole = advance(binding, MAKE_SECONDS)
-    if whole:
+    before = how_far(binding)
+    if advance(binding, MAKE_SECONDS):
         index_of(binding)
-        whole = _meaning_is_whole(binding)
-        checking.tend()
+        if _meaning_is_whole(binding):
+            checking.tend()  # not before, for it would make all that is missing, and nobody else could meanwhile
     beat()
-    return int(not whole)
+    return int(how_far(binding) != before)  # else another process is at it, or there is nothing to do
 
 
 def _meaning_is_whole(binding: Binding) -> bool:

@@ -23,6 +23,7 @@ from populate.search.following import Check, check, rebuild
 from populate.search.meaning import TheMeanings
 from populate.search.searching import Results, search
 from populate.search.tables import Document
+from populate.work.errands import Errand
 from schemas.binding import Binding
 from schemas.locks import EXCLUSIVE, locked
 
@@ -109,6 +110,18 @@ def test_files_are_found_by_what_they_mean(binding: Binding, monkeypatch: pytest
     assert rebuild(binding) == 3
     assert len(list(following.folder_of(binding.settings).glob("meaning-*"))) == 1
     assert keeping._meaning_is_whole(binding)
+
+    # While another process makes it the service pauses, and has nothing checked.
+    tended: list[bool] = []
+    monkeypatch.setattr(Errand, "tend", lambda self: tended.append(True))
+    following.index_of(binding)
+    held = TheMeanings(binding)
+    held._forget()
+    with locked(held._folder / "lock", EXCLUSIVE, 0.0):
+        assert keeping._round(binding, Errand("none", 1.0), lambda: None) == 0
+    assert tended == []
+    assert keeping._round(binding, Errand("none", 1.0), lambda: None) == 1
+    assert tended == [True]
 
     # Without a model it says what to do; switched off, nothing of it stays.
     meant(binding, monkeypatch, tmp_path / "nowhere")

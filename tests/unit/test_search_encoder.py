@@ -53,10 +53,11 @@ def test_words_that_mean_the_same_have_the_same_vector(tmp_path: Path) -> None:
 
 def test_a_model_may_go_by_the_first_piece(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model")
-    mean = Encoder(folder).encode("ab cd")
+    mean, name = Encoder(folder).encode("ab cd"), Encoder(folder).name
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
     assert not np.allclose(mean, Encoder(folder).encode("ab cd"))
+    assert Encoder(folder).name != name  # its vectors are not those of the other
 
 
 class Looked(dict[str, int]):
