@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERVE ?= 1
-# Three at a time: the tests wait for servers and processes more than they compute. In the order of tests/conftest.py.
-PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder --durations 25
+# Four at a time: the tests wait for servers and processes more than they compute. In the order of tests/conftest.py.
+PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 .DEFAULT_GOAL := help
 .PHONY: help demo dashboard test test-unit lower-bounds lint chaos bench docs lock clean
 

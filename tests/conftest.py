@@ -54,6 +54,14 @@ def _same_main_module() -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
+@pytest.fixture(autouse=True)
+def _same_authorities() -> Iterator[None]:
+    """See that each test gives back whom this process trusts: else those after it get no answer from any store."""
+    before = os.environ.get("SSL_CERT_FILE")
+    yield
+    assert os.environ.get("SSL_CERT_FILE") == before
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests that ask for nothing away from the catalogue of whoever runs them."""
