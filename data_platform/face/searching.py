@@ -9,7 +9,7 @@ from data_platform.errors import at_caller
 from data_platform.settings import settings
 
 if TYPE_CHECKING:
-    from populate.search.following import Check
+    from populate.search.local import Check
     from populate.search.searching import Results
     from populate.who.asker import Asker
 

@@ -8,6 +8,7 @@ without being kept well anywhere else is told by its footer, read, and kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from data_platform.errors import BlobDamaged, BlobMissing, StoreError, StoreUnavailable
 from populate.backup.check import Kept, Problem, verified
@@ -72,32 +73,21 @@ def repack(
         If the store does not answer, or does not let the pack be removed. Nothing is lost by trying again.
     """
     since = latest_removal(round_.store_id)
-    kept = [one for one in _held(round_.store_id, name) if one.sha256 not in without]
-    footer = contents_of_object(round_.store, name)
-    beside = {one: place for one, place in (footer or {}).items() if one not in without}
-    if not lossy and (footer is None or erased([one.sha256 for one in kept])):
+    held = _looked_into(round_, name, without, lossy, wanted)
+    if held is None:
         return []
-    if wanted is not None and wanted(erased(beside)):
-        return []  # it is under a legal hold
-    whole, problems = _read(round_.store, kept)
-    again, problems = _read(round_.store, [one for one in kept if one.sha256 in problems])  # perhaps a moment's
-    _refuse_unreadable(name, problems)
-    record(round_.store_id, (), problems.values())  # what is lost already is told as such
-    if problems and not lossy:
-        return []
-    beside = _but_for(beside, kept)
-    damaged, unplaced = _only_here(round_, beside, wanted)
+    damaged, unplaced = _only_here(round_, held.beside, wanted)
     found, unreadable = _read(round_.store, [*damaged, *unplaced])
     _refuse_unreadable(name, unreadable)
-    sizes = {one.sha256: one.size for one in (*kept, *damaged, *unplaced)}
-    places = _stored_anew(round_.store, whole | again | found, sizes)
+    sizes = {one.sha256: one.size for one in (*held.kept, *damaged, *unplaced)}
+    places = _stored_anew(round_.store, held.whole | found, sizes)
     mended = {one.sha256: places[one.sha256] for one in damaged if one.sha256 in found}
     placed_again = {one.sha256: places[one.sha256] for one in unplaced if one.sha256 in found and wanted is not None}
     with round_.behind_gate():
         connection = Placement().connection
         if claimed(connection, round_.store_id, since, places):
             raise StoreUnavailable(f"What {name} is written anew as is about to be removed. Try it again in an hour.")
-        if any(_only_here(round_, _but_for(beside, [*damaged, *unplaced]), wanted)):
+        if any(_only_here(round_, _but_for(held.beside, [*damaged, *unplaced]), wanted)):
             if lossy:
                 raise StoreUnavailable(f"{name} has the last bytes of something by now. Do the same once more.")
             return []  # the next round takes it along
@@ -105,8 +95,47 @@ def repack(
         move(round_.store_id, {sha256: places[sha256] for (sha256,) in still if sha256 in places})
         _mend(round_, mended, sizes)
         record_places(round_.store.name, placed_again, since)
-        free = round_.claim([name], {*without, *problems})
+        free = round_.claim([name], {*without, *held.problems})
     return round_.remove(free)
+
+
+class _Held(NamedTuple):
+    """What a pack holds that is not to go.
+
+    Attributes
+    ----------
+    kept
+        Contents to which rows lead there.
+    whole, problems
+        Of these, by SHA-256: the bytes of those that are whole, and what is wrong with the others.
+    beside
+        Where the contents are to which no row leads there, by SHA-256.
+    """
+
+    kept: list[Kept]
+    whole: dict[str, bytes]
+    problems: dict[str, Problem]
+    beside: dict[str, Place]
+
+
+def _looked_into(
+    round_: Round, name: str, without: Collection[str], lossy: bool, wanted: Wanted | None
+) -> _Held | None:
+    """Return what a pack holds that is to be taken along, or None if it is to stay as it is."""
+    kept = [one for one in _rows_of(round_.store_id, name) if one.sha256 not in without]
+    footer = contents_of_object(round_.store, name)
+    beside = {one: place for one, place in (footer or {}).items() if one not in without}
+    if not lossy and (footer is None or erased([one.sha256 for one in kept])):
+        return None
+    if wanted is not None and wanted(erased(beside)):
+        return None  # it is under a legal hold
+    whole, problems = _read(round_.store, kept)
+    again, problems = _read(round_.store, [one for one in kept if one.sha256 in problems])  # perhaps a moment's
+    _refuse_unreadable(name, problems)
+    record(round_.store_id, (), problems.values())  # what is lost already is told as such
+    if problems and not lossy:
+        return None
+    return _Held(kept, whole | again, problems, _but_for(beside, kept))
 
 
 def _refuse_unreadable(name: str, problems: Mapping[str, Problem]) -> None:
@@ -208,7 +237,7 @@ def _with_more(binding: Binding, store: Store, store_id: str) -> Iterator[str]:
             yield name
 
 
-def _held(store_id: str, name: str) -> list[Kept]:
+def _rows_of(store_id: str, name: str) -> list[Kept]:
     rows = where(Placement, store_id=store_id, object_name=name) * Blob
     columns = ("sha256", "blob_size", "object_name", "place_offset", "place_length")
     found = zip(*(column.tolist() for column in rows.to_arrays(*columns, order_by="sha256")), strict=True)

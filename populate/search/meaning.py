@@ -14,7 +14,8 @@ from pathlib import Path
 
 from populate.search.describing import Tables
 from populate.search.encoder import encoder_of
-from populate.search.following import Change, Local, folder_of
+from populate.search.following import folder_of
+from populate.search.local import Change, Local
 from populate.search.vectors import TOGETHER, Meanings, Near, key_of
 from populate.search.views import MOST_MEANT, Document
 from schemas.binding import Binding

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
-from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
 from data_platform.errors import StoreError, StoreFull, StoreUnavailable
+
+FAILURES = (BaseError, BotoCoreError, ClientError, FileNotFoundError, ValueError)
+"""What the libraries raise."""
 
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>", re.ASCII)

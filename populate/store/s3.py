@@ -3,7 +3,8 @@
 boto3 is the control plane: credentials, bucket, probe, multipart uploads. The bytes of small
 contents and of every read go through obstore, which costs a fraction of boto3 per object.
 Large contents are uploaded part by part through boto3: only it names the upload, so that
-exactly this one can be dropped, and only it sends a part from a file (see `multipart`).
+exactly this one can be dropped, and only it sends a part from a file (see `s3_writing` and
+`multipart`).
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ import re
 import threading
 from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import lru_cache
-from tempfile import TemporaryFile, gettempdir
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import obstore
-from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import AlreadyExistsError, BaseError
+from botocore.exceptions import ClientError
+from obstore.exceptions import AlreadyExistsError
 
 from data_platform.errors import (
     BlobDamaged,
@@ -30,11 +30,10 @@ from data_platform.errors import (
     ObjectLocked,
     SettingsError,
     StoreError,
-    StoreFull,
     StoreUnavailable,
 )
 from data_platform.settings import StoreSettings
-from populate.store.base import CHUNK, SEALED, Place, Store, Traits, Writer, checked_object_name
+from populate.store.base import CHUNK, SEALED, Place, Store, Traits, checked_object_name
 from populate.store.clients import (
     byte_store,
     control_client,
@@ -46,13 +45,11 @@ from populate.store.clients import (
 )
 from populate.store.multipart import Multipart
 from populate.store.probe import Enforced, probe, probe_all
-from populate.store.refusals import Refusal, refusal
+from populate.store.refusals import FAILURES, Refusal, refusal
+from populate.store.s3_writing import BucketWriter
 
 if TYPE_CHECKING:
     from obstore import Attributes
-
-AT_ONCE = 8 * 1024 * 1024
-"""Contents of at most so many bytes are sent in one request, after their hash was compared."""
 
 ABANDONED_AFTER_DAYS = 7
 """Parts of uploads whose writer died are removed by the server after this, in buckets made here."""
@@ -64,7 +61,6 @@ FEW, MANY = 4, 1000
 """Objects that are removed one by one, and those that are removed in one request at most."""
 
 THREADS = 8
-FAILURES = (BaseError, BotoCoreError, ClientError, FileNotFoundError, ValueError)
 _BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,62}", re.ASCII)
 _PREFIX = re.compile(r"(?!.*//)(?!.*\.\.)[A-Za-z0-9._/-]*", re.ASCII)
 
@@ -342,102 +338,6 @@ class BucketStore(Store):
                 f"{self.name} holds {name}, but not byte {place.offset} of it. Run `data-platform check`."
             )
         return refused.error(self.name)
-
-
-class BucketWriter(Writer):
-    """Keeps a small content in memory until its hash is known; sends a large one in parts.
-
-    A large one whose hash is not known yet waits in a temporary file: an object cannot be renamed.
-    """
-
-    def __init__(self, store: BucketStore, sha256: str | None, size: int | None) -> None:
-        super().__init__(sha256, size)
-        self._store = store
-        self._buffer = bytearray()
-        self._waiting: IO[bytes] | None = None
-        self._upload: Multipart | None = None
-        self._present = False
-
-    def _append(self, chunk: memoryview) -> None:
-        if self._present:
-            return
-        if self._upload is None and self._waiting is None and len(self._buffer) + len(chunk) <= AT_ONCE:
-            self._buffer += chunk
-            return
-        with _translating(self._store.name):
-            if self.sha256 or self.stored_as:
-                self._send(chunk)
-            else:
-                self._keep(chunk)
-
-    def _keep(self, chunk: memoryview) -> None:
-        if self._waiting is None:
-            self._waiting = TemporaryFile()  # noqa: SIM115 - `_discard` closes it
-            self._waiting.write(self._buffer)
-            self._buffer = bytearray()
-        self._waiting.write(chunk)
-
-    def _send_kept(self, kept: IO[bytes]) -> None:
-        kept.seek(0)
-        while not self._present and (piece := kept.read(CHUNK)):
-            self._send(memoryview(piece))
-
-    def _send(self, chunk: memoryview) -> None:
-        if self._upload is None:
-            if not self.replace and self.size is not None and self._store.size(self.object_name) == self.size:
-                self._present, self._buffer = True, bytearray()
-                return
-            self._upload = self._store.start_upload(self.object_name, self.size)
-            self._upload.write(memoryview(self._buffer))
-            self._buffer = bytearray()
-        self._upload.write(chunk)
-
-    def _publish(self) -> None:
-        if self._waiting is not None:
-            with _translating(self._store.name):
-                self._send_kept(self._waiting)
-        if self._upload is not None:
-            self._complete(self._upload)
-        elif not self._present:
-            self._store.put(self.object_name, bytes(self._buffer), self.replace)
-        self._discard_kept()
-
-    def _complete(self, upload: Multipart) -> None:
-        found = self._store.size(self.object_name)
-        if found == self.received and not self.replace:
-            upload.abort()  # somebody was quicker
-            return
-        try:
-            upload.complete(create_only=found is None and self._store.enforced.create_only)
-        except FAILURES as error:
-            raise refusal(error).error(self._store.name) from None
-        self._store.check_stored(self.object_name, self.received, self.sha256)
-
-    def _discard(self) -> None:
-        self._discard_kept()
-        if self._upload is not None:
-            self._upload.abort()
-
-    def _discard_kept(self) -> None:
-        self._buffer = bytearray()
-        if self._waiting is not None:
-            with suppress(OSError):  # what was not written yet does not matter
-                self._waiting.close()
-
-
-@contextmanager
-def _translating(name: str) -> Iterator[None]:
-    """Raise the errors of ours for what happens while parts of an upload are kept and sent."""
-    try:
-        yield
-    except FAILURES as error:
-        raise refusal(error).error(name) from None
-    except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreFull(
-            f"A part of an upload cannot be kept here ({error.strerror}). Make room in {gettempdir()}."
-        ) from error
 
 
 def _parts_of(url: str) -> tuple[str, str]:

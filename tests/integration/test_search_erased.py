@@ -13,9 +13,10 @@ from small_company import NOW, asking, deliver, hire, path_id
 from populate.backup.erased import Erasure
 from populate.notes.tags import add_tag
 from populate.profile.tables import METHOD, ColumnProfile, ContentProfile, SheetProfile, forget
-from populate.search import following
+from populate.search import following, local
 from populate.search.describing import describe, look
-from populate.search.following import Check, advance, check, has_index, rebuild
+from populate.search.following import advance, check, has_index, rebuild
+from populate.search.local import Check
 from populate.search.searching import search
 from populate.search.tables import Document
 from schemas.binding import Binding
@@ -74,7 +75,7 @@ def test_words_of_erased_contents_leave_the_files_of_the_index(
     assert check(binding) == Check(4, 0)
 
     # A great one by its check, and then as well if an erased content has no word in it any more.
-    monkeypatch.setattr(following, "REWRITTEN_AT_ONCE", 0)
+    monkeypatch.setattr(local, "REWRITTEN_AT_ONCE", 0)
     profile(paths[2], WORD)
     describe(binding.connection, {path_id(paths[2])})
     rebuild(binding)
@@ -87,7 +88,7 @@ def test_words_of_erased_contents_leave_the_files_of_the_index(
     assert kept(binding) == 0
     assert search(amy, "table").total == 4
     # Whoever was broken off leaves words of the past, which go with the next check; who comes late finds one index.
-    left = folder / next(name for name in following.FOLDERS if name != following.TheIndex(binding)._read().folder)
+    left = folder / next(name for name in local.FOLDERS if name != following.TheIndex(binding)._read().folder)
     left.mkdir()
     (left / "words").write_text(WORD)
     assert check(binding) == Check(4, 0)
