@@ -12,31 +12,34 @@ from dashboard.parts import charts, tables
 from dashboard.parts.guard import page
 from dashboard.parts.opening import open_file
 from dashboard.queries import manage
+from populate.who.whom import day
 
 
 def _show(known: Catalogue, viewer: Viewer) -> None:
-    found = _duplicates(known)
-    totals, ledger = found.totals, found.ledger
-    if not totals.copies:
+    told = _duplicates(known)
+    found, ledger = told.found, told.ledger
+    if not found.copies:
         tables.nothing(
             "No two files are known to hold the same bytes.", "data-platform adopt FOLDER", icon="content_copy"
         )
         st.caption("Copies are found as files are read, and all at once where a share is taken in.")
         return
-    saving = human_bytes(totals.bytes_saved)
-    st.subheader(f"{totals.copies:,} files hold only {totals.contents:,} contents: {saving} are copies.")
+    saving = human_bytes(found.bytes_saved)
+    st.subheader(f"{found.copies:,} files hold only {found.contents:,} contents: {saving} are copies.")
     st.text(f"{human_bytes(ledger.bytes_saved)} have been saved since owners were asked about theirs.")
     tiles = [
-        ("In files", human_bytes(totals.bytes_logical), "Bytes of all files that are one of several copies."),
+        ("In files", human_bytes(found.bytes_logical), "Bytes of all files that are one of several copies."),
         ("Could be saved", saving, "If of each content one file were left."),
         ("Saved by people", human_bytes(ledger.bytes_saved), f"By {ledger.copies:,} copies that are seen to be gone."),
         ("Promised", human_bytes(ledger.bytes_promised), "Their owners want to remove them; they are still there."),
     ]
-    for column, (label, value, told) in zip(st.columns(4), tiles, strict=True):
-        column.metric(label, value, border=True, help=told)
-    _ledger(found)
+    for column, (label, value, meant) in zip(st.columns(4), tiles, strict=True):
+        column.metric(label, value, border=True, help=meant)
+    if found.day:
+        st.caption(f"Files and what could be saved are as of {day(found.day)}; all else is as of now.")
+    _ledger(told)
     if viewer.may("steward"):
-        _largest(found.copies)
+        _largest(told.copies)
     else:
         st.caption("Which files these are is shown to data stewards, and to everybody of their own files.")
 
@@ -70,6 +73,9 @@ def _ledger(found: manage.Duplicates) -> None:
 
 def _largest(copies: pd.DataFrame) -> None:
     st.subheader("Largest duplicates")
+    if copies.empty:
+        tables.nothing("The largest ones were removed since.", "data-platform duplicates", icon="content_copy")
+        return
     st.caption("The content that most could be saved of comes first. Select a row to open the file.")
     tables.show(
         copies,

@@ -18,7 +18,8 @@ from populate.adoption.report import Figure, day_in_words, figures_of, report_of
 from populate.adoption.tables import Adoption
 from populate.adoption.writing import rendered
 from populate.conversation.ledger import Ledger, ledger
-from populate.duplicates.live import Copy, Totals, exact_duplicates, totals
+from populate.duplicates.live import Copy
+from populate.duplicates.overview import Overview, overview
 from populate.insight.publish import Published, published, shown_snapshots
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import Snapshot
@@ -48,7 +49,7 @@ class Silos:
 class Duplicates:
     """What duplicates amount to, what was saved, and the largest of them, if these may be shown."""
 
-    totals: Totals
+    found: Overview
     ledger: Ledger
     copies: pd.DataFrame
 
@@ -127,14 +128,8 @@ def silos(binding: Binding, snapshot_no: int, parameter: str) -> Silos:
 
 def duplicates(binding: Binding, most: int = 200) -> Duplicates:
     """Return what duplicates amount to, with the `most` contents that would save most."""
-    copies = exact_duplicates(binding)
-    largest: set[str] = set()
-    for copy in copies:
-        if len(largest) == most and copy.sha256 not in largest:
-            break
-        largest.add(copy.sha256)
-    rows = [_copy(copy) for copy in copies if copy.sha256 in largest]
-    return Duplicates(totals(copies), ledger(binding), pd.DataFrame(rows))
+    found = overview(binding, most)
+    return Duplicates(found, ledger(binding), pd.DataFrame([_copy(copy) for copy in found.largest]))
 
 
 def ledger_rows(found: Ledger) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def question_of(
     files = [file for (file,) in ask(binding, "copies", questions=[found.question_id])]
     names = names_of(binding.connection, files)
     paths = [path or name for name, path in (names.get(file, ("", file)) for file in files)]
-    copies = exact_duplicates(binding, sha256=found.sha256, person_id=found.person_id)
+    copies = exact_duplicates(binding, contents=[found.sha256], person_id=found.person_id)
     others = [copy for copy in copies if copy.owner.person_id != found.person_id]
     owners = {copy.owner.person_id for copy in others}
     hidden = unnamed(binding, owners, now or datetime.now(UTC).replace(tzinfo=None))

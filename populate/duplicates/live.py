@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -71,7 +71,7 @@ class Totals(NamedTuple):
 def exact_duplicates(
     binding: Binding,
     *,
-    sha256: str | None = None,
+    contents: Collection[str] | None = None,
     file_id: str | None = None,
     person_id: str | None = None,
     min_bytes: int = 1,
@@ -86,8 +86,8 @@ def exact_duplicates(
     ----------
     binding
         With the tables of `populate.pipeline`.
-    sha256
-        Only this content; no other one is looked at.
+    contents
+        Only these, by their SHA-256; no other one is looked at.
     file_id
         Only contents that this file holds.
     person_id
@@ -104,15 +104,25 @@ def exact_duplicates(
         content the origin first, then the others in the order in which they were met.
     """
     binding.ensure()
-    sets: Sets = copies_of(binding.connection, sha256=sha256, min_bytes=max(1, min_bytes))
+    sets: Sets = copies_of(binding.connection, contents=contents, min_bytes=max(1, min_bytes))
     if file_id is not None:
         sets = {content: held for content, held in sets.items() if any(one.file_id == file_id for one in held)}
-    owners = owners_of(binding.connection, {one.file_id for held in sets.values() for one in held})
     if person_id is not None:
+        owners = owners_of(binding.connection, _files(sets))
         mine = {file for file, owner in owners.items() if owner.person_id == person_id}
         sets = {content: held for content, held in sets.items() if any(one.file_id in mine for one in held)}
+    return copies_in(binding, largest_of(sets, limit))
+
+
+def largest_of(sets: Sets, most: int | None = None) -> Sets:
+    """Return the sets of copies that most could be saved of, in order."""
     order = sorted(sets, key=lambda content: (-sets[content][0].size * (len(sets[content]) - 1), content))
-    return list(_copies(binding, {content: sets[content] for content in order[:limit]}, owners))
+    return {content: sets[content] for content in order[:most]}
+
+
+def copies_in(binding: Binding, sets: Sets) -> list[Copy]:
+    """Return what is known of the files in sets, of each content the origin first."""
+    return list(_copies(binding, sets, owners_of(binding.connection, _files(sets))))
 
 
 def exact_sets(binding: Binding, min_bytes: int = 1) -> dict[str, list[str]]:
@@ -143,8 +153,12 @@ def exact_totals(binding: Binding, min_bytes: int = 1) -> Totals:
     return totals(one for held in copies_of(binding.connection, min_bytes=max(1, min_bytes)).values() for one in held)
 
 
+def _files(sets: Sets) -> set[str]:
+    return {one.file_id for held in sets.values() for one in held}
+
+
 def _copies(binding: Binding, sets: Sets, owners: Mapping[str, Owner]) -> Iterator[Copy]:
-    names = names_of(binding.connection, {one.file_id for held in sets.values() for one in held})
+    names = names_of(binding.connection, _files(sets))
     holders = {
         sha256: [
             Holder(one.file_id, owners.get(one.file_id, NOBODY).person_id, one.first_seen, one.modified) for one in held

@@ -61,12 +61,15 @@ class Held(NamedTuple):
 
 
 def copies_of(
-    connection: Connection, scope: str = NOW, *, sha256: str | None = None, **values: Any
+    connection: Connection, scope: str = NOW, *, contents: Collection[str] | None = None, **values: Any
 ) -> dict[str, list[Held]]:
-    """Return for each content that several files hold, or for this one, these files, by `file_id`."""
-    name = "copies" if sha256 is None else "copies_of_one"
+    """Return for each content that several files hold, of all or of these, its files, by `file_id`."""
+    if contents is None:
+        rows = iter(connection.query(statement("copies", scope), values).fetchall())
+    else:
+        rows = _in_parts(connection, "copies_of_few", contents, scope, **values)
     sets: defaultdict[str, list[Held]] = defaultdict(list)
-    for row in connection.query(statement(name, scope), {**values, "sha256": sha256}).fetchall():
+    for row in rows:
         sets[row[0]].append(Held(*row))
     return {sha256: sorted(held, key=lambda one: one.file_id) for sha256, held in sets.items()}
 

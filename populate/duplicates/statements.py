@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from populate.adopt.tables import AdoptBack, AdoptGone, AdoptMember, AdoptSurvey, AdoptTaken
 from populate.backup.tables import BackupFailure
-from populate.duplicates.tables import CanonicalContent, SnapshotForms, SnapshotFormsAdopted
+from populate.duplicates.tables import CanonicalContent, DuplicateSet, SnapshotForms, SnapshotFormsAdopted
 from populate.ingest import BackupMember
 from populate.rendering import rendered
 from populate.snapshot import SnapshotAdopt, SnapshotBatch, SnapshotSurvey
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, SourceSystem, Version
 from schemas.people import Account, Membership, Person
-from schemas.sharing import Access
+from schemas.sharing import Access, AccessBatch
 
 TABLES = (
     *(
         Access,
+        AccessBatch,
         Account,
         AdoptBack,
         AdoptGone,
@@ -33,6 +34,7 @@ TABLES = (
         BackupMember,
         Blob,
         CanonicalContent,
+        DuplicateSet.Copy,
         File,
         FileGone,
         FileName,
@@ -128,11 +130,11 @@ shared AS (
     WHERE c.blob_size >= %(min_bytes)s
     GROUP BY v.sha256 HAVING MIN(v.file_id) <> MAX(v.file_id)
 )"""
-# One of them.
-SHARED_ONE = """
+# Some of them.
+SHARED_FEW = """
 shared AS (
     SELECT v.sha256 FROM $Version v JOIN $Blob c ON c.sha256 = v.sha256
-    WHERE c.blob_size >= %(min_bytes)s AND v.sha256 = %(sha256)s
+    WHERE c.blob_size >= %(min_bytes)s AND v.sha256 IN %(among)s
     GROUP BY v.sha256 HAVING MIN(v.file_id) <> MAX(v.file_id)
 )"""
 # Their files, but for file sets, whose content is a list of their members.
@@ -240,6 +242,18 @@ STATEMENTS = {
         ) c
     """,
     "file_count": "SELECT COUNT(*) FROM $File",
+    # What a question about all duplicates goes through.
+    "row_count": """
+        SELECT (SELECT COUNT(*) FROM $File) + (SELECT COALESCE(SUM(access_count), 0) FROM $AccessBatch)
+    """,
+    # The contents that most could be saved of by a snapshot, of those that it kept.
+    "largest": """
+        SELECT x.sha256 FROM $Copy x JOIN $Blob c ON c.sha256 = x.sha256
+        WHERE x.snapshot_no = %(snapshot_no)s
+        GROUP BY x.sha256, c.blob_size
+        ORDER BY (COUNT(*) - 1) * c.blob_size DESC, x.sha256
+        LIMIT %(most)s
+    """,
     "form_count": "SELECT COUNT(*) FROM $CanonicalContent",
     # What the last access called a file, and for those without one what a survey found it by: these are paths.
     "names_then": """
@@ -285,7 +299,7 @@ STATEMENTS = {
 }
 
 STATEMENTS["present_among"] = STATEMENTS["present"]
-STATEMENTS["copies_of_one"] = STATEMENTS["copies"].replace("$SHARED", "$SHARED_ONE")
+STATEMENTS["copies_of_few"] = STATEMENTS["copies"].replace("$SHARED", "$SHARED_FEW")
 
 # Of few files only their own accesses are looked up, by the index; of many all are read in a row.
 FEW = {"few": "AND a.file_id IN (SELECT i.file_id FROM involved i)",
@@ -296,10 +310,10 @@ PART = {
     alias: f"AND {file}.file_id >= %(first)s AND {file}.file_id < %(beyond)s"
     for alias, file in (("few", "a"), ("few_x", "x"))
 }
-CHOSEN = {"copies_of_one": FEW, "present": PART, "present_among": AMONG, "names_then": PART}
+CHOSEN = {"copies_of_few": FEW, "present": PART, "present_among": AMONG, "names_then": PART}
 _FRAGMENTS = {
     "SHARED": SHARED,
-    "SHARED_ONE": SHARED_ONE,
+    "SHARED_FEW": SHARED_FEW,
     "INVOLVED": INVOLVED,
     "EVERY": EVERY,
     "KNOWN": KNOWN,

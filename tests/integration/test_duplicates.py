@@ -17,6 +17,7 @@ from populate.adopt.share import adopt
 from populate.adopt.tables import AdoptSurvey
 from populate.duplicates.find import duplicates
 from populate.duplicates.live import Copy, exact_duplicates, exact_sets, totals
+from populate.duplicates.overview import overview
 from populate.duplicates.tables import CanonicalAdopted, DuplicateSet
 from populate.ingest import Ingest
 from populate.snapshot import take_snapshot
@@ -167,9 +168,9 @@ def test_the_largest_waste_comes_first_and_questions_can_be_narrowed(binding: Bi
     assert _contents(exact_duplicates(binding, file_id=min(ids(A)))) == {sha256(PLATE)}
     assert _contents(exact_duplicates(binding, person_id=account_id("acme", "zoe"))) == {sha256(big)}
     assert _contents(exact_duplicates(binding, min_bytes=500)) == {sha256(big)}
-    assert exact_duplicates(binding, sha256=sha256(PLATE)) == found[2:]
-    assert exact_duplicates(binding, sha256=sha256(PLATE), person_id=account_id("acme", "zoe")) == []
-    assert exact_duplicates(binding, sha256=sha256(b"unknown")) == []
+    assert exact_duplicates(binding, contents=[sha256(PLATE)]) == found[2:]
+    assert exact_duplicates(binding, contents=[sha256(PLATE)], person_id=account_id("acme", "zoe")) == []
+    assert exact_duplicates(binding, contents=[sha256(b"unknown")]) == []
 
 
 def test_a_snapshot_counts_all_and_keeps_those_that_most_could_be_saved_of(
@@ -195,6 +196,21 @@ def test_a_snapshot_counts_all_and_keeps_those_that_most_could_be_saved_of(
         (sha256(big), False, "read"),
         (sha256(big), False, "seen"),
     ]
+
+    # Whoever must not wait is told the same, by the snapshot where all would take long, but of files as they are now.
+    found = overview(binding)
+    assert (found.day, found.contents, found.copies) == (None, 2, 6)
+    assert (found.bytes_logical, found.bytes_saved) == (3000 + 3 * len(PLATE), 2000 + 2 * len(PLATE))
+    assert found.largest == exact_duplicates(binding)
+    assert _contents(overview(binding, most=1).largest) == {sha256(big)}
+    monkeypatch.setattr("populate.duplicates.overview.MOST_AT_ONCE", 12)  # files and accesses
+    FileGone.insert1({"file_id": file_id("file/lab", "/z"), "gone_on": (MORNING + timedelta(days=3)).date()})
+    standing = overview(binding)
+    assert (standing.day, standing.contents, standing.copies) == ((MORNING + timedelta(days=5)).date(), 2, 5)
+    assert (standing.bytes_logical, standing.bytes_saved) == (3000 + 2 * len(PLATE), 2000 + len(PLATE))
+    assert [copy.path for copy in standing.largest] == ["/x", "/y"]
+    (DuplicateSet() & {"snapshot_no": row["snapshot_no"]}).delete(prompt=False)
+    assert (overview(binding).day, overview(binding).copies) == (None, 5)
 
 
 def test_files_that_nobody_read_are_known_since_they_were_taken_in(binding: Binding, tmp_path: Path) -> None:
