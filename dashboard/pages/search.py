@@ -47,6 +47,11 @@ def _search(viewer: Viewer) -> None:
     with st.spinner("Searching …", show_time=False):
         found = viewer.ask(search, text, facets=chosen, limit=limit)
     _facets(found, chosen)
+    if text and found.meant < 1:
+        st.caption(
+            ":material/hourglass_top: What files mean is still being computed on this machine: "
+            f"{found.meant:.0%} of all so far. Search again later to find more by it."
+        )
     if not found.hits:
         _nothing(viewer, text, chosen)
         return
@@ -142,8 +147,10 @@ def _shortened(text: str) -> str:
 
 def _count(viewer: Viewer, found: Results, text: str, chosen: Mapping[str, list[str]]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        what = many(found.total, "file")
-        st.caption(f"{what} that you may know" if text or chosen else f"{what} that you may know, most used first")
+        what = f"{many(found.total, 'file')} that you may know"
+        if found.by_meaning:
+            what += f", {found.by_meaning:,} of them by what they mean alone"
+        st.caption(what if text or chosen else f"{what}, most used first")
         if found.suggestion and found.suggestion != text:
             label = plain(f"Did you mean {found.suggestion}?")
             st.button(label, type="tertiary", on_click=_address, kwargs={"q": found.suggestion, "n": ""})
@@ -209,6 +216,8 @@ def _hit(hit: Hit) -> None:
             with st.container(horizontal=True, gap="xsmall", width="content"):
                 if hit.limited:
                     st.badge("ask for it", icon=":material/lock:", color="orange")
+                if hit.similarity:
+                    st.badge(f"alike in meaning {hit.similarity:.2f}", icon=":material/compare_arrows:", color="violet")
                 if hit.readers:
                     st.badge(many(hit.readers, "reader"), icon=":material/visibility:", color="gray")
                 if hit.kind:

@@ -94,11 +94,17 @@ def _show(found: Results, offset: int) -> None:
         click.echo(f"Nothing is called exactly so; this is what is found by: {printable(found.suggestion)}")
     if not found.hits:
         click.echo("Nothing fits that you may know. Use fewer words, or ask whom to ask: data-platform who ...")
-        return
+        return _not_all_meant(found)
     meant = f", {found.by_meaning:,} of them by their meaning alone" if found.by_meaning else ""
     click.echo(f"{found.total:,} {'file' if found.total == 1 else 'files'}{meant}{_divided(found)}")
     for place, hit in enumerate(found.hits, start=offset + 1):
         _show_hit(place, hit)
+    _not_all_meant(found)
+
+
+def _not_all_meant(found: Results) -> None:
+    if found.meant < 1:
+        click.echo(f"By meaning {found.meant:.0%} of all files can be found so far; the next search finds more.")
 
 
 def _divided(found: Results) -> str:

@@ -184,16 +184,20 @@ def _cut(changes: list[Change], costs: Mapping[str, int]) -> Iterator[list[Chang
 _held: dict[Path, Meanings] = {}  # that this process reads, one at a time
 
 
-def meaning_of(binding: Binding, seconds: float = GLANCE_SECONDS) -> Meaning | None:
-    """Return what tells what files mean, after about so many seconds of work; None while that cannot be told.
+def meaning_of(binding: Binding, seconds: float = GLANCE_SECONDS) -> tuple[Meaning | None, float]:
+    """Return what tells what files mean, after about so many seconds of work, and of what share of them about.
+
+    None while nothing can be told. What has changed since it was made is not counted as missing.
 
     Raises
     ------
     SearchUnavailable
         If there is no model, or its folder cannot be written to.
     """
-    found = TheMeanings(binding).glance(seconds)
-    return Meaning(found[0], binding.settings.search.least_similarity, found[1]) if found else None
+    meanings = TheMeanings(binding)
+    found = meanings.glance(seconds)
+    told = Meaning(found[0], binding.settings.search.least_similarity, found[1]) if found else None
+    return told, meanings.state.share
 
 
 def advance_meaning(binding: Binding, seconds: float) -> bool:

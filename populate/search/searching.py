@@ -69,6 +69,8 @@ class Hit:
         What the score is the sum of, if the question was to be explained.
     limited
         The asker may know that it is there, and not more than its title, kind and whom to ask.
+    similarity
+        Of what it means and the question means, a cosine, if it is there for that, too; else 0.
     """
 
     file_id: str
@@ -84,6 +86,7 @@ class Hit:
     reasons: tuple[str, ...]
     parts: dict[str, float]
     limited: bool
+    similarity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Results:
         The question with words put right that nothing is called; empty if there are none.
     by_meaning
         How many of `total` are there for what they mean alone, and have not enough of the words.
+    meant
+        Of what share of all files this machine knows by now what they mean, about; 1 if nobody asks for that.
     """
 
     total: int
@@ -111,6 +116,7 @@ class Results:
     suggestion: str
     estimated: bool = False
     by_meaning: int = 0
+    meant: float = 1.0
 
     def counted(self, count: int) -> str:
         """Return a count of a facet as people are told it; empty for a value that estimates do not know of."""
@@ -180,16 +186,17 @@ def search(
     sizes = {name: int(count) for name, count in tables.ask("departments")}
     index = index_of(asker.binding)
     request = Request(text, facets, offset + limit, sizes, asker.now.date())
-    found = find(index, _terms(asker), request, _meaning(asker.binding))
+    meaning, meant = _meaning(asker.binding)
+    found = find(index, _terms(asker), request, meaning)
     held, gone = _held(asker, found.candidates, offset + limit)
     shown = held[offset : offset + limit]
     hits = _named(asker, shown, [_hit(one, found, text, explain) for one in shown])
-    return Results(found.total - gone, hits, found.facets, found.suggestion, found.estimated, found.by_meaning)
+    return Results(found.total - gone, hits, found.facets, found.suggestion, found.estimated, found.by_meaning, meant)
 
 
-def _meaning(binding: Binding) -> Meaning | None:
+def _meaning(binding: Binding) -> tuple[Meaning | None, float]:
     if not binding.settings.search.semantic:
-        return None
+        return None, 1.0
     from populate.search.meaning import meaning_of
 
     return meaning_of(binding)
@@ -358,7 +365,7 @@ def _shown(asker: Asker, files: Sequence[str]) -> dict[str, tuple[str, str, bool
 
 
 def _hit(one: Candidate, found: Found, text: str, explain: bool) -> Hit:
-    about = one.about
+    about, similarity = one.about, found.similar.get(one.file_id, 0.0)
     return Hit(
         one.file_id,
         printable(about["name"]),
@@ -370,9 +377,10 @@ def _hit(one: Candidate, found: Found, text: str, explain: bool) -> Hit:
         date.fromisoformat(about["last_read"]) if about["last_read"] else None,
         sum(about["readers"].values()),
         round(one.score, 6),
-        reasons(one, found.words, text, found.similar.get(one.file_id, 0.0)),
+        reasons(one, found.words, text, similarity),
         {part: round(worth, 6) for part, worth in one.parts.items()} if explain else {},
         about["limited"],
+        round(similarity, 2),
     )
 
 

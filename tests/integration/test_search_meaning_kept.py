@@ -70,6 +70,7 @@ def test_files_are_found_by_what_they_mean(binding: Binding, monkeypatch: pytest
     assert names(found)[0] == "mouse.csv"
     assert found.hits[0].parts["meaning"] > 0
     assert any("means about the same as “murine lab”" in reason for reason in found.hits[0].reasons)
+    assert 0.5 <= found.hits[0].similarity <= 1
     alone = ask(binding, "murine")
     assert "mouse.csv" in names(alone)
     assert "murine.csv" not in names(alone)
@@ -119,6 +120,8 @@ def test_files_are_found_by_what_they_mean(binding: Binding, monkeypatch: pytest
     held = TheMeanings(binding)
     held._forget()
     with locked(held._folder / "lock", EXCLUSIVE, 0.0):
+        assert (ask(binding, question).meant, names(ask(binding, "murine"))) == (0.0, [])  # by words, and it says so
+        assert "0% of all files" in CliRunner().invoke(main, ["search", "murine"]).stdout
         assert keeping._round(binding, Errand("none", 1.0), lambda: None) == 0
     assert tended == []
     assert keeping._round(binding, Errand("none", 1.0), lambda: None) == 1
