@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from browsers import CHROMIUM, FLAGS, HOW_TO_INSTALL, PATIENCE, until_it_listens
 from colleagues import REALM, Colleagues
 from servers.openid import CLIENT, SECRET, Provider, openid_provider
-from test_dashboard import CHROMIUM, FLAGS, HOW_TO_INSTALL, PATIENCE, until_it_listens
 
 from schemas.binding import Binding
 from schemas.identity import account_id

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browsers import CHROMIUM, FLAGS, HOW_TO_INSTALL, PATIENCE, until_it_listens
 from colleagues import REALM, Colleagues
 from servers.mail import mail_server
-from test_dashboard import CHROMIUM, FLAGS, HOW_TO_INSTALL, PATIENCE, until_it_listens
 
 from data_platform import face
 from data_platform.settings import settings
