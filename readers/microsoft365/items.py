@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from data_platform.errors import UnsafeLink, UnsupportedItem
+from data_platform.errors import SourceNotFound, UnsafeLink, UnsupportedItem
 from data_platform.redact import redact_url
 from readers.source import Item, Login, Revision
 
@@ -35,21 +35,27 @@ class DriveItem(Item):
         Label of the older version that it stands for; empty for the present one.
     share
         The link as Graph is asked about it, if it was opened by one: that may be all the right there is.
+    within
+        Path from what the link opens to the item, percent-encoded; empty for that itself.
     """
 
-    __slots__ = ("_told", "session", "share", "version")
+    __slots__ = ("_told", "session", "share", "version", "within")
 
     session: object
     version: str
     share: str
+    within: str
     _told: list[tuple[float, Json]]
 
-    def remember(self, told: Json, *, session: object, version: str = "", share: str = "") -> DriveItem:
+    def remember(
+        self, told: Json, *, session: object, version: str = "", share: str = "", within: str = ""
+    ) -> DriveItem:
         """Keep what Graph said just now, and how it was asked; returns the item itself."""
         object.__setattr__(self, "_told", [(time.monotonic(), told)])
         object.__setattr__(self, "session", session)
         object.__setattr__(self, "version", version)
         object.__setattr__(self, "share", share)
+        object.__setattr__(self, "within", within)
         return self
 
 
@@ -75,8 +81,33 @@ def session_of(item: Item) -> object:
 
 
 def by_link(item: Item) -> bool:
-    """Tell whether the item is asked for by the link that it was opened with."""
+    """Tell whether the item is asked for by the link that it, or a folder above it, was opened with."""
     return bool(getattr(item, "share", ""))
+
+
+def within(item: Item) -> str:
+    """Return the path, percent-encoded, to the item from the folder that a link opened; empty = none did."""
+    return str(getattr(item, "within", ""))
+
+
+def by_link_of(folder: Item, told: Json) -> tuple[str, str]:
+    """Return the link by which what lies in `folder` may be asked for, and the path to it; empty if there is none."""
+    share, name = str(getattr(folder, "share", "")), _text(told, "name")
+    if not share or remote(told) is not None or name in {"", ".", ".."} or "/" in name:
+        return "", ""
+    return share, "/".join(part for part in (within(folder), quote(name, safe="")) if part)
+
+
+def refuse_another(item: Item, told: Json) -> None:
+    """Raise if what lies at an item's path is another one by now.
+
+    Raises
+    ------
+    SourceNotFound
+        If it is.
+    """
+    if within(item) and identity(told)[1] != item.item_id.partition("/")[2]:
+        raise SourceNotFound(f"Where {item.name!r} was is another item now. Read the folder again.")
 
 
 def version_of(item: Item) -> str:
@@ -90,8 +121,15 @@ def places_of(item: Item) -> list[tuple[str, dict[str, str]]]:
     A link that is opened for one request at a time gives no right to the item by its id.
     """
     own: tuple[str, dict[str, str]] = (place(*item.item_id.partition("/")[::2]), {})
-    share = getattr(item, "share", "")
-    return [(f"/shares/{share}/driveItem", REDEEM), own] if share else [own]
+    if not (share := getattr(item, "share", "")):
+        return [own]
+    inner = within(item)
+    return [(f"/shares/{share}/driveItem{f':/{inner}' if inner else ''}", REDEEM), own]
+
+
+def part(place: str, rest: str) -> str:
+    """Return where a part of what is at `place` is, as ``/content``: after a path it is told apart by a colon."""
+    return f"{place}:{rest}" if place.startswith("/shares/") and ":/" in place else f"{place}{rest}"
 
 
 def place(drive: str, inner: str) -> str:

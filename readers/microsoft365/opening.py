@@ -56,10 +56,21 @@ def asked(item: Item, ask: Callable[[str, dict[str, str]], T]) -> T:
     for place, headers in items.places_of(item):
         try:
             return ask(place, headers)
-        except (AccessDenied, UnsupportedItem) as error:
+        except (AccessDenied, UnsupportedItem, SourceNotFound) as error:
             first = first or error
     assert first is not None  # an item has a place
     raise first
+
+
+def told_of(graph: Graph, item: Item) -> Json:
+    """Return what Graph says of an item now; raises `SourceNotFound` if another one has taken its place."""
+
+    def ask(place: str, headers: dict[str, str]) -> Json:
+        told = graph.get(place, **headers)
+        items.refuse_another(item, told)
+        return told
+
+    return asked(item, ask)
 
 
 def follow(graph: Graph, told: Json) -> Json:

@@ -28,7 +28,7 @@ from readers.microsoft365.identities import Identities
 from readers.microsoft365.items import DriveItem
 from readers.microsoft365.links import SharedLink, understands
 from readers.microsoft365.listing import Listing
-from readers.microsoft365.opening import asked, in_drive, open_link, refuse_other_cloud
+from readers.microsoft365.opening import asked, in_drive, open_link, refuse_other_cloud, told_of
 from readers.microsoft365.sessions import Session, Sessions
 from readers.source import Item, Login, Refused, Revision, Sink, Source
 
@@ -96,7 +96,7 @@ class Microsoft365Source(Source):
         graph = self._graph(item)
         if label := items.version_of(item):
             return self._past(item, label)
-        told = items.take_told(item) or self._get(graph, item)
+        told = items.take_told(item) or told_of(graph, item)
         items.refuse_unreadable(told)
         found = items.revision(told)
         if found.size is not None and found.size > self._given.max_bytes:
@@ -163,11 +163,17 @@ class Microsoft365Source(Source):
     def walk(self, folder: Item, refused: Refused) -> Iterator[tuple[str, Item]]:
         """Yield the same as `list`, but tell `refused` of what cannot be listed, and go on."""
         session = self._session(folder)
-        return Listing(session.graph, lambda told: self._item(session, told, ""), refused).below(folder)
+
+        def item(told: Json, share: str, within: str) -> DriveItem:
+            return self._item(session, told, "", share=share, within=within)
+
+        return Listing(session.graph, item, refused).below(folder)
 
     # --- what is asked of Graph
 
-    def _item(self, session: Session, told: Json, link: str, *, version: str = "", share: str = "") -> DriveItem:
+    def _item(
+        self, session: Session, told: Json, link: str, *, version: str = "", share: str = "", within: str = ""
+    ) -> DriveItem:
         drive, inner = items.identity(told)
         if not (drive and inner):
             raise UnsupportedItem("Microsoft 365 does not say where this item is. Ask its owner for another link.")
@@ -186,7 +192,7 @@ class Microsoft365Source(Source):
             is_folder=folder,
             owner=self._identities.owner(session.graph, told, session.tenant, share),
         )
-        return item.remember(told, session=session, version=version, share=share)
+        return item.remember(told, session=session, version=version, share=share, within=within)
 
     def _session(self, item: Item) -> Session:
         found = items.session_of(item)
@@ -194,9 +200,6 @@ class Microsoft365Source(Source):
 
     def _graph(self, item: Item) -> Graph:
         return self._session(item).graph
-
-    def _get(self, graph: Graph, item: Item) -> Json:
-        return asked(item, lambda place, headers: graph.get(place, **headers))
 
     def _address(self, graph: Graph, item: Item, told: Json) -> str:
         if url := items.download_url(told):
@@ -207,7 +210,7 @@ class Microsoft365Source(Source):
         """Return the address that an item's content is redirected to."""
 
         def ask(place: str, headers: dict[str, str]) -> str:
-            return graph.request("GET", place + rest, None, headers).headers.get("location", "")
+            return graph.request("GET", items.part(place, rest), None, headers).headers.get("location", "")
 
         if address := asked(item, ask):
             return address
@@ -216,16 +219,17 @@ class Microsoft365Source(Source):
     def _present(self, graph: Graph, item: Item) -> Json:
         """Return what Graph says of the item now, or what was listed of it, where only the list may be seen."""
         try:
-            return self._get(graph, item)
-        except AccessDenied:
+            return told_of(graph, item)
+        except (AccessDenied, UnsupportedItem):
             listed = items.last_told(item)
-            if listed is None or not items.download_url(listed) or items.by_link(item):
+            opened = items.by_link(item) and not items.within(item)
+            if listed is None or not items.download_url(listed) or opened:
                 raise
             return listed
 
     def _same_state(self, graph: Graph, item: Item, told: Json, *, started: bool) -> Json:
         """Ask for a new address; once bytes have been passed on, the item must not have changed."""
-        now = self._get(graph, item)
+        now = told_of(graph, item)
         items.refuse_unreadable(now)
         if started and items.revision(now).token != items.revision(told).token:
             raise SourceChanged(f"{item.name!r} changed while it was read. Read it again.")
@@ -294,4 +298,4 @@ class Microsoft365Source(Source):
 
 
 def _versions(graph: Graph, place: str, headers: dict[str, str]) -> list[Json]:
-    return [told for page in graph.pages(f"{place}/versions", **headers) for told in page.value]
+    return [told for page in graph.pages(items.part(place, "/versions"), **headers) for told in page.value]

@@ -108,7 +108,8 @@ def test_a_link_for_others_stays_closed(found: Place, plate: Item) -> None:
 
 
 def test_a_folder_that_is_open_by_its_link_alone(found: Place) -> None:
-    for name in ("a.csv", "b.csv"):
+    inside = ("a.csv", "b.csv", "Plate #1 50%/c µ.csv", "Plate #1 50%/Deep/d.csv")
+    for name in inside:
         found.upload(f"Set/{name}", name.encode())
     folder = found.drive.at(["Set"])
     assert folder is not None
@@ -117,7 +118,49 @@ def test_a_folder_that_is_open_by_its_link_alone(found: Place) -> None:
     found.world.pages.children = 1
     source = found.source(found.bob)
     listed = dict(source.list(source.resolve(link.url)))
-    assert {path: fetch(source, item)[0] for path, item in listed.items()} == {"a.csv": b"a.csv", "b.csv": b"b.csv"}
+    assert {path: fetch(source, item)[0] for path, item in listed.items()} == {name: name.encode() for name in inside}
+    assert not link.redeemed
+    deep = listed[inside[3]]
+    assert (deep.owner.name if deep.owner else "") == found.amy.id
+    found.server.faults.cut_downloads()  # what breaks off is asked for by the link again
+    assert fetch(source, deep)[0] == inside[3].encode()
+    assert [past.token for past in source.versions(deep)] == ["version:1.0"]
+
+
+def test_where_a_link_does_not_reach_below_its_folder_it_is_said_what_to_do(found: Place) -> None:
+    for name in ("a.csv", "Deep/b.csv"):
+        found.upload(f"Set/{name}", name.encode())
+    folder = found.drive.at(["Set"])
+    assert folder is not None
+    permission = found.world.link(folder, found.amy)
+    assert permission.link is not None
+    found.world.quirks.shares_without_paths = True
+    source = found.source(found.bob)
+    opened = source.resolve(permission.link.url)
+    refused: dict[str, str] = {}
+    listed = dict(source.walk(opened, lambda path, error: refused.update({path: str(error)})))
+    assert {path: fetch(source, item)[0] for path, item in listed.items()} == {"a.csv": b"a.csv"}
+    assert refused.keys() == {"Deep"}
+    assert "Open the link once in the browser" in refused["Deep"]
+    with pytest.raises(AccessDenied, match="ask its owner to share it"):
+        list(source.list(opened))
+    found.world.redeem(folder, permission, found.bob)  # as opening it in the browser does
+    assert {path for path, _ in source.list(source.resolve(permission.link.url))} == {"a.csv", "Deep/b.csv"}
+
+
+def test_another_file_in_the_place_of_one_behind_a_link_is_not_taken_for_it(found: Place) -> None:
+    item = found.upload("Set/Deep/a.csv", DATA)
+    folder = found.drive.at(["Set"])
+    assert folder is not None
+    link = found.world.link(folder, found.amy).link
+    assert link is not None
+    source = found.source(found.bob)
+    ((_, listed),) = source.list(source.resolve(link.url))
+    revision = source.revision(listed)
+    found.world.delete(item, found.amy)
+    found.upload("Set/Deep/a.csv", b"other")
+    with pytest.raises(SourceNotFound, match="another item"):
+        source.download(listed, revision, lambda piece: None)
 
 
 def test_where_only_the_entry_of_the_list_is_told(found: Place, plate: Item) -> None:

@@ -72,7 +72,7 @@ def item_in(request: Request, drive: Drive, rest: str) -> tuple[Item, str]:
         raise Refusal(400, "invalidRequest", f"Resource not found for the segment '{rest.strip('/')}'.")
     item = _by_id(drive, unquote(match["id"])) if match["id"] else drive.root
     if match["path"] is not None:
-        item = _below(item, [unquote(part) for part in match["path"].split("/") if part])
+        item = below(item, match["path"])
     allow(request, item)
     return item, (match["verb"] or "").strip("/")
 
@@ -84,8 +84,9 @@ def _by_id(drive: Drive, key: str) -> Item:
     return item
 
 
-def _below(item: Item, path: list[str]) -> Item:
-    for name in path:
+def below(item: Item, path: str) -> Item:
+    """Return the item at a path, percent-encoded, from another one."""
+    for name in (unquote(part) for part in path.split("/") if part):
         found = (item.children or {}).get(name.lower())
         if found is None:
             raise missing()

@@ -6,7 +6,7 @@ import base64
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from servers.microsoft365 import items
+from servers.microsoft365 import addresses, items
 from servers.microsoft365.access import READ, allow, denied
 from servers.microsoft365.library import Item, Permission
 from servers.microsoft365.permissions import permission_shape
@@ -16,6 +16,7 @@ from servers.microsoft365.web import Answer, Refusal, Request, Routes
 routes = Routes()
 DOCUMENTED = ("Files.ReadWrite", "Files.ReadWrite.All", "Sites.ReadWrite.All", "Sites.FullControl.All")
 DURABLY, ONCE = "redeemsharinglink", "redeemsharinglinkifnecessary"
+_BELOW = re.compile(r"/driveItem:(?P<path>/[^:]+)(?::(?P<verb>/.*)?)?\Z")
 _BY_PATH = re.compile(r"/:[a-z]:/r(?P<path>/.+)\Z")
 
 
@@ -49,6 +50,11 @@ def _about(request: Request, item: Item, token: str, rest: str) -> Answer:
         return Answer(200, {"id": item.drive.list_id, "name": item.drive.folder, "displayName": item.drive.name})
     if rest == "/listItem":
         return items.answer(request, item, "listItem")
+    if (match := _BELOW.match(rest)) is not None and not request.world.quirks.shares_without_paths:
+        # What lies below is opened by the same link, for the same request.
+        inner = addresses.below(item, match["path"])
+        allow(request, inner)
+        return items.answer(request, inner, (match["verb"] or "").strip("/"))
     if rest == "/driveItem" or rest.startswith("/driveItem/"):
         if request.world.quirks.only_list_item:
             raise Refusal(400, "invalidRequest", "Invalid request", "invalidRequest")

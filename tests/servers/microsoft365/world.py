@@ -55,6 +55,8 @@ class Quirks:
     """/shares knows sharing links only, and refuses the addresses of items, as some have seen."""
     only_list_item: bool = False
     """/shares tells the entry of the list, but not the item."""
+    shares_without_paths: bool = False
+    """/shares answers for what a link opens alone, and not for paths below it, which no page of the vendor's shows."""
     lenient_shares: bool = False
     """Scopes that only read suffice for /shares, as some have seen."""
 
