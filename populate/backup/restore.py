@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,19 +13,17 @@ from typing import NamedTuple
 from data_platform.errors import (
     BlobDamaged,
     BlobMissing,
-    DataPlatformError,
-    RestoreError,
     StoreError,
     StoreUnavailable,
     TargetExists,
     VersionUnavailable,
 )
 from populate.backup.erased import Erasure
+from populate.backup.new_file import new_file, translated
 from populate.backup.stores import ContentStore
 from populate.backup.tables import BackupFailure, Placement
 from populate.store import Place, Store
 from populate.store.base import CHUNK, Readable
-from populate.store.folder import link_new
 from readers.cache_names import safe_name
 from schemas.binding import Binding
 from schemas.catalogue import Blob, FileName, Version
@@ -112,40 +108,13 @@ def copy_new(store: Readable, place: Place, content: Content, target: Path | str
     RestoreError
         If the file cannot be written.
     """
+    pieces = checked(store, place, content)
     if place.length <= CHUNK:
-        return _written_whole(b"".join(checked(store, place, content)), target, modified_ns)
-    with _beside(target) as (descriptor, temporary):
-        for piece in checked(store, place, content):
-            with translated(target):
-                _write(descriptor, piece)
-        with translated(target):
-            return _finished(descriptor, temporary, target, modified_ns)
-
-
-def _written_whole(whole: bytes, target: Path | str, modified_ns: int) -> bool:
-    """Write what is known to be right to a new file: most files are small, and there are many of them."""
-    with translated(target), _beside(target) as (descriptor, temporary):
-        _write(descriptor, whole)
-        return _finished(descriptor, temporary, target, modified_ns)
-
-
-def _write(descriptor: int, piece: bytes) -> None:
-    left = memoryview(piece)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def _finished(descriptor: int, temporary: str, target: Path | str, modified_ns: int) -> bool:
-    if modified_ns >= 0:
-        os.utime(descriptor, ns=(modified_ns, modified_ns))
-    os.fsync(descriptor)
-    try:
-        os.link(temporary, target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError:  # there may be no links on this file system
-        return link_new(Path(temporary), Path(target))
-    return True
+        pieces = iter([b"".join(pieces)])  # most are small: of what is not to be had no file is begun
+    with new_file(target) as file:
+        for piece in pieces:
+            file.write(piece)
+        return file.publish(modified_ns)
 
 
 def content_of_prefix(wanted: str) -> Content:
@@ -252,32 +221,3 @@ def _hash_of(path: Path) -> str:
         while piece := file.read(CHUNK):
             digest.update(piece)
     return digest.hexdigest()
-
-
-@contextmanager
-def _beside(target: Path | str) -> Iterator[tuple[int, str]]:
-    """Give a new file in the folder of `target`; its temporary name is gone afterwards."""
-    # As text: making a `Path` of each of many files would take as long as writing it.
-    temporary = os.path.join(os.path.split(target)[0], f".restore-{secrets.token_hex(8)}")
-    with translated(target):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        yield descriptor, temporary
-    finally:
-        os.close(descriptor)
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)  # noqa: PTH108
-
-
-@contextmanager
-def translated(target: Path | str) -> Iterator[None]:
-    """Raise the error of ours for what happens while `target` is written."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, DataPlatformError):
-            raise
-        reason = os.strerror(error.errno or 0)
-        raise RestoreError(
-            f"{target} cannot be written ({reason}). Name an existing folder with enough room that you may write to.",
-        ) from error

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from data_platform.errors import BlobMissing, RestoreError, StoreError, StoreUnavailable, TargetExists
 from populate.backup.copying import kept_in
+from populate.backup.new_file import translated
 from populate.backup.restorable import Entry
-from populate.backup.restore import Content, copy_new, same, translated
+from populate.backup.restore import Content, copy_new, same
 from populate.store import Place, Store
 from populate.store.base import PACKS, Readable
 from schemas.binding import Binding
