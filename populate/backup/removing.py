@@ -85,7 +85,7 @@ class Round:
             If another round is at work by now.
         """
         with self._alone():
-            self._assert_at_work()
+            self.assert_at_work()
             yield
 
     @contextmanager
@@ -135,7 +135,7 @@ class Round:
         removed: list[str] = []
         for start in range(0, len(names), AT_ONCE):
             some = names[start : start + AT_ONCE]
-            self._assert_at_work()
+            self.assert_at_work()
             used = {name for name in some if self._in_use([name], self._but_for.get(name, ()))}
             free = [name for name in some if name not in used and self._is_valid(name)]
             removed += self._removed(free)
@@ -201,7 +201,8 @@ class Round:
     def _is_valid(self, name: str) -> bool:
         return time.clock_gettime(_CLOCK) - self._claimed_at.get(name, float("-inf")) < VALID_SECONDS
 
-    def _assert_at_work(self) -> None:
+    def assert_at_work(self) -> None:
+        """Raise `StoreUnavailable` if another round is at work by now."""
         numbers = [n for (n,) in lookup(Removal, "removal", store_id=(self.store_id,))]
         if max(numbers) != self.number or not self._lease.take():
             raise StoreUnavailable(

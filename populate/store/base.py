@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -122,8 +122,13 @@ class Writer(ABC):
     Attributes
     ----------
     replace
-        Whether an object of this name and size is taken for damaged, and put in order by what comes.
-        Set it before the first bytes.
+        Whether an object of this name and size is taken for damaged, and put in order by what comes. Where it can
+        be altered on its way, it is read first, and stays if it is whole. Set it before the first bytes.
+    anew
+        Whether what is there is replaced even if it is whole, because it is to be sealed with another key.
+    same
+        Tells whether an object of this name and size has this content, where its hash does not tell because
+        it is sealed.
     is_pack
         Whether the bytes are a pack, which has a name of its own kind.
     stored_as
@@ -138,6 +143,8 @@ class Writer(ABC):
         self.size = size
         self.received = 0
         self.replace = False
+        self.anew = False
+        self.same: Callable[[], bool] | None = None
         self.is_pack = False
         self.stored_as = ""
         self._digest = hashlib.sha256()

@@ -157,7 +157,7 @@ class FolderWriter(Writer):
 
     def _publish(self) -> None:
         try:
-            if self.replace or self._store.size(self.object_name) != self.received:
+            if self._replaces or self._store.size(self.object_name) != self.received:
                 # After a failed fsync the kernel may call the lost pages clean, so a second try
                 # on this file would lie: the error ends the writer.
                 os.fchmod(self._descriptor, 0o444)
@@ -169,9 +169,13 @@ class FolderWriter(Writer):
             raise translated(error, self._store.root) from error
         self._discard()
 
+    @property
+    def _replaces(self) -> bool:
+        return self.replace or self.anew
+
     def _link(self) -> None:
         target = self._store.root / self.object_name
-        if not link_new(self._path, target) and (self.replace or self._store.size(self.object_name) != self.received):
+        if not link_new(self._path, target) and (self._replaces or self._store.size(self.object_name) != self.received):
             # What is there is known to be damaged, or of another size and so cannot be the content: healed here.
             self._path.replace(target)
 

@@ -13,10 +13,10 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -33,6 +33,7 @@ from data_platform.errors import (
     StoreUnavailable,
 )
 from data_platform.settings import StoreSettings
+from populate.store import s3_beside
 from populate.store.base import CHUNK, SEALED, Place, Store, Traits, checked_object_name
 from populate.store.clients import (
     byte_store,
@@ -156,31 +157,59 @@ class BucketStore(Store):
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
 
-    def put(self, object_name: str, content: bytes, replace: bool = False) -> None:
-        """Store a small content whose hash was compared, in one request."""
+    def put(
+        self,
+        object_name: str,
+        content: bytes,
+        *,
+        replace: bool = False,
+        anew: bool = False,
+        same: Callable[[], bool] | None = None,
+    ) -> None:
+        """Store a small content whose hash was compared, in one request; see `Writer` for what can be chosen."""
         stay_in_process()
-        if not replace:
-            created = self._create(object_name, content)
-            if created and self.enforced.payload:
-                return
-            if self._holds(object_name, content):
-                return
+        size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+        same = same or partial(self.has_hash, object_name, size, sha256)
+        if not (replace or anew) and self._create(object_name, content) and self.enforced.payload:
+            return
+        if not anew and self.holds(object_name, size, same, doubted=replace):
+            return
         # Nothing there, or something else than this content.
+        written_as = self.name_to_write(object_name)
         try:
-            self._put(object_name, content)
+            self._put(written_as, content)
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
-        self.check_stored(object_name, len(content), hashlib.sha256(content).hexdigest())
+        self.settle(written_as, object_name, size, same, sha256)
+
+    def name_to_write(self, object_name: str) -> str:
+        """Return what to call bytes on their way to a name: another one where something could be lost to them."""
+        if self.enforced.payload or self.size(object_name) is None:
+            return object_name
+        return s3_beside.new_name()
+
+    def settle(self, written_as: str, object_name: str, size: int, same: Callable[[], bool], sha256: str) -> None:
+        """Compare what was written, as `check_stored` does, and give it its name if it was written beside."""
+        if written_as == object_name:
+            self.check_stored(object_name, size, same)
+            return
+        try:
+            self.check_stored(written_as, size, partial(self.has_hash, written_as, size, sha256))
+            extras = extras_of(self._settings, size)
+            s3_beside.copy(self.client, self.bucket, self._key(written_as), self._key(object_name), extras)
+        except FAILURES as error:
+            raise refusal(error).error(self.name) from None
+        finally:
+            with suppress(StoreError):  # what stays is removed by whoever opens the bucket in some days
+                self.remove(written_as)
 
     def start_upload(self, object_name: str, size: int | None) -> Multipart:
         """Begin to store a large content."""
         self.prepare()
-        key = f"{self._prefix}/{object_name}" if self._prefix else object_name
-        return Multipart(self.client, self.bucket, key, size, extras_of(self._settings, size))
+        return Multipart(self.client, self.bucket, self._key(object_name), size, extras_of(self._settings, size))
 
     def remove(self, object_name: str) -> bool:
-        key = checked_object_name(object_name)
-        key = f"{self._prefix}/{key}" if self._prefix else key
+        key = self._key(checked_object_name(object_name))
         try:
             versions = list(versions_of(self.client, self.bucket, key))
             for version in versions:
@@ -223,8 +252,7 @@ class BucketStore(Store):
 
     def _removed_together(self, object_names: Sequence[str]) -> bool:
         """Remove objects with a request for many; False if the server knows no such request, or refuses some."""
-        keys = [checked_object_name(name) for name in object_names]
-        keys = [f"{self._prefix}/{key}" if self._prefix else key for key in keys]
+        keys = [self._key(checked_object_name(name)) for name in object_names]
         try:
             for start in range(0, len(keys), MANY):
                 some: Any = {"Objects": [{"Key": key} for key in keys[start : start + MANY]], "Quiet": True}
@@ -237,14 +265,14 @@ class BucketStore(Store):
     def traits(self) -> Traits:
         _ = self.enforced  # makes the bucket
         try:
-            return probe_all(self.client, self.bucket, f"{self._prefix}/probe" if self._prefix else "probe")
+            return probe_all(self.client, self.bucket, self._key("probe"))
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
 
-    def check_stored(self, object_name: str, size: int, sha256: str) -> None:
+    def check_stored(self, object_name: str, size: int, same: Callable[[], bool]) -> None:
         """Compare what the server keeps of an object that was just stored: its size, if that is enough.
 
-        Where the server takes whatever bytes arrive, these are read back.
+        Where the server takes whatever bytes arrive, these are read back, by `same`.
         """
         found = self.size(object_name)
         if found != size:
@@ -252,7 +280,7 @@ class BucketStore(Store):
                 f"{self.name} accepted {size} bytes and keeps {found or 0} of them. Store the content again; "
                 "if that does not help, look into the server's log."
             )
-        if not self.enforced.payload and self._hash(object_name, size) != sha256:
+        if not self.enforced.payload and not same():
             raise StoreUnavailable(
                 f"{self.name} keeps other bytes of {object_name} than were sent. Store the content again; "
                 "if that does not help, look for what alters them on their way."
@@ -271,9 +299,13 @@ class BucketStore(Store):
             if not self._exists:
                 _make_bucket(self.client, self.bucket, self._region if self._is_aws else "")
                 self._exists = True
-            return probe(self.client, self.bucket, f"{self._prefix}/probe" if self._prefix else "probe")
+            enforced = probe(self.client, self.bucket, self._key("probe"))
+            abandoned = [] if enforced.payload else list(s3_beside.abandoned(self._bytes))
         except FAILURES as error:
             raise refusal(error).error(self.name) from None
+        with suppress(StoreError):  # or another time
+            self.remove_many(abandoned)
+        return enforced
 
     def _bucket_exists(self) -> bool:
         try:
@@ -284,16 +316,28 @@ class BucketStore(Store):
             raise
         return True
 
-    def _holds(self, object_name: str, content: bytes) -> bool:
-        if self.size(object_name) != len(content):
-            return False
-        return self.enforced.payload or self._hash(object_name, len(content)) == hashlib.sha256(content).hexdigest()
+    def holds(self, object_name: str, size: int, same: Callable[[], bool], *, doubted: bool = False) -> bool:
+        """Tell whether a content is there already.
 
-    def _hash(self, object_name: str, size: int) -> str:
+        Who writes to a server that refuses altered bytes believes in the size, unless what is there is doubted;
+        else it is read back, by `same`: it may be what an upload has left that was found to be altered.
+        """
+        if self.size(object_name) != size:
+            return False
+        return (self.enforced.payload and not doubted) or same()
+
+    def has_hash(self, object_name: str, size: int, sha256: str) -> bool:
+        """Read an object of `size` bytes, and tell whether it has this hash."""
         digest = hashlib.sha256()
-        for piece in self.read(Place(object_name, 0, size)):
-            digest.update(piece)
-        return digest.hexdigest()
+        try:
+            for piece in self.read(Place(object_name, 0, size)):
+                digest.update(piece)
+        except (BlobDamaged, BlobMissing):  # of another size by now, or gone
+            return False
+        return digest.hexdigest() == sha256
+
+    def _key(self, object_name: str) -> str:
+        return f"{self._prefix}/{object_name}" if self._prefix else object_name
 
     def _create(self, object_name: str, content: bytes) -> bool:
         """Store the content unless the name is taken; False if that is not certain to have happened."""

@@ -31,7 +31,9 @@ class BucketWriter(Writer):
         self._buffer = bytearray()
         self._waiting: IO[bytes] | None = None
         self._upload: Multipart | None = None
+        self._written_as = ""
         self._present = False
+        self._looked = False
 
     def _append(self, chunk: memoryview) -> None:
         if self._present:
@@ -59,10 +61,12 @@ class BucketWriter(Writer):
 
     def _send(self, chunk: memoryview) -> None:
         if self._upload is None:
-            if not self.replace and self.size is not None and self._store.size(self.object_name) == self.size:
+            if self.size is not None and self._is_there(self.size):
                 self._present, self._buffer = True, bytearray()
                 return
-            self._upload = self._store.start_upload(self.object_name, self.size)
+            self._looked = self.size is not None
+            self._written_as = self._store.name_to_write(self.object_name)
+            self._upload = self._store.start_upload(self._written_as, self.size)
             self._upload.write(memoryview(self._buffer))
             self._buffer = bytearray()
         self._upload.write(chunk)
@@ -74,19 +78,28 @@ class BucketWriter(Writer):
         if self._upload is not None:
             self._complete(self._upload)
         elif not self._present:
-            self._store.put(self.object_name, bytes(self._buffer), self.replace)
+            self._store.put(self.object_name, bytes(self._buffer), replace=self.replace, anew=self.anew, same=self.same)
         self._discard_kept()
+
+    def _is_there(self, size: int) -> bool:
+        return not self.anew and self._store.holds(self.object_name, size, self._same, doubted=self.replace)
+
+    def _same(self) -> bool:
+        if self.same is not None:
+            return self.same()
+        return self._store.has_hash(self.object_name, self.size or self.received, self.sha256)
 
     def _complete(self, upload: Multipart) -> None:
         found = self._store.size(self.object_name)
-        if found == self.received and not self.replace:
+        if found == self.received and not (self.replace and self._looked) and self._is_there(self.received):
             upload.abort()  # somebody was quicker
             return
+        create_only = found is None and self._store.enforced.create_only
         try:
-            upload.complete(create_only=found is None and self._store.enforced.create_only)
+            upload.complete(create_only and self._written_as == self.object_name)
         except FAILURES as error:
             raise refusal(error).error(self._store.name) from None
-        self._store.check_stored(self.object_name, self.received, self.sha256)
+        self._store.settle(self._written_as, self.object_name, self.received, self._same, self.sha256)
 
     def _discard(self) -> None:
         self._discard_kept()

@@ -11,6 +11,7 @@ a key, or with a wrong one, is refused at once, instead of taking all contents f
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -111,6 +112,49 @@ class SealedStore(Store):
 
     def traits(self) -> Traits:
         return self.inner.traits()
+
+    def holds(self, object_name: str, size: int, sha256: str) -> bool:
+        """Read an object that is there sealed, and tell whether it is whole and has this content.
+
+        Raises
+        ------
+        StoreSealed
+            If it is sealed with a key that is not among ours.
+        StoreUnavailable
+            If the store does not answer.
+        """
+        digest = hashlib.sha256()
+        with self._lock:
+            self._known.pop(object_name + SEALED, None)  # its header may be what is damaged
+        try:
+            for piece in self._opened(Place(object_name, 0, size)):
+                digest.update(piece)
+        except (BlobMissing, BlobDamaged):
+            return False
+        return digest.hexdigest() == sha256
+
+    def key_of(self, object_name: str) -> str:
+        """Return the id of the key that an object is sealed with, as it says.
+
+        Raises
+        ------
+        BlobMissing, BlobDamaged
+            If it is not there sealed, or has no such beginning.
+        """
+        return Header.of(self._header(object_name + SEALED)).key_id
+
+    def forms(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """Yield the name of each object, and how many bytes each form of it has, by the name of that."""
+        for name, found in groupby(self.inner.objects(), lambda one: one[0].removesuffix(SEALED)):
+            yield name, dict(found)
+
+    def noted_keys(self) -> set[str]:
+        """Return the ids of the keys that contents were sealed with."""
+        return _seals(self.inner)
+
+    def forget_key(self, key_id: str) -> None:
+        """Take back the note that contents are sealed with a key; none is any more."""
+        self.inner.remove(f"{SEALS}{key_id}")
 
     def unknown_keys(self) -> list[str]:
         """Return the ids of the keys that contents were sealed with and that are not among ours.
@@ -229,7 +273,7 @@ class SealedWriter(Writer):
         self._store.note_key()
         self._seal = Seal(self._store.newest, self.size)
         self._inner = inner = self._store.inner.writer(None, None if self.size is None else sealed_size(self.size))
-        inner.replace = self.replace
+        inner.replace, inner.anew, inner.same = self.replace, self.anew, self._is_whole
         inner.stored_as = self.object_name + SEALED if self.sha256 else ""
         inner.write(self._seal.header)
         return inner
@@ -244,13 +288,17 @@ class SealedWriter(Writer):
         inner.stored_as = self.object_name + SEALED
         inner.commit()
 
+    def _is_whole(self) -> bool:
+        size = self.received if self.size is None else self.size
+        return self._store.holds(self.object_name, size, self.sha256)
+
     def _discard(self) -> None:
         if self._inner is not None:
             self._inner.abort()
 
 
 class PlainWriter(Writer):
-    """Hands what it takes to a writer of the inner store; what it puts in order is no longer there sealed."""
+    """Hands what it takes to a writer of the inner store; what it puts in order is not there sealed and damaged."""
 
     def __init__(self, store: SealedStore, sha256: str | None, size: int | None) -> None:
         super().__init__(sha256, size)
@@ -264,7 +312,7 @@ class PlainWriter(Writer):
     def _publish(self) -> None:
         self._inner.replace, self._inner.is_pack = self.replace, self.is_pack
         self._inner.commit()
-        if self.replace:
+        if self.replace and not self._store.holds(self.object_name, self.received, self.sha256):
             with suppress(ObjectLocked):
                 self._store.inner.remove_many([self.object_name + SEALED])
 

@@ -10,9 +10,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
+from bucket_stores import prefix_of, settings_for, unfinished, unused_url
 from servers.ceph import Ceph
 from servers.fault_proxy import FaultProxy
 from servers.processes import S3Server, free_port
@@ -22,25 +22,6 @@ from data_platform.errors import BlobMissing, SettingsError, StoreError, StoreFu
 from data_platform.settings import StoreSettings
 from populate.store import Place, Store, object_name_of
 from populate.store.s3 import BucketStore, open_bucket
-
-
-def settings_for(server: S3Server, url: str, **changes: Any) -> StoreSettings:
-    values = {"endpoint": server.endpoint, "access_key": server.access_key, "secret_key": server.secret_key}
-    return StoreSettings(url=url, **(values | changes))
-
-
-def unused_url(bucket: str = "") -> str:
-    return f"s3://{bucket or 'bucket-' + secrets.token_hex(8)}/some/{secrets.token_hex(8)}"
-
-
-def prefix_of(store: BucketStore) -> str:
-    return store.name.partition(f"/{store.bucket}/")[2]
-
-
-def unfinished(store: BucketStore) -> list[str]:
-    """Return the keys of uploads that were neither completed nor aborted."""
-    uploads = store.client.list_multipart_uploads(Bucket=store.bucket, Prefix=prefix_of(store)).get("Uploads", [])
-    return [upload["Key"] for upload in uploads]
 
 
 class BucketContract(StoreContract):
@@ -361,58 +342,6 @@ def test_bytes_altered_on_their_way_are_refused_by_the_server(ceph: Ceph, size: 
             put(store, content)
         assert fault.fired >= 1
         assert store.size(object_name_of(sha256_of(content))) is None
-
-
-@pytest.fixture
-def written_before(s3_server: S3Server) -> Iterator[tuple[FaultProxy, BucketStore]]:
-    """A store behind a proxy, whose bucket and probe are done."""
-    with FaultProxy(s3_server.endpoint) as proxy:
-        store = BucketStore(settings_for(s3_server, unused_url(), endpoint=proxy.endpoint))
-        put(store, b"so that bucket and probe are done")
-        yield proxy, store
-
-
-class TestAlteredUploads:
-    """moto keeps whatever arrives, so the bytes are read back."""
-
-    def test_one_is_sent_again(self, written_before: tuple[FaultProxy, BucketStore]) -> None:
-        proxy, store = written_before
-        fault = proxy.spoil("alter request", "PUT", target="/objects/")
-        content = content_of_size(1000)
-        assert get(store, put(store, content)) == content
-        assert fault.fired == 1
-
-    @pytest.mark.parametrize("size", [1000, AT_ONCE + 1000])
-    def test_one_that_stays_so_is_no_backup(self, written_before: tuple[FaultProxy, BucketStore], size: int) -> None:
-        proxy, store = written_before
-        proxy.spoil("alter request", "PUT", times=1000, target="/objects/")
-        with pytest.raises(StoreUnavailable, match="other bytes"):
-            put(store, content_of_size(size))
-
-
-class TestShortUploads:
-    """moto keeps whatever arrives, so only reading back tells that it is not all."""
-
-    def test_one_is_sent_again(self, written_before: tuple[FaultProxy, BucketStore]) -> None:
-        proxy, store = written_before
-        fault = proxy.spoil("cut request", "PUT")
-        content = content_of_size(1000)
-        assert get(store, put(store, content)) == content
-        assert fault.fired == 1
-
-    @pytest.mark.parametrize("size", [1000, 3 * AT_ONCE])
-    def test_one_that_stays_short_is_no_backup_and_healed_later(
-        self, written_before: tuple[FaultProxy, BucketStore], size: int
-    ) -> None:
-        proxy, store = written_before
-        # Half a part is too small for the server unless it is the last one.
-        fault = proxy.spoil("cut request", "PUT", times=1000, target="partNumber=3" if size > AT_ONCE else "/objects/")
-        content = content_of_size(size)
-        with pytest.raises(StoreUnavailable, match=f"accepted {size} bytes"):
-            put(store, content)
-        assert fault.fired >= 1
-        proxy.faults.clear()
-        assert get(store, put(store, content)) == content
 
 
 def test_class_and_encryption_are_asked_for(s3_server: S3Server) -> None:
