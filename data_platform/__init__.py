@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from data_platform.face import save_search as save_search
     from data_platform.face import saved as saved
     from data_platform.face import scheduler as scheduler
+    from data_platform.face import seal as seal
     from data_platform.face import search as search
     from data_platform.face import searches as searches
     from data_platform.face import show as show
@@ -164,6 +165,7 @@ __all__ = [
     "save_search",
     "saved",
     "scheduler",
+    "seal",
     "search",
     "searches",
     "settings",

@@ -26,6 +26,7 @@ from data_platform.cli.questions import answer, ask, ledger
 from data_platform.cli.reading import flush, read
 from data_platform.cli.recalling import acknowledge, recall, recalls
 from data_platform.cli.retaining import add_rule, end_rule, hold, release, retain, retention
+from data_platform.cli.sealing import seal
 from data_platform.cli.searching import search
 from data_platform.cli.services import health, retry, scheduler
 from data_platform.cli.serving import dashboard, demo, demo_story
@@ -60,6 +61,7 @@ for _verb in (whence, whither):
 main.add_command(restore_files)
 main.add_command(erase)
 main.add_command(rebuild)
+main.add_command(seal)
 for _verb in (retain, retention, add_rule, end_rule, hold, release):
     main.add_command(_verb)
 for _verb in (ask, answer, ledger):

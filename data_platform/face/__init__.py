@@ -6,7 +6,7 @@ Streamlit before a function that needs one is called.
 
 from __future__ import annotations
 
-from data_platform.face.backups import check, erase, rebuild, restore, restore_files
+from data_platform.face.backups import check, erase, rebuild, restore, restore_files, seal
 from data_platform.face.copies import answer, ask, duplicates, ledger
 from data_platform.face.describing import describe, generate_descriptions
 from data_platform.face.noting import (
@@ -125,6 +125,7 @@ __all__ = [
     "save_search",
     "saved",
     "scheduler",
+    "seal",
     "search",
     "searches",
     "show",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from populate.backup.erasing import Erased
     from populate.backup.rebuild import Rebuilt
     from populate.backup.restoring import Restored
+    from populate.backup.sealing import Sealed
 
 
 def restore(sha256: str, to: Link | None = None) -> Path:
@@ -141,6 +142,30 @@ def erase(sha256: str, *, reason: str) -> Erased:
     binding = bind_all(settings())
     assert_not_held(binding, sha256)
     return erase_content(binding, open_store(settings()), settings(), sha256, reason)
+
+
+def seal(*, progress: Callable[[Sealed], object] | None = None) -> Sealed:
+    """Seal what the content store and its replica hold with the newest of `store.seal_keys`, in place.
+
+    That is what was stored before `store.seal` was set, and what was sealed with an older key. Each object is read
+    back before what is there unsealed goes. What was broken off goes on by calling it again.
+
+    Parameters
+    ----------
+    progress
+        Called with what has been done so far.
+
+    Raises
+    ------
+    SettingsError
+        If `store.seal` is off.
+    StoreUnavailable
+        If a store does not answer, or something else is being removed from it.
+    """
+    from populate.backup.sealing import seal as seal_all
+    from populate.pipeline import bind_all
+
+    return seal_all(bind_all(settings()), settings(), progress=progress)
 
 
 def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] | None = None) -> Rebuilt:
