@@ -37,6 +37,7 @@ random object_store_access_key 10
 random object_store_secret_key 20
 random questions_key 32
 random notices_key 32
+random seal_keys 32 # of no use before .env names deploy/sealing.yml
 if [ ! -e object_store.json ]; then
     identity='{"name": "data-platform", "actions": ["Admin", "Read", "Write", "List", "Tagging"], "credentials": %s}'
     keys=$(printf '[{"accessKey": "%s", "secretKey": "%s"}]' \

@@ -63,7 +63,7 @@ def test_what_the_example_leaves_empty_has_to_be_filled_in() -> None:
 def test_the_example_names_each_variable_and_no_other() -> None:
     named = set(re.findall(r"^(?:# )?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
     used = {match["name"] for match in VARIABLE.finditer(COMPOSE.read_text())}
-    assert named == used | {"COMPOSE_PROFILES"}
+    assert named == used | {"COMPOSE_PROFILES", "COMPOSE_FILE"}
 
 
 def test_every_service_is_one_that_is_tested(services: dict[str, Any]) -> None:
@@ -100,6 +100,29 @@ def test_no_secret_is_in_the_environment_or_in_a_command(services: dict[str, Any
         for key, value in service.get("environment", {}).items():
             assert not re.search("password|secret_key|access_key", key, re.I) or str(value).startswith("/run/"), name
     assert all(value["file"].startswith("/secrets/") for value in load(FILLED)["secrets"].values())
+
+
+def test_only_workers_get_the_key_that_seals_and_only_where_somebody_says_so(services: dict[str, Any]) -> None:
+    added = PROJECT / "deploy" / "sealing.yml"
+    check("check-jsonschema", "--builtin-schema", "vendor.compose-spec", added)
+    assert f"COMPOSE_FILE=docker-compose.yml:{added.relative_to(PROJECT)}" in EXAMPLE.read_text()
+    file = yaml.safe_load(added.read_text())
+    worker = file["services"].pop("worker")
+    assert (file["services"], "seal" in str(services), "seal" in COMPOSE.read_text()) == ({}, False, False)
+    (secret,) = worker.pop("secrets")
+    assert worker == {"environment": {"DATA_PLATFORM_STORE__SEAL": "true"}}
+    assert file["secrets"] == {secret["source"]: {"file": f"${{SECRETS}}/{secret['source']}"}}
+    assert f"random {secret['source']} 32" in (PROJECT / "deploy" / "make-secrets.sh").read_text()
+    slots = {
+        (name, item["key"], item["path"], source["secret"].get("optional", False))
+        for name, pod in pods().items()
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        for item in source["secret"]["items"]
+        if "seal" in item["key"]
+    }
+    assert slots == {("Deployment/worker", secret["source"], secret["target"], True)}
+    assert "SEAL" not in str(pods()) + str(documents()["ConfigMap/data-platform"])
 
 
 def test_ports_are_published_on_loopback_unless_somebody_says_otherwise(services: dict[str, Any]) -> None:
