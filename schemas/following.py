@@ -71,6 +71,17 @@ class ItemState(dj.Manual):
 
 
 @schema
+class SourceWait(dj.Manual):
+    definition = """
+    # A source told an application of ours to wait; until then none of its processes asks, on whichever machine
+    application_id : char(32) # identity of the application
+    wait_until : datetime(6) # UTC, by the clock of the database
+    ---
+    wait_told_at : datetime(6) # UTC, by the clock of the database
+    """
+
+
+@schema
 class ReadFile(dj.Manual):
     definition = """
     # A file that was read: its grants and versions were asked for, whether or not it has some of its own

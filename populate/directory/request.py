@@ -13,6 +13,7 @@ from populate.directory.feeds import Position, positions
 from populate.directory.picture import Picture
 from populate.directory.sync import Say, SyncResult, take_in
 from populate.directory.telling import Teller
+from populate.work.waits import waiting_together
 from schemas.binding import Binding
 
 Origin = Literal["entra", "ldap", "csv"]
@@ -51,7 +52,8 @@ def sync_people(binding: Binding, request: Request, say: Say | None = None) -> S
     told = say or teller
     origin, read = _reader(binding.settings, request, told)
     try:
-        return take_in(binding, origin, read, allow_drop=request.allow_drop, dry_run=request.dry_run, say=told)
+        with waiting_together(binding):
+            return take_in(binding, origin, read, allow_drop=request.allow_drop, dry_run=request.dry_run, say=told)
     finally:
         teller.close()
 

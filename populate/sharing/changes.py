@@ -10,7 +10,7 @@ from populate.sharing.drives import ALL, Drive
 from populate.sharing.items import Seen, seen
 from readers.microsoft365.graph import Graph, Page
 
-PART = 5_000  # items of a drive that is listed for the first time that are taken in together
+PART = 5_000  # items of a drive all of which are listed that are taken in together
 
 PREFER = "deltashowremovedasdeleted, deltatraversepermissiongaps, deltashowsharingchanges"
 """All three or none: the source refuses one alone."""
@@ -25,17 +25,16 @@ class Changes:
     items
         By key, each as it was told last.
     link
-        Where to go on next time.
+        Where to go on next time; empty if it is too early to say.
     afresh
-        It began anew: of a drive that is followed as a whole, what was not told of is gone; of
+        It began anew: of a drive that is followed as a whole, what no part told of is gone; of
         others each file has to be asked about.
     in_part
-        It is one of several parts of a first list of everything, so folders may be told of in another,
-        and what is in none of them has to be asked about before it is taken to be gone.
+        It is one of several parts of a list of everything, so folders may be told of in another.
     number
         Which one, from 0.
     more
-        Others follow; `link` leads to them.
+        Others follow; `link` leads to them, unless it began anew: if that is left it has to begin anew again.
     """
 
     drive: Drive
@@ -58,8 +57,8 @@ class Changes:
 def ask(graph: Graph, drive: Drive, again: bool = False) -> Iterator[Changes]:
     """Yield what has changed in a drive, or everything if that is not known any more.
 
-    What a drive holds comes in parts when all of it is asked for the first time. Each can be written
-    down, so that a list of any length fits into memory and is gone on with where it was left.
+    What a drive holds comes in parts, so that a list of any length fits into memory. Each can be written
+    down; when all of it is asked for the first time the list is gone on with where it was left.
 
     Raises
     ------
@@ -78,15 +77,12 @@ def ask(graph: Graph, drive: Drive, again: bool = False) -> Iterator[Changes]:
     elif drive.scope == ALL and not drive.was_listed:
         yield from _in_parts(graph, drive, drive.fresh())
         return
-    yield _listed(graph, Changes(drive, afresh=True), start or drive.fresh())
+    yield from _anew(graph, drive, start or drive.fresh())
 
 
 def _changed(graph: Graph, drive: Drive) -> Changes:
-    return _listed(graph, Changes(drive), drive.position)
-
-
-def _listed(graph: Graph, found: Changes, url: str) -> Changes:
-    for page in graph.pages(url, Prefer=PREFER):
+    found = Changes(drive)
+    for page in graph.pages(drive.position, Prefer=PREFER):
         found.take(page)
     return found
 
@@ -100,6 +96,18 @@ def _in_parts(graph: Graph, drive: Drive, url: str) -> Iterator[Changes]:
             yield found
             found = Changes(drive, in_part=True, number=found.number + 1)
     found.afresh = not found.in_part
+    yield found
+
+
+def _anew(graph: Graph, drive: Drive, url: str) -> Iterator[Changes]:
+    """Yield everything, of a drive that was listed before; its place moves with the last part alone."""
+    found = Changes(drive, afresh=True)
+    for page in graph.pages(url, Prefer=PREFER):
+        found.take(page)
+        if page.next_link and len(found.items) >= PART:
+            found.in_part, found.more = True, True
+            yield found
+            found = Changes(drive, afresh=True, in_part=True, number=found.number + 1)
     yield found
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from data_platform.errors import SettingsError, SourceError
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
-from populate.sharing.items import SELECT
+from populate.sharing.items import GONE, SELECT
 from populate.sharing.listing import lists
 from populate.sharing.parsing import Json, text
 from populate.sharing.tree import MANY, REFUSED, portions
@@ -55,6 +55,13 @@ SELECT DISTINCT s.item_key FROM {state} s
 WHERE s.drive_key = %s AND NOT EXISTS (
     SELECT 1 FROM {position} p
     WHERE p.drive_key = %s AND p.position_scope = %s AND p.position_at <= s.state_since)
+"""
+# Items of a drive that are there, by what was noted of them last.
+_PRESENT = """
+SELECT s.item_key FROM {state} s
+WHERE s.drive_key = %s AND s.item_kind <> %s AND NOT EXISTS (
+    SELECT 1 FROM {state} l
+    WHERE l.drive_key = s.drive_key AND l.item_key = s.item_key AND l.state_since > s.state_since)
 """
 
 
@@ -169,6 +176,12 @@ class Following:
         """Return the keys of items that were noted before the first list of everything in a drive was begun."""
         tables = {"state": ItemState().full_table_name, "position": DrivePosition().full_table_name}
         rows = self._binding.connection.query(_BEFORE.format(**tables), args=(drive.key, drive.key, UNFINISHED))
+        return {item_key for (item_key,) in rows.fetchall()}
+
+    def present(self, drive: Drive) -> set[str]:
+        """Return the keys of items of a drive that were there when they were noted last."""
+        statement = _PRESENT.format(state=ItemState().full_table_name)
+        rows = self._binding.connection.query(statement, args=(drive.key, GONE))
         return {item_key for (item_key,) in rows.fetchall()}
 
     def drives(self, again: bool = False) -> list[Drive]:

@@ -18,7 +18,7 @@ from data_platform.errors import (
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from populate.sharing.changes import Changes, ask, describe
-from populate.sharing.drives import Drive, Following
+from populate.sharing.drives import ALL, Drive, Following
 from populate.sharing.grants import grants
 from populate.sharing.history import plan
 from populate.sharing.items import old_versions
@@ -33,6 +33,7 @@ from populate.sharing.tree import portions
 from populate.sharing.update import Update
 from populate.work.contention import persist
 from populate.work.lease import Lease
+from populate.work.waits import waiting_together
 from readers.microsoft365.access import as_worker, audit_as_worker, tenant_of_worker
 from readers.microsoft365.graph import Graph
 from schemas.binding import Binding
@@ -112,7 +113,7 @@ def sync_sharing(
         If no application is configured.
     """
     lease = Lease(binding, "sync_sharing")
-    with lease.held() as ours:
+    with lease.held() as ours, waiting_together(binding):
         if not ours:
             return Synced(busy=True)
         progress = progress or sync_progress_on()
@@ -236,9 +237,9 @@ class Sync:
         """
         untold: set[str] | None = None
         for changes in ask(self._graph, drive, again=full):
-            if untold is None:
-                untold = self._following.known_before(drive) if changes.in_part else set()
-            untold = untold - changes.items.keys() if changes.in_part else set()
+            if untold is None or (changes.afresh and not changes.number):
+                untold = self._noted_before(changes)
+            untold.difference_update(changes.items)
             if changes.more:
                 yield Update(changes, {}, self._realm, self._now, more=True)
                 new = {key: item_id for key, item_id in new.items() if key not in changes.items}
@@ -252,11 +253,17 @@ class Sync:
                 self._realm,
                 self._now,
                 refused=self._again.get(drive.key, ()),
-                untold=untold - new.keys(),
+                untold=untold if changes.afresh else untold - new.keys(),
                 more=bool(others),
             )
             for piece in others:
                 yield Update(Changes(drive), piece, self._realm, self._now, more=piece is not others[-1])
+
+    def _noted_before(self, changes: Changes) -> set[str]:
+        """Return the keys of items of which a list of everything, that begins with `changes`, has to tell."""
+        if changes.afresh:
+            return self._following.present(changes.drive) if changes.drive.scope == ALL else set()
+        return self._following.known_before(changes.drive) if changes.in_part else set()
 
     def _take(self, updates: list[Update]) -> None:
         """Find out what the lists of changes do not tell, and write down what has changed."""

@@ -34,7 +34,8 @@ class Update:
     refused
         Items of which the source refused to tell when it was asked last.
     untold
-        Items that were noted before a drive told of everything in parts, and of which no part told.
+        Items that were noted before a drive told of everything, and of which no part told: gone if it began
+        anew, else they are asked about.
     more
         Another one of the same drive follows.
     realm
@@ -78,7 +79,7 @@ class Update:
     def to_describe(self) -> dict[str, str]:
         """Return the items that have to be asked about one by one: those that no list of changes tells of."""
         untold = {key for key, state in self.tree.states(self._untold).items() if state.kind != GONE}
-        wanted = self._new | self._ids(self._refused | untold)
+        wanted = self._new | self._ids(self._refused if self._changes.afresh else self._refused | untold)
         if not self._whole:
             self._held = self.tree.load_all()
             if self._changes.afresh:
@@ -94,8 +95,9 @@ class Update:
             if tracked is None or key in tracked:
                 self.take(item)
         if self._whole and self._changes.afresh:
-            for key, state in self.tree.load_all().items():
-                if key not in self._changes.items and state.kind != GONE:
+            asked = self._new.keys() | self._refused  # about these one by one
+            for key, state in self.tree.states(set(self._untold) - asked).items():
+                if state.kind != GONE:
                     self._lose(key)
 
     def take(self, item: Seen) -> None:

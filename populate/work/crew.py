@@ -24,6 +24,7 @@ from populate.watch.service import observer_of_hand
 from populate.work.jobs import queues, work
 from populate.work.lease import Presence
 from populate.work.stopping import Stop, repeat
+from populate.work.waits import waiting_together
 from schemas.binding import Binding
 
 IDLE_SECONDS = 0.5  # between two looks of a process for jobs
@@ -171,5 +172,6 @@ def _work(settings: Settings, observer: Observer, begun: Connection) -> None:
                 stop.request()
             binding.ensure()
 
-        repeat(stop, prepare, alone.step, lambda: False, pause=IDLE_SECONDS, longest=IDLE_SECONDS)
+        with waiting_together(binding):
+            repeat(stop, prepare, alone.step, lambda: False, pause=IDLE_SECONDS, longest=IDLE_SECONDS)
         alone.end()

@@ -30,6 +30,7 @@ from populate.work.jobs import queues
 from populate.work.lease import scheduler_lease
 from populate.work.scheduler import Keeper
 from populate.work.stopping import Stop, repeat
+from populate.work.waits import waiting_together
 from readers.shipper import flush
 from schemas.binding import Binding
 
@@ -85,6 +86,7 @@ def run_worker(
     with Stop.on_signals() as stop, ExitStack() as stack:
         _deliver(settings, strict=once)
         binding = bind_all(settings)
+        stack.enter_context(waiting_together(binding))
         folder = _folder_of_counts(stack) if processes > 1 and settings.monitor.port else None
         stale = settings.monitor.stale_seconds
         service = stack.enter_context(monitored(settings, binding, stale_seconds=stale, store=True, folder=folder))

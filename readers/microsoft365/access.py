@@ -41,7 +41,7 @@ def as_worker(settings: Settings) -> Graph:
         If none is configured; this and what the login service says is raised with the first request.
     """
     tokens = ApplicationTokens(settings, f"{places(settings).resource}/.default")
-    return Graph(settings, tokens, challenge=tokens.challenge)
+    return Graph(settings, tokens, challenge=tokens.challenge, shared=True)
 
 
 def audit_as_worker(settings: Settings) -> Graph:
@@ -52,7 +52,7 @@ def audit_as_worker(settings: Settings) -> Graph:
     where = places(settings)
     tokens = ApplicationTokens(settings, f"{where.audit_resource}/.default")
     base = f"{where.audit}/api/v1.0/{settings.microsoft365.tenant}/activity/feed"
-    return Graph(settings, tokens, base=base, challenge=tokens.challenge)
+    return Graph(settings, tokens, base=base, challenge=tokens.challenge, shared=True)
 
 
 def tenant_of_worker(settings: Settings) -> str:

@@ -67,6 +67,8 @@ class Graph:
         Meets a claims challenge; without it a new token is tried.
     patience
         Seconds that a request waits, at most, if the service asks to wait.
+    shared
+        Wait for what the application's processes on other machines were told, too; see `brake.shared_by`.
     """
 
     def __init__(
@@ -77,9 +79,10 @@ class Graph:
         base: str = "",
         challenge: Challenge | None = None,
         patience: float = PATIENCE_SECONDS,
+        shared: bool = False,
     ) -> None:
         self.exchange = Exchange(settings)
-        self.brake: Brake = brake(settings)
+        self.brake: Brake = brake(settings, shared=shared)
         self._base = (base or self.exchange.places.graph).rstrip("/")
         self._origin = Link.parse(self._base).origin
         self._token = token

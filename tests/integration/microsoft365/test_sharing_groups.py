@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from servers.microsoft365.people import User
 from sharing_world import Company, company, noted_grants, real_grants
 
+from data_platform.settings import load
+from populate.directory.entra import read_entra
+from populate.directory.sync import take_in
+from populate.who.asker import asker
 from schemas.binding import Binding
 from schemas.restrict import where
 from schemas.sharing import Permission
@@ -46,3 +51,25 @@ def test_groups_of_two_sites_with_one_name_and_number_are_two(binding: Binding, 
     world.revoke(files[0], files[0].permissions[-1], amy)
     firm.sync(binding)
     assert noted_grants([keys[0]]) == {keys[0]: real_grants(firm, files[0])}
+
+
+def test_a_group_of_a_site_opens_a_file_to_nobody_here_whoever_is_in_it(binding: Binding, firm: Company) -> None:
+    world = firm.world
+    amy, bob, colin, dana = (world.add_user(name) for name in ("Amy Ade", "Bob Bell", "Colin Cole", "Dana Dee"))
+    site = world.add_site("Assays", amy)
+    own = world.add_site_group(site, "Lab Members", colin)
+    alike = world.add_group("Lab Members", dana)  # the directory's, whose members are known
+    inner, other = (world.upload(site.drive, name, b"x", amy) for name in ("inner.csv", "other.csv"))
+    world.share(inner, amy, own)
+    world.share(other, amy, alike)
+    keys = [firm.read(binding, item, amy) for item in (inner, other)]
+    take_in(binding, "entra", lambda positions: read_entra(firm.settings(), positions))
+    assert firm.sync(binding).refused == {}
+    assert {row["file_id"] for row in where(Permission, grantee="Lab Members").to_dicts()} == set(keys)
+
+    def known_to(user: User) -> set[str]:
+        who = asker(binding, load(realm=firm.realm, account=user.id))
+        return {row[0] for row in who.ask("names_of", files=tuple(keys))}
+
+    assert (known_to(amy), known_to(dana)) == (set(keys), {keys[1]})
+    assert known_to(colin) == known_to(bob) == set()

@@ -100,10 +100,17 @@ def test_a_killed_sync_goes_on_and_a_later_read_brings_inherited_grants(binding:
     firm.sync(binding)
     assert noted_grants([early, later]) == {early: real_grants(firm, files[59]), later: real_grants(firm, plain)}
 
-    world.forget_delta(large)  # everything is told again, at once
+    world.forget_delta(large)  # everything is told again, in parts, and what none of them tells is gone
     world.delete(files[2], amy)
+    world.rename(files[40], "moved.csv", amy)
+    places = len(DrivePosition())
+    with pytest.raises(Killed):
+        sync.sync_sharing(binding, firm.settings(), progress=KilledLater(2))
+    assert key_of(files[2]) in noted_items([large])
+    assert len(DrivePosition()) == places
     firm.sync(binding)
     assert noted_items([large, small]) == real_items([large, small])
+    assert len(DrivePosition()) == places + 1
 
 
 def test_a_site_of_which_files_were_read_is_told_of_in_parts_and_they_are_asked_about_in_pieces(
