@@ -8,23 +8,28 @@ so; and no longer when it is read with the old bytes again. Nor does it count if
 has the same bytes in another place now, since moving a file saves nothing. What was promised and
 is still there is told apart.
 
-Departments are hidden as the silo measures hide them (`populate.insight.publish`), because the
-copies of a department of three are those of single people; so are people of no department. What
-is hidden is in the total only if it stands for enough people together.
+A promise counts only as long as its department has had at least five people on every day since the answer
+(`Crowds`): else nothing of it is in an entry or a total, for ever, as what comes back could be subtracted
+from what was told before. So nothing that the people of a smaller department do changes anything that is shown, and
+no sum has to be hidden with theirs. What people of no department saved is in the totals alone, if there are five.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from populate.conversation.statements import ask
 from populate.duplicates.live import exact_duplicates
-from populate.insight.publish import FLOOR, hidden_departments
+from populate.insight.hiding import FLOOR
+from populate.insight.window import FOREVER, MONDAY, stints
 from schemas.binding import Binding
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOBODY_KNOWS = "(no department)"
 
@@ -48,12 +53,12 @@ class Ledger:
     entries
         Of the departments that are shown, by month and name.
     hidden
-        Departments with savings that are not shown.
+        Departments that have fewer than five people now, whether or not they saved anything.
     copies, bytes_saved
-        Of all months; without the hidden departments if these have too few people.
+        Of all months: the entries, and what at least five people of no department saved.
     bytes_promised
         Of copies whose owners said they would remove them and that are still there, or were
-        not looked for yet; the same departments.
+        not looked for yet; of the same people.
     """
 
     entries: tuple[Entry, ...]
@@ -71,21 +76,93 @@ class Promise(NamedTuple):
     gone_at: datetime | None
 
 
+class Crowds:
+    """Tells when departments had some people, but fewer than five.
+
+    Parameters
+    ----------
+    stints
+        As `populate.insight.window.stints` returns them; service accounts do not count.
+    nobodies
+        People of no department.
+    """
+
+    def __init__(self, stints: pd.DataFrame, nobodies: int = 0) -> None:
+        self._nobodies = nobodies
+        steps: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        people = stints[~stints["service"].astype(bool)]
+        columns = ("department", "since_day", "until_day")
+        for department, since, until in zip(*(people[name].tolist() for name in columns), strict=True):
+            steps[department][since] += 1
+            steps[department][until] -= 1
+        self._sizes = {department: _sizes(changes) for department, changes in steps.items()}
+
+    def count(self, department: str, answered: date, today: date) -> bool:
+        """Tell whether what somebody of a department promised on a day counts: then it had five people, and since."""
+        if department == NOBODY_KNOWS:
+            return self._nobodies >= FLOOR
+        first = (answered - MONDAY).days
+        last = max(first, (today - MONDAY).days)
+        held = [(day, size) for day, until, size in self._sizes.get(department, ()) if day <= last and until > first]
+        there = any(day <= first and size >= FLOOR for day, size in held)
+        return there and all(size >= FLOOR or not size for _, size in held)
+
+    def small(self, today: date) -> int:
+        """Return how many departments have some people on a day, but fewer than five."""
+        now = (today - MONDAY).days
+        return sum(
+            day <= now < until and 0 < size < FLOOR for held in self._sizes.values() for day, until, size in held
+        )
+
+
+def _sizes(changes: Mapping[int, int]) -> list[tuple[int, int, int]]:
+    """Return from which day until before which there were how many people, without a gap from the first day on."""
+    days, size, found = sorted(changes), 0, []
+    for day, until in zip(days, [*days[1:], FOREVER], strict=True):
+        size += changes[day]
+        if until > day:
+            found.append((day, until, size))
+    return found
+
+
 def ledger(binding: Binding, *, now: datetime | None = None) -> Ledger:
     """Return the ledger as of now (UTC)."""
     binding.ensure()
     today = (now or datetime.now(UTC)).date()
-    sizes = {department or NOBODY_KNOWS: int(number) for department, number in ask(binding, "sizes", today=today)}
-    return published(promises(binding), sizes)
+    ((nobodies,),) = ask(binding, "nobodies", today=today)
+    crowds = Crowds(stints(), int(nobodies))
+    found = promises(binding, lambda department, answered: crowds.count(department, answered, today))
+    saved = [(promise, promise.gone_at) for promise in found if promise.gone_at is not None]
+    entries: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for promise, gone_at in saved:
+        if promise.department != NOBODY_KNOWS:
+            entries[f"{gone_at:%Y-%m}", promise.department].append(promise.size)
+    return Ledger(
+        entries=tuple(Entry(*key, len(held), sum(held)) for key, held in sorted(entries.items())),
+        hidden=crowds.small(today),
+        copies=len(saved),
+        bytes_saved=sum(promise.size for promise, _ in saved),
+        bytes_promised=sum(promise.size for promise in found if promise.gone_at is None),
+    )
 
 
-def promises(binding: Binding) -> list[Promise]:
-    """Return every copy that its owner said they would remove, once."""
+def promises(
+    binding: Binding, counts: Callable[[str, date], bool] = lambda department, answered: True
+) -> list[Promise]:
+    """Return every copy that its owner said they would remove, once.
+
+    Parameters
+    ----------
+    counts
+        Tells by the department and the day of an answer whether it takes any part.
+    """
+    told = ask(binding, "promises")
+    departments = _Departments(binding, {row[3] for row in told})
     first: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for row in ask(binding, "promises"):
-        first.setdefault((row[1], row[4]), row)  # the file and the content; the earliest answer comes first
+    for row in told:
+        if counts(departments.of(row[3], row[6].date()), row[6].date()):
+            first.setdefault((row[1], row[4]), row)  # the file and the content; the earliest answer comes first
     rows = list(first.values())
-    departments = _Departments(binding, {row[3] for row in rows})
     moved = _moved(binding, rows)
     found = []
     for row, moment in zip(rows, _gone(binding, rows), strict=True):
@@ -99,7 +176,7 @@ def _moved(binding: Binding, rows: Sequence[tuple[Any, ...]]) -> Counter[tuple[s
     """Return how many copies people have of what they said they would remove, besides those they were asked about."""
     asked = {(row[1], row[4]) for row in rows}
     about = {(row[3], row[4]) for row in rows}
-    copies = exact_duplicates(binding) if rows else []
+    copies = exact_duplicates(binding, contents={content for _, content in about})
     held = ((copy.owner.person_id, copy.sha256) for copy in copies if (copy.file_id, copy.sha256) not in asked)
     return Counter(key for key in held if key in about)
 
@@ -132,23 +209,3 @@ class _Departments:
     def of(self, person: str, day: date) -> str:
         past = [department for since, department in self._held[person] if since <= day]
         return (past[-1] if past else "") or NOBODY_KNOWS
-
-
-def published(found: Sequence[Promise], sizes: Mapping[str, int]) -> Ledger:
-    """Return what may be shown, given how many people each department has."""
-    known = {promise.department: 0 for promise in found} | {NOBODY_KNOWS: 0} | dict(sizes)
-    hidden = {NOBODY_KNOWS} | hidden_departments({name: known[name] for name in known if name != NOBODY_KNOWS})
-    crowd = sum(known[department] for department in hidden)
-    countable = [promise for promise in found if promise.department not in hidden or crowd >= FLOOR]
-    saved = [promise for promise in countable if promise.gone_at is not None]
-    entries: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for promise in saved:
-        if promise.gone_at is not None and promise.department not in hidden:
-            entries[f"{promise.gone_at:%Y-%m}", promise.department].append(promise.size)
-    return Ledger(
-        entries=tuple(Entry(*key, len(held), sum(held)) for key, held in sorted(entries.items())),
-        hidden=len({promise.department for promise in found if promise.department in hidden}),
-        copies=len(saved),
-        bytes_saved=sum(promise.size for promise in saved),
-        bytes_promised=sum(promise.size for promise in countable if promise.gone_at is None),
-    )

@@ -153,18 +153,18 @@ STATEMENTS = {
         SELECT person_id, member_since, department FROM $Membership
         WHERE person_id IN %(people)s ORDER BY person_id, member_since
     """,
-    # People of each department as it is now; no department is one, too.
-    "sizes": """
-        SELECT COALESCE(w.department, ''), COUNT(*)
-        FROM $Person p
-        LEFT JOIN (SELECT person_id, department,
-                          ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY member_since DESC) AS place
-                   FROM $Membership WHERE member_since <= %(today)s) w ON w.person_id = p.person_id AND w.place = 1
+    # People who have not left and work in no department now.
+    "nobodies": """
+        SELECT COUNT(*) FROM $Person p
         WHERE p.person_kind <> 'service'
+          AND NOT EXISTS (SELECT 1 FROM $Membership m
+                          WHERE m.person_id = p.person_id AND m.member_since <= %(today)s AND m.department <> ''
+                            AND NOT EXISTS (SELECT 1 FROM $Membership l
+                                            WHERE l.person_id = m.person_id AND l.member_since > m.member_since
+                                              AND l.member_since <= %(today)s))
           AND NOT EXISTS (SELECT 1 FROM $Departure d WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s
                           AND NOT EXISTS (SELECT 1 FROM $Membership b WHERE b.person_id = d.person_id
                                           AND b.member_since >= d.departed_on AND b.member_since <= %(today)s))
-        GROUP BY COALESCE(w.department, '')
     """,
 }
 

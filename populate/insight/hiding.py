@@ -97,7 +97,7 @@ def withheld_pairs(flow: Counts, hidden: Sequence[int], close: Iterable[Cell] = 
         return set()
     if len(hidden) and np.trace(flow) and flow[hidden, hidden].sum() == 0:
         return None  # nothing within any of them: their parts of nothing are known
-    table, possible = _table(flow, shown, list(hidden))
+    table, possible = merged(flow, shown, list(hidden))
     if not table.sum():
         return set()  # the total tells that there is nothing anywhere, whatever is hidden
     secret = possible & (table > 0) & (table < FEW) | _mask(close, shown, possible)
@@ -127,8 +127,11 @@ def _mask(cells: Iterable[Cell], shown: list[int], possible: Truths) -> Truths:
     return mask & possible
 
 
-def _table(flow: Counts, shown: list[int], hidden: list[int]) -> tuple[Counts, Truths]:
-    """Return ties between departments, the hidden ones together as the last one, and which cells there are."""
+def merged(flow: Counts, shown: list[int], hidden: list[int]) -> tuple[Counts, Truths]:
+    """Return ties between departments, the hidden ones together as the last one, and which cells there are.
+
+    Sums of rows and columns are all told, so whatever follows from these alone may be.
+    """
     between = flow - np.diag(np.diag(flow))
     groups = len(shown) + bool(hidden)
     member = np.zeros((len(flow), groups), dtype=np.int64)

@@ -84,15 +84,17 @@ def coleman_index(internal: Floats, given: Floats, size: Floats) -> Floats:
         )
 
 
-def quasi_independence(flow: Floats, rounds: int = 1000, tolerance: float = 1e-13) -> Floats:
+def quasi_independence(
+    flow: Floats, possible: npt.NDArray[np.bool_] | None = None, rounds: int = 1000, tolerance: float = 1e-13
+) -> Floats:
     """Expected off-diagonal flows r_a * k_b with the observed off-diagonal sums.
 
     Fitted by iterative proportional fitting from a matrix of ones; (departments,
-    departments) in, the same shape out, zeros on the diagonal.
+    departments) in, the same shape out, zeros on the diagonal, or where nothing is `possible`.
     """
-    off = flow * (1 - np.eye(len(flow)))
+    expected = 1 - np.eye(len(flow)) if possible is None else possible.astype(float)
+    off = flow * expected
     rows, columns = off.sum(axis=1), off.sum(axis=0)
-    expected = 1 - np.eye(len(flow))
     for _ in range(rounds):
         before = expected
         expected = expected * _scale(rows, expected.sum(axis=1))[:, None]

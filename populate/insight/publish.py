@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from populate.insight.close import EVERYBODY
-from populate.insight.hiding import FLOOR, Counts, hidden_beside, hidden_departments, withheld_pairs
+from populate.insight.hiding import FLOOR, Counts, hidden_beside, hidden_departments, merged, withheld_pairs
+from populate.insight.indices import quasi_independence
 from populate.insight.standing import Taken, shown, standing, taken
 from populate.silo import SiloMetric
 from populate.snapshot import Snapshot
@@ -49,7 +50,8 @@ class Published:
     departments, pairs
         As in the tables; figures of hidden departments and of withheld pairs are not a number. `pairs` has a
         column withheld for pairs of two shown departments that have one or two ties, or that would tell
-        what another one has; whether they are flagged is shown, rests_on_one is false.
+        what another one has; whether they are flagged is shown, rests_on_one is false. If departments are hidden,
+        what is expected takes them for one, and z is not told: else both would tell what each of them shares.
     hidden
         Departments whose figures are not shown.
     snapshot_no, day
@@ -114,7 +116,9 @@ def suppressed(
     close
         What changed by too little since figures that are shown (`populate.insight.close`).
     """
-    hidden, withheld = _hidden(departments, pairs, floor, close)
+    names = departments["department"].tolist() if len(departments) else []
+    flow = _flow(names, departments, pairs) if names else np.zeros((0, 0), dtype=np.int64)
+    hidden, withheld = _hidden(names, flow, departments, floor, close)
     departments, pairs = departments.copy(), pairs.copy()
     if len(departments):
         figures = [name for name in departments.columns if name != "department"]
@@ -129,17 +133,35 @@ def suppressed(
         pairs.loc[concealed | pairs["withheld"], _COUNTS_OF_PAIR] = float("nan")
         pairs.loc[pairs["withheld"], "rests_on_one"] = False
         pairs.loc[concealed, _TRUTHS_OF_PAIR] = False
+        _expect_from_what_is_told(pairs, names, flow, hidden)
     return Published(sentence(organisation), organisation, departments, pairs, hidden)
 
 
+def _expect_from_what_is_told(pairs: pd.DataFrame, names: list[str], flow: Counts, hidden: frozenset[str]) -> None:
+    """Let what is expected of pairs follow from sums that are told, which have the hidden departments as one.
+
+    In the tables it follows from what each of them gives and receives, and a few such numbers are solved for that;
+    so is z, which is not told therefore.
+    """
+    if not hidden:
+        return
+    seen = [place for place, name in enumerate(names) if name not in hidden]
+    table, possible = merged(flow, seen, [place for place, name in enumerate(names) if name in hidden])
+    expected = quasi_independence(table.astype(float), possible)
+    number = {names[place]: row for row, place in enumerate(seen)}
+    told = pairs["ties"].notna()
+    giving, receiving = (pairs.loc[told, side].map(number).to_numpy(dtype=int) for side in ("giving", "receiving"))
+    pairs.loc[told, "expected"] = expected[giving, receiving]
+    pairs["ratio"] = pairs["ties"] / pairs["expected"].where(pairs["expected"] > 0)
+    pairs["z"] = float("nan")
+
+
 def _hidden(
-    departments: pd.DataFrame, pairs: pd.DataFrame, floor: int, close: Pairs
+    names: list[str], flow: Counts, departments: pd.DataFrame, floor: int, close: Pairs
 ) -> tuple[frozenset[str], set[tuple[str, str]]]:
     """Return the departments and the pairs of others that must not be shown."""
-    if not len(departments):
+    if not names:
         return frozenset(), set()
-    names = departments["department"].tolist()
-    flow = _flow(names, departments, pairs)
     known = [ends for ends in close if set(ends) <= set(names)]
     cells = [(names.index(giving), names.index(receiving)) for giving, receiving in known if giving != receiving]
 

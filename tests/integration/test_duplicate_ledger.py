@@ -6,14 +6,13 @@ import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from conversing import PLATES, catalogue, copies, file_of, hire, link_in, login, person_id, settings_of, write_to
 from deliveries import MORNING, read, read_file
 from servers.mail import mail_server
 
 from populate.conversation.answering import answer
 from populate.conversation.asking import ask_due
-from populate.conversation.ledger import NOBODY_KNOWS, Ledger, Promise, ledger, promises, published
+from populate.conversation.ledger import Ledger, ledger, promises
 from populate.conversation.questions import QuestionCopyGone
 from populate.conversation.revisit import revisit
 from schemas.binding import Binding
@@ -149,28 +148,6 @@ def test_a_source_that_cannot_tell_says_nothing(binding: Binding) -> None:
     say(binding, asked(binding)[login("amy")], "withdraw")
     assert revisit(binding, settings_of(), NOW + DAY) == 0
     assert len(QuestionCopyGone()) == len(FileGone()) == 0
-
-
-@pytest.mark.parametrize(
-    ("sizes", "saved", "shown", "total"),
-    [
-        ({"A": 10, "B": 10}, {"A": 1, "B": 2}, {"A": 1, "B": 2}, 3),
-        ({"A": 10, "B": 4}, {"A": 1, "B": 2}, {}, 3),  # A is hidden with B, else the total would tell
-        ({"A": 10, "B": 4, "C": 20}, {"A": 1, "B": 2, "C": 4}, {"C": 4}, 7),
-        ({"A": 2, "B": 2, "C": 20}, {"A": 1, "B": 2, "C": 4}, {}, 7),  # two of two are four together, so C is too
-        ({"A": 3, "B": 3, "C": 20}, {"A": 1, "C": 4}, {"C": 4}, 5),
-        ({"C": 20}, {NOBODY_KNOWS: 1, "C": 4}, {"C": 4}, 4),
-        ({"C": 20, NOBODY_KNOWS: 5}, {NOBODY_KNOWS: 1, "C": 4}, {"C": 4}, 5),
-        ({"C": 20, "D": 20}, {"gone": 1, "C": 4, "D": 4}, {"D": 4}, 9),  # a department of none, and the next with it
-    ],
-)
-def test_small_departments_are_hidden(
-    sizes: dict[str, int], saved: dict[str, int], shown: dict[str, int], total: int
-) -> None:
-    found = published([Promise(department, size, NOW) for department, size in saved.items()], sizes)
-    assert {entry.department: entry.bytes_saved for entry in found.entries} == shown
-    assert found.bytes_saved == total
-    assert found.hidden == len(saved) - len(shown)
 
 
 def test_the_ledger_of_nothing(binding: Binding) -> None:

@@ -20,6 +20,7 @@ from populate.adoption.rows import by_department, by_source, totals
 from populate.insight.close import EVERYBODY, close_ties, close_to
 from populate.insight.graph import graph_of
 from populate.insight.hiding import FEW, hidden_departments
+from populate.insight.measure import SiloReport, measure
 from populate.insight.publish import Published, suppressed
 
 Numbers = npt.NDArray[np.float64]
@@ -135,6 +136,47 @@ def test_no_hidden_tie_can_be_computed(sizes: list[int]) -> None:
                 assert range_of(equations, flow.ravel().astype(float), int(unknown)) >= 1 - 1e-6
 
 
+def measured(ties: set[tuple[str, str]], sizes: list[int]) -> SiloReport:
+    """Return the silo measures of working ties between people of departments of these sizes."""
+    people = [f"p{person}@d{place}" for place, size in enumerate(sizes) for person in range(size)]
+    departments = [node.rpartition("@")[2] for node in people]
+    return measure(pd.DataFrame({"person": people, "department": departments}), frame_of(ties).assign(weight=1))
+
+
+def swapped(node: str, places: int) -> str:
+    """Return who does the work in another company: so many of d0 and of d1 have changed places."""
+    person, _, department = node.rpartition("@d")
+    return f"{person}@d{1 - int(department)}" if int(department) < 2 and int(person[1:]) < places else node
+
+
+@pytest.mark.parametrize("places", [2, 4])
+def test_who_of_the_hidden_departments_did_what_changes_no_figure(places: int) -> None:
+    sizes = [4, 6, 12, 15, 20, 22]
+    ties = {
+        (a, b)
+        for a, b in at_work(sizes, np.random.default_rng(1), 900)
+        if not {"p4@d1", "p5@d1"} & {a, b}  # two more have no part in it
+        and (places == 4 or swapped(a, 2) == a or int(b[-1]) > 1)  # as many ties cross in either company
+        and (places == 4 or swapped(b, 2) == b or int(a[-1]) > 1)
+    }
+    other_ties = {(swapped(a, places), swapped(b, places)) for a, b in ties}
+    companies = [measured(each, sizes) for each in (ties, other_ties)]
+    tables = [each.pairs.set_index(["giving", "receiving"]) for each in companies]
+    between = [(a, b) for a, b in tables[0].index if not {a, b} & {"d0", "d1"}]
+    told = not np.allclose(*(table.loc[between, "expected"] for table in tables), rtol=1e-6)
+    one, other = (suppressed(each.organisation, each.departments, each.pairs) for each in companies)
+    assert one.hidden == other.hidden >= {"d0", "d1"}
+    assert one.sentence == other.sentence
+    all_pairs = {"pairs_resting_on_one": 0.0} if places == 2 else {}  # which has hidden ones in it
+    assert {**one.organisation, **all_pairs} == pytest.approx({**other.organisation, **all_pairs}, rel=1e-9)
+    pd.testing.assert_frame_equal(one.departments, other.departments)
+    pd.testing.assert_frame_equal(one.pairs, other.pairs)
+    expected = one.pairs.set_index(["giving", "receiving"])["expected"].dropna()
+    assert len(expected) > 2
+    assert np.allclose(expected, tables[0].loc[expected.index, "expected"], rtol=0.1)
+    assert told == (places == 2)  # by the figures of the tables
+
+
 def at_work(sizes: list[int], chance: np.random.Generator, ties: int) -> set[tuple[str, str]]:
     """Return working ties at random between people of departments of these sizes."""
     people = [f"p{person}@d{place}" for place, size in enumerate(sizes) for person in range(size)]
@@ -153,12 +195,16 @@ def flow_of(ties: set[tuple[str, str]], size: int) -> npt.NDArray[np.int64]:
     return flow
 
 
-def told_by_two(before: set[tuple[str, str]], after: set[tuple[str, str]], sizes: list[int], *, close: bool) -> Numbers:
-    """Return what two snapshots tell together, as equations over the cells of both tables of ties."""
+def told_by_two(before: set[tuple[str, str]], after: set[tuple[str, str]], sizes: list[int], *, close: bool,
+                later: list[int] | None = None) -> Numbers:  # fmt: skip
+    """Return what two snapshots tell together, as equations over the cells of both tables of ties.
+
+    `later` are the people of the second one, if these are others.
+    """
     changes = close_to([frame_of(before)], frame_of(after)) if close else set()
     shown = [
-        suppressed(dict.fromkeys(TOTALS, 0.4), *tables_of(flow_of(ties, len(sizes)), sizes), close=hidden)
-        for ties, hidden in ((before, set()), (after, changes))
+        suppressed(dict.fromkeys(TOTALS, 0.4), *tables_of(flow_of(ties, len(sizes)), people), close=hidden)
+        for ties, people, hidden in ((before, sizes, set()), (after, later or sizes, changes))
     ]
     first, second = (known_ties(each, len(sizes)) for each in shown)
     apart = [np.zeros((len(first), second.shape[1])), np.zeros((len(second), first.shape[1]))]
@@ -229,6 +275,18 @@ def assert_sums_pass_the_floor(before: set[tuple[str, str]], after: set[tuple[st
 
 def hidden_of(ties: set[tuple[str, str]], sizes: list[int], close: set[tuple[str, str]]) -> frozenset[str]:
     return suppressed(dict.fromkeys(TOTALS, 0.4), *tables_of(flow_of(ties, len(sizes)), sizes), close=close).hidden
+
+
+def test_what_four_do_after_the_fifth_has_left_cannot_be_subtracted_out_of_two_snapshots() -> None:
+    sizes, later = [5, 6, 30, 40], [4, 6, 30, 40]
+    for turn in range(3):
+        chance = np.random.default_rng(turn)
+        before = at_work(sizes, chance, 600)
+        after = {tie for tie in before if "p4@d0" not in tie} | at_work(later, chance, 60)
+        free = free_of(told_by_two(before, after, sizes, close=True, later=later))
+        shown = [people for people in (sizes, later) if "d0" not in hidden_of(before, people, set())]
+        assert shown == [sizes]  # its figures of before are known
+        assert not any(is_told(free, each, 4) for each in [(0, slice(None)), (slice(None), 0), (0, 0), (0, 2)])
 
 
 def round_of(department: int, size: int, step: int) -> set[tuple[str, str]]:
