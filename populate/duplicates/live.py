@@ -158,14 +158,15 @@ def _files(sets: Sets) -> set[str]:
 
 
 def _copies(binding: Binding, sets: Sets, owners: Mapping[str, Owner]) -> Iterator[Copy]:
-    names = names_of(binding.connection, _files(sets))
+    files = _files(sets)
+    names, few = names_of(binding.connection, files), files if len(files) <= MANY else None
     holders = {
         sha256: [
             Holder(one.file_id, owners.get(one.file_id, NOBODY).person_id, one.first_seen, one.modified) for one in held
         ]
         for sha256, held in sets.items()
     }
-    verdicts = judge_all(holders, lambda contents: readings_of(binding.connection, contents))
+    verdicts = judge_all(holders, lambda contents: readings_of(binding.connection, contents, files=few))
     for sha256, held in sets.items():
         made = [_copy(one, names, owners, verdicts[sha256][one.file_id]) for one in held]
         yield from sorted(made, key=lambda copy: (not copy.is_origin, copy.first_seen or datetime.max, copy.file_id))

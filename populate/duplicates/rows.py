@@ -67,11 +67,20 @@ def copies_of(
     if contents is None:
         rows = iter(connection.query(statement("copies", scope), values).fetchall())
     else:
-        rows = _in_parts(connection, "copies_of_few", contents, scope, **values)
+        rows = _copies_of_few(connection, contents, scope, values)
     sets: defaultdict[str, list[Held]] = defaultdict(list)
     for row in rows:
         sets[row[0]].append(Held(*row))
     return {sha256: sorted(held, key=lambda one: one.file_id) for sha256, held in sets.items()}
+
+
+def _copies_of_few(
+    connection: Connection, contents: Collection[str], scope: str, values: Mapping[str, Any]
+) -> Iterator[tuple[Any, ...]]:
+    for part in _parts(contents):
+        given = {**values, "among": part}
+        if files := tuple(row[0] for row in connection.query(statement("involved_in_few", scope), given).fetchall()):
+            yield from connection.query(statement("copies_of_few", scope), {**given, "files": files}).fetchall()
 
 
 def owners_of(connection: Connection, file_ids: Collection[str]) -> dict[str, Owner]:
@@ -146,13 +155,19 @@ def _known(connection: Connection, name: str, scope: str, values: Mapping[str, A
 
 
 def readings_of(
-    connection: Connection, contents: Collection[str], scope: str = NOW, **values: Any
+    connection: Connection,
+    contents: Collection[str],
+    scope: str = NOW,
+    *,
+    files: Collection[str] | None = None,
+    **values: Any,
 ) -> Mapping[str, list[Reading]]:
-    """Return for each content who read it from which files, and when first.
+    """Return for each content who read it from which files, of all or of these, and when first.
 
     Now these are persons; by a snapshot accounts, as whom an account belongs to may be mended.
     """
-    rows = list(_in_parts(connection, "reads", contents, scope, **values))
+    name = "reads" if files is None else "reads_of_few"
+    rows = list(_in_parts(connection, name, contents, scope, **values, files=tuple(files or ())))
     readers = {(realm, login, behalf): _account_id(realm, behalf or login) for _, _, realm, login, behalf, _ in rows}
     person_of: dict[str, str] = dict(_persons(set(readers.values()))) if scope == NOW else {}
     found: defaultdict[str, list[Reading]] = defaultdict(list)

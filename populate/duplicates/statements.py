@@ -300,17 +300,19 @@ STATEMENTS = {
 
 STATEMENTS["present_among"] = STATEMENTS["present"]
 STATEMENTS["copies_of_few"] = STATEMENTS["copies"].replace("$SHARED", "$SHARED_FEW")
+STATEMENTS["involved_in_few"] = "WITH $SHARED_FEW, $INVOLVED SELECT i.file_id FROM involved i"
+STATEMENTS["reads_of_few"] = STATEMENTS["reads"].replace("IN %(among)s", "IN %(among)s $few")
 
-# Of few files only their own accesses are looked up, by the index; of many all are read in a row.
-FEW = {"few": "AND a.file_id IN (SELECT i.file_id FROM involved i)",
-       "few_x": "AND x.file_id IN (SELECT i.file_id FROM involved i)"}  # fmt: skip
+# Of few files only their own accesses are looked up, by the index; of many all are read in a row. The files are given,
+# as PostgreSQL does not look into the index for what it finds itself: accesses and files have them in different types.
+FEW = {"few": "AND a.file_id IN %(files)s", "few_x": "AND x.file_id IN %(files)s"}
 AMONG = {alias: f"AND {file}.file_id IN %(among)s" for alias, file in (("few", "a"), ("few_x", "x"))}
 # A part of all files, whose identities are spread evenly.
 PART = {
     alias: f"AND {file}.file_id >= %(first)s AND {file}.file_id < %(beyond)s"
     for alias, file in (("few", "a"), ("few_x", "x"))
 }
-CHOSEN = {"copies_of_few": FEW, "present": PART, "present_among": AMONG, "names_then": PART}
+CHOSEN = {"copies_of_few": FEW, "reads_of_few": FEW, "present": PART, "present_among": AMONG, "names_then": PART}
 _FRAGMENTS = {
     "SHARED": SHARED,
     "SHARED_FEW": SHARED_FEW,
