@@ -57,15 +57,18 @@ owned AS (
                              OR (l.owner_since = o.owner_since AND l.account_id < o.account_id)))
       $and_within
 )"""
-# Where all files are counted, owners of whom nothing would be counted are left out at once: they are most.
-OWNED_AND_TOLD = OWNED.replace(
-    "$and_within",
-    """AND o.account_id IN (
-          SELECT account_id FROM $Account WHERE account_id IN %(mine)s
-          UNION
-          SELECT a.account_id FROM chosen c JOIN $Account a ON a.person_id = c.person_id WHERE c.ask_choice = 'open'
-          UNION
-          SELECT account_id FROM $Account WHERE %(default)s = 'open')""",
+# Where all files are counted, owners of whom nothing would be counted are left out at once: they are most. They come
+# first, by name: MySQL would look for each owner of any file among those of a subquery, one after the other.
+TOLD = """
+told AS (
+    SELECT account_id FROM $Account WHERE account_id IN %(mine)s
+    UNION
+    SELECT a.account_id FROM chosen c JOIN $Account a ON a.person_id = c.person_id WHERE c.ask_choice = 'open'
+    UNION
+    SELECT account_id FROM $Account WHERE %(default)s = 'open'
+)"""
+OWNED_AND_TOLD = OWNED.replace("$and_within", "").replace(
+    "FROM $FileOwner o", "FROM told t JOIN $FileOwner o ON o.account_id = t.account_id"
 )
 
 # Of a permission p: it did not end, nor run out by what was told of that last.
@@ -167,6 +170,39 @@ scope AS (
     SELECT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
     WHERE a.person_id IN %(people)s
 )"""
+# Those of them that an answer can have in it where it is about less: MySQL fetches each access that somebody ever made.
+OF_READERS = """
+scope AS (
+    SELECT DISTINCT x.file_id FROM $Access x JOIN $Account a ON a.account_id = x.account_id
+    WHERE a.person_id IN %(people)s AND x.outcome = 'ok' AND x.file_id <> ''
+)"""
+OF_SHARERS = """
+scope AS (
+    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.consumer_id
+    WHERE a.person_id IN %(people)s
+    UNION
+    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.producer_id
+    WHERE a.person_id IN %(people)s
+)"""
+# Who of some people reads or was given what, and beside that what they ever owned: without all others who did.
+TOUCHING = """
+touching AS (
+    SELECT a.person_id, x.file_id FROM $Access x JOIN $Account a ON a.account_id = x.account_id
+    WHERE a.person_id IN %(people)s AND x.outcome = 'ok' AND x.file_id <> ''
+    UNION
+    SELECT a.person_id, x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.consumer_id
+    WHERE a.person_id IN %(people)s
+), scope AS (
+    SELECT file_id FROM touching
+    UNION
+    SELECT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
+    WHERE a.person_id IN %(people)s
+)"""
+OF_OWNERS = """
+scope AS (
+    SELECT DISTINCT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
+    WHERE a.person_id IN %(people)s
+)"""
 # Who uses the files of the scope, and how many do.
 USED = """
 used AS (
@@ -190,6 +226,7 @@ SIGHT = "$chosen, $owned, $known, $seen"
 FRAGMENTS = {
     "chosen": CHOSEN,
     "owned": OWNED,
+    "told": TOLD,
     "owned_and_told": OWNED_AND_TOLD,
     "in_force": IN_FORCE,
     "known": KNOWN,
@@ -201,6 +238,10 @@ FRAGMENTS = {
     "sight": SIGHT,
     "used": USED,
     "of_people": OF_PEOPLE,
+    "of_readers": OF_READERS,
+    "of_sharers": OF_SHARERS,
+    "of_owners": OF_OWNERS,
+    "touching": TOUCHING,
     "and_within": "AND file_id IN (SELECT file_id FROM scope)",
     "shared": SHARED,
 }
@@ -227,7 +268,7 @@ STATEMENTS = {
         WITH scope AS (SELECT file_id FROM $File WHERE file_id IN %(files)s), $sight, $named
         SELECT file_id, file_name, known FROM named WHERE place = 1
     """,
-    "files_size": "WITH $chosen, $owned_and_told, $known, $seen SELECT COUNT(*) FROM seen",
+    "files_size": "WITH $chosen, $told, $owned_and_told, $known, $seen SELECT COUNT(*) FROM seen",
     "scripts": """
         WITH $chosen, $worked, $nameable, $runs
         SELECT r.person_id, r.entry_point, r.repository, MAX(r.started_at) AS last_run
@@ -252,11 +293,17 @@ STATEMENTS = {
         GROUP BY file_id, account_realm, account_login, on_behalf_of, CAST(accessed_at AS DATE)
     """,
     "touched": """
-        WITH $of_people, $sight, $used
-        SELECT person_id, COUNT(DISTINCT file_id) FROM used WHERE person_id IN %(people)s GROUP BY person_id
+        WITH $touching, $sight
+        SELECT person_id, COUNT(DISTINCT file_id) FROM (
+            SELECT t.person_id, t.file_id FROM touching t JOIN seen s ON s.file_id = t.file_id
+            UNION ALL
+            SELECT a.person_id, o.file_id FROM owned o JOIN seen s ON s.file_id = o.file_id
+            JOIN $Account a ON a.account_id = o.account_id
+            WHERE a.person_id IN %(people)s
+        ) x GROUP BY person_id
     """,
     "produces": """
-        WITH $of_people, $sight, $used, $named
+        WITH $of_owners, $sight, $used, $named
         SELECT n.file_id, n.file_name, n.file_path, COALESCE(k.people, 1) - 1 AS others
         FROM named n
         JOIN owned o ON o.file_id = n.file_id
@@ -267,7 +314,7 @@ STATEMENTS = {
         LIMIT %(most)s
     """,
     "uses": """
-        WITH $of_people, $sight, $named
+        WITH $of_readers, $sight, $named
         SELECT n.file_id, n.file_name, n.file_path, CAST(MAX(x.accessed_at) AS DATE) AS last_on
         FROM named n
         JOIN $Access x ON x.file_id = CONCAT(n.file_id, '')
@@ -317,7 +364,7 @@ STATEMENTS = {
         LIMIT %(most)s
     """,
     "exchanged": """
-        WITH $of_people, $sight
+        WITH $of_sharers, $sight
         SELECT producer, consumer, COUNT(DISTINCT file_id) AS files FROM (
             SELECT p.person_id AS producer, c.person_id AS consumer, e.file_id $shared
             WHERE p.person_id IN %(people)s
@@ -389,6 +436,6 @@ def statement(name: str, columns: tuple[str, ...] = (), terms: int = 0) -> str:
     match = " OR ".join(f"LOWER({column}) LIKE %(term{n})s" for column in columns for n in range(terms)) or "1 = 1"
     text = STATEMENTS[name]
     words = {**FRAGMENTS, "match": match}
-    if "scope AS" not in text and "$of_people" not in text:  # about everything
+    if "scope AS" not in text and "WITH $of_" not in text and "WITH $touching" not in text:  # about everything
         words |= {"and_within": ""}
     return rendered(text, words, TABLES)
