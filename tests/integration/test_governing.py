@@ -121,7 +121,7 @@ def test_figures_of_use_copies_backups_and_health(company: Binding) -> None:
     assert len(found.trend) == 1
     assert manage.report(company, "html").startswith(b"<!")
     copies = manage.duplicates(company)
-    assert (copies.totals.contents, copies.totals.copies) == (1, 2)
+    assert (copies.found.contents, copies.found.copies) == (1, 2)
     assert list(copies.copies["original"]) == ["original", "copy"]
     assert manage.ledger_rows(copies.ledger).empty
     sha256 = str(Version.to_arrays("sha256")[0])
