@@ -6,7 +6,7 @@ SERVE ?= 1
 # Four at a time: the tests wait for servers and processes more than they compute. In the order of tests/conftest.py.
 PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-unit lower-bounds lint chaos bench docs lock clean
+.PHONY: help demo dashboard test test-unit lower-bounds lint style chaos bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,15 +17,18 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
 
-# --no-deps: the lock is complete, so nothing is resolved; pip compiles bytecode while installing.
+# --no-deps: the lock is complete, so nothing is resolved. Bytecode is compiled at once by all cores, which pip cannot;
+# what only tests need is compiled as it is imported, for most of it never is.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile
 $(VENV)/.platform: requirements/platform.lock pyproject.toml | $(BIN)/python
 	@echo "Installing (once) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/platform.lock
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(INSTALL) --require-hashes -r requirements/platform.lock
+	@PATH="$(abspath $(BIN)):$$PATH" $(INSTALL) --no-build-isolation -e .
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # packages may hold templates that are no Python
 	@touch $@
 
 $(VENV)/.development: requirements/development.lock $(VENV)/.platform
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/development.lock
+	@$(INSTALL) --require-hashes -r requirements/development.lock
 	@touch $@
 
 demo: $(VENV)/.platform ## a small biotech at work, then the dashboard until Ctrl-C (SERVE=0: end after the summary)
@@ -34,8 +37,11 @@ demo: $(VENV)/.platform ## a small biotech at work, then the dashboard until Ctr
 dashboard: $(VENV)/.platform ## the dashboard on what is catalogued
 	@$(BIN)/data-platform dashboard
 
-test: $(VENV)/.development lint ## lint, types, import direction and all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+# Types take one core minutes, so they are checked beside the tests; what is wrong with them is told at the end.
+test: style ## lint, types, import direction and all tests
+	@$(BIN)/mypy > $(VENV)/types 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest $(PYTEST_ARGS); tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types; exit $$((tests + types))
 
 test-unit: $(VENV)/.development ## only the tests that need no server
 	@$(BIN)/python -m pytest tests/unit
@@ -48,10 +54,12 @@ lower-bounds: ## the unit tests with the oldest versions that pyproject.toml adm
 	@PATH="$(abspath $(VENV)-lowest/bin):$$PATH" uv pip install -q --python $(VENV)-lowest --no-deps --no-build-isolation -e .
 	@$(VENV)-lowest/bin/python -m pytest -q -p no:cacheprovider tests/unit
 
-lint: $(VENV)/.development ## ruff, mypy, import direction
+lint: style ## ruff, mypy, import direction
+	@$(BIN)/mypy
+
+style: $(VENV)/.development
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 chaos: $(VENV)/.development ## a full minute of killed workers, restarted databases and a store that refuses
