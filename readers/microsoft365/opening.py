@@ -56,7 +56,11 @@ def asked(item: Item, ask: Callable[[str, dict[str, str]], T]) -> T:
     for place, headers in items.places_of(item):
         try:
             return ask(place, headers)
-        except (AccessDenied, UnsupportedItem, SourceNotFound) as error:
+        except SourceNotFound as error:
+            if not items.within(item):  # else it may be that there are no paths below a link
+                raise
+            first = first if isinstance(first, SourceNotFound) else error
+        except (AccessDenied, UnsupportedItem) as error:
             first = first or error
     assert first is not None  # an item has a place
     raise first

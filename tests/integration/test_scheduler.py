@@ -99,7 +99,7 @@ def test_beside_a_scheduler_a_worker_only_makes_what_is_queued(binding: Binding,
         lease.give()
         wait_until(lambda: len(Ingest()) == 3)  # nobody keeps the queues any more, so it does
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(PATIENCE) == 0, log.read_text()
     wait_until(lambda: living(binding) == (0, 0))
 
 
