@@ -32,7 +32,7 @@ from benchmarks._bulk import Loader
 from benchmarks._demo_company import REALM, DemoCompany
 from benchmarks._looking import Cost, Looking, chosen, looking_at, medians, typed
 from benchmarks._timing import machine, show
-from dashboard.navigation import ENTRIES
+from dashboard.navigation import ENTRIES, HOME
 from data_platform.settings import load
 from populate.adoption.tables import Adoption
 from populate.duplicates.tables import DuplicateSet
@@ -93,11 +93,12 @@ def places(company: DemoCompany) -> list[Place]:
         "operate": [f"?view={view}" for view in ("Queues", "Sources", "Storage")],
         "retention": ["", "?which=Holds"],
     }
-    return [Place(f"/{one.path}{part}", one.role) for one in ENTRIES for part in parts.get(one.path, [""])]
+    paths = {one.path: "" if one.path == HOME else one.path for one in ENTRIES}
+    return [Place(f"/{paths[one.path]}{part}", one.role) for one in ENTRIES for part in parts.get(one.path, [""])]
 
 
 INTERACTIONS: dict[str, tuple[str, str, Callable[[Page], object]]] = {
-    "search for words": ("scientist", "/search", typed("What are you looking for?", "toxicity screen")),
+    "search for words": ("scientist", "/", typed("What are you looking for?", "toxicity screen")),
     "a file's readers": ("scientist", "/file?id=FILE", chosen("Readers")),
     "a file's origin": ("scientist", "/file?id=FILE", chosen("Origin")),
     "my choices": ("scientist", "/mine", chosen("Choices")),

@@ -2,11 +2,14 @@
 
 Two witnesses watch: an audit hook sees every attempt to connect, and a canary that listens on
 every local address counts who got through. Both are shown to work by a trusted link.
+The number of links of the grammar is `HOSTILE_LINKS`, 300 unless the environment says otherwise;
+a third of it are redirects.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
 import threading
@@ -30,6 +33,7 @@ from readers.http import HttpSource
 from readers.source import Revision
 from readers.transport import tls_context
 
+LINKS = int(os.environ.get("HOSTILE_LINKS", "300"))
 _attempts: list[Any] = []
 
 
@@ -269,7 +273,8 @@ def hostile_links(draw: st.DrawFn) -> str:
     return draw(_SCHEMES) + draw(_BEFORE) + draw(_HOSTS) + port + draw(_AFTER)
 
 
-@settings(max_examples=300)
+@pytest.mark.timeout(300 if LINKS <= 300 else 0)
+@settings(max_examples=LINKS)
 @given(form=hostile_links())
 def test_links_of_a_hostile_grammar_connect_to_nothing(canary: Canary, misleading: Names, form: str) -> None:
     hits = canary.hits
@@ -280,7 +285,8 @@ def test_links_of_a_hostile_grammar_connect_to_nothing(canary: Canary, misleadin
     assert canary.hits == hits
 
 
-@settings(max_examples=100)
+@pytest.mark.timeout(300 if LINKS <= 300 else 0)
+@settings(max_examples=LINKS // 3)
 @given(form=hostile_links())
 def test_redirects_of_a_hostile_grammar_lead_nowhere(
     canary: Canary, misleading: Names, redirecting: tuple[WebServer, HttpSource], form: str
