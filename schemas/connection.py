@@ -33,6 +33,8 @@ class Connection(dj.Connection):
     ----------
     known
         What the database would answer to some statements about its tables; see `schemas.described`.
+    interrupted_id
+        Number of the session, if any, in a statement of which a signal came last; it may be over.
     """
 
     def __init__(self, adapter: PostgreSQL | MySQL, locate: Callable[[], Target]) -> None:
@@ -43,6 +45,7 @@ class Connection(dj.Connection):
         self._in_transaction = False
         self._acting: Callable[[], Target] | None = None
         self.known: Known = {}
+        self.interrupted_id: int | None = None
         config = _private_config(adapter.backend)
         try:
             super().__init__("", "", "", 0, use_tls=False, backend=adapter.backend, config_override=config)
@@ -99,6 +102,12 @@ class Connection(dj.Connection):
             if isinstance(error, DatabaseUnavailable):
                 raise
             raise ConnectionLost(f"{error} Repeat what was being done.") from error
+        except Exception:
+            raise
+        except BaseException:
+            self.interrupted_id = self.connection_id
+            self._mended.give_up(self._conn)
+            raise
 
     def cancel_transaction(self) -> None:
         """Roll back. A transaction whose connection is lost was rolled back by the server."""

@@ -137,6 +137,9 @@ class PostgreSQL(PostgreSQLAdapter):
         """Return whether the driver knows already that the connection is over."""
         return bool(connection.closed)
 
+    def give_up(self, connection: Any) -> None:
+        """End a session in whose midst a signal came: this driver answers signals between statements only."""
+
     def ping(self, connection: Any) -> bool:
         """Ask the server for a sign of life. Raises what the driver raises if there is none."""
         try:
@@ -187,6 +190,10 @@ class MySQL(MySQLAdapter):
     def is_broken(self, connection: Any) -> bool:
         """Return whether the driver knows already that the connection is over."""
         return not connection.open
+
+    def give_up(self, connection: Any) -> None:
+        """End a session in whose midst a signal came: the next statement would read what is left of its answer."""
+        connection._force_close()
 
     def ping(self, connection: Any) -> bool:
         """Ask the server for a sign of life. Raises what the driver raises if there is none."""

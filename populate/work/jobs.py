@@ -184,7 +184,9 @@ class Queue:
 
     def let_go(self) -> None:
         """Free what this session holds, and what was interrupted, as this process may have been a moment ago."""
-        self._free("status = 'reserved' AND connection_id = %s", self._connection.connection_id)
+        sessions = {self._connection.connection_id, self._connection.interrupted_id} - {None}
+        for number in sessions:
+            self._free("status = 'reserved' AND connection_id = %s", number)
         self._free(f"status = 'error' AND {_like(INTERRUPTED)}", *INTERRUPTED)
 
     def unfinished(self) -> int:
