@@ -17,7 +17,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -73,6 +74,9 @@ try:
     with warnings.catch_warnings(), _pandas_later():
         warnings.simplefilter("ignore")
         import datajoint as dj
+
+        with suppress(ImportError):  # DataJoint imports it once it populates, and it pandas
+            import_module("deepdiff")
 finally:
     _log.removeFilter(_worth_telling)
 if _ours:

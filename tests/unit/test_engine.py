@@ -11,6 +11,8 @@ import schemas.engine
 assert "pandas" not in sys.modules and "pyarrow" not in sys.modules
 from datajoint import condition, expression, table
 assert not any(isinstance([{"a": 1}], module.pandas.DataFrame) for module in (condition, expression, table))
+import deepdiff
+assert deepdiff.DeepHash([1, "a"])[1] != deepdiff.DeepHash([2, "a"])[2]
 assert "pandas" not in sys.modules
 """
 
