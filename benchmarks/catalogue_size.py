@@ -48,8 +48,8 @@ from schemas.binding import Binding
 
 BACKENDS = ("postgresql", "mysql")
 FILES = {False: (10_000, 100_000, 1_000_000), True: (300, 1_000)}
-FRESH = {False: 5_000, True: 500}  # accesses
-ROUNDS = {False: 100, True: 20}
+FRESH = {False: 5_000, True: 300}  # accesses
+ROUNDS = {False: 100, True: 10}
 ENOUGH_SECONDS = 60.0  # for a question that is not asked as often as the others
 INGEST = "a fresh access, to typed rows"
 Question = Callable[[int], object]
