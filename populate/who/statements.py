@@ -156,53 +156,26 @@ nameable AS (
                                           AND b.member_since <= %(today)s))
 )"""
 # The files that people touch: read, were given, or own.
-OF_PEOPLE = """
-scope AS (
-    SELECT x.file_id FROM $Access x JOIN $Account a ON a.account_id = x.account_id
-    WHERE a.person_id IN %(people)s AND x.outcome = 'ok' AND x.file_id <> ''
-    UNION
-    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.consumer_id
-    WHERE a.person_id IN %(people)s
-    UNION
-    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.producer_id
-    WHERE a.person_id IN %(people)s
-    UNION
-    SELECT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
-    WHERE a.person_id IN %(people)s
-)"""
+_OF_THESE = "JOIN $Account a ON a.account_id = x.{whose} WHERE a.person_id IN %(people)s"
+_READ = f"FROM $Access x {_OF_THESE.format(whose='account_id')} AND x.outcome = 'ok' AND x.file_id <> ''"
+_GIVEN = f"FROM $ShareEdge x {_OF_THESE.format(whose='consumer_id')}"
+_LENT = f"FROM $ShareEdge x {_OF_THESE.format(whose='producer_id')}"
+_HELD = f"FROM $FileOwner x {_OF_THESE.format(whose='account_id')}"
+
+
+def _united(columns: str, *sources: str) -> str:
+    return " UNION ".join(f"SELECT {columns} {source}" for source in sources)
+
+
+OF_PEOPLE = f"scope AS ({_united('x.file_id', _READ, _GIVEN, _LENT, _HELD)})"
 # Those of them that an answer can have in it where it is about less: MySQL fetches each access that somebody ever made.
-OF_READERS = """
-scope AS (
-    SELECT DISTINCT x.file_id FROM $Access x JOIN $Account a ON a.account_id = x.account_id
-    WHERE a.person_id IN %(people)s AND x.outcome = 'ok' AND x.file_id <> ''
-)"""
-OF_SHARERS = """
-scope AS (
-    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.consumer_id
-    WHERE a.person_id IN %(people)s
-    UNION
-    SELECT x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.producer_id
-    WHERE a.person_id IN %(people)s
-)"""
+OF_READERS = f"scope AS (SELECT DISTINCT x.file_id {_READ})"
+OF_SHARERS = f"scope AS ({_united('x.file_id', _GIVEN, _LENT)})"
+OF_OWNERS = f"scope AS (SELECT DISTINCT x.file_id {_HELD})"
 # Who of some people reads or was given what, and beside that what they ever owned: without all others who did.
-TOUCHING = """
-touching AS (
-    SELECT a.person_id, x.file_id FROM $Access x JOIN $Account a ON a.account_id = x.account_id
-    WHERE a.person_id IN %(people)s AND x.outcome = 'ok' AND x.file_id <> ''
-    UNION
-    SELECT a.person_id, x.file_id FROM $ShareEdge x JOIN $Account a ON a.account_id = x.consumer_id
-    WHERE a.person_id IN %(people)s
-), scope AS (
-    SELECT file_id FROM touching
-    UNION
-    SELECT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
-    WHERE a.person_id IN %(people)s
-)"""
-OF_OWNERS = """
-scope AS (
-    SELECT DISTINCT x.file_id FROM $FileOwner x JOIN $Account a ON a.account_id = x.account_id
-    WHERE a.person_id IN %(people)s
-)"""
+TOUCHING = f"""
+touching AS ({_united("a.person_id, x.file_id", _READ, _GIVEN)}),
+scope AS (SELECT file_id FROM touching UNION SELECT x.file_id {_HELD})"""  # noqa: S608 - of constants
 # Who uses the files of the scope, and how many do.
 USED = """
 used AS (
