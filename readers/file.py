@@ -99,6 +99,9 @@ class FileSource(Source):
             )
         return _revision(before)
 
+    def is_local(self, source_system: str) -> bool:
+        return source_system == self._here
+
     def list(self, folder: Item) -> Iterator[tuple[str, Item]]:
         """Yield the files below `folder`, in order; see `Source.list`.
 
@@ -139,20 +142,23 @@ class FileSource(Source):
             _log.warning("Left out of the file set %s: %s.", display_text(root), counts)
 
     def reopen(self, source_system: str, item_id: str) -> Item:
-        for candidate in dict.fromkeys((item_id, _undisplayed(item_id))):
-            path = self._place(source_system, candidate)
-            if os.path.lexists(path):
-                break
-        try:
-            state = os.lstat(path)
-        except OSError as error:
-            raise file_error(error, path) from error
+        path, state = self._found(source_system, item_id)
         item = self._item(path, state)
         if item.source_system != source_system:
             raise SourceElsewhere(f"{display_text(path)} is on another share now. Mount {source_system} again.")
         return item
 
     # --- inner steps
+
+    def _found(self, source_system: str, item_id: str) -> tuple[str, os.stat_result]:
+        """Return where an item is and its state; what is shown of a name that is not UTF-8 may be meant, too."""
+        path = self._place(source_system, item_id)
+        try:
+            return path, os.lstat(path)
+        except OSError as error:
+            if (raw := _undisplayed(item_id)) != item_id:
+                return self._found(source_system, raw)
+            raise file_error(error, path) from error
 
     def _item(self, path: str, state: os.stat_result | Entry) -> Item:
         if stat.S_ISLNK(state.st_mode):

@@ -1,7 +1,8 @@
 """Opening files so that nobody who may write to a folder on the way can redirect it.
 
-Each folder is opened by its name within the one above and only if it is a folder, never a
-symlink; opening never blocks, as it would for a pipe, and has no effect on a terminal.
+The system is asked to follow no symlink on the whole path. Where it cannot be, each folder is
+opened by its name within the one above and only if it is a folder, never a symlink. Opening
+never blocks, as it would for a pipe, and has no effect on a terminal.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from data_platform.errors import (
     UnsafeLink,
     UnsupportedItem,
 )
+from readers.direct_open import open_directly
 from readers.sorted_runs import in_order
 from readers.source import Sink
 from schemas.identity import display_text
@@ -108,6 +110,11 @@ def opened(path: str, folder: bool = False) -> Iterator[int]:
 
 
 def _open(path: str, flags: int) -> int:
+    descriptor = open_directly(path, flags)
+    return descriptor if descriptor >= 0 else _open_by_parts(path, flags)
+
+
+def _open_by_parts(path: str, flags: int) -> int:
     *folders, last = [part for part in path.split("/") if part] or ["."]
     above = os.open("/", _FOLDER)
     try:

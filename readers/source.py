@@ -135,6 +135,10 @@ class Source(ABC):
             If the source sent another number of bytes than it announced.
         """
 
+    def is_local(self, source_system: str) -> bool:
+        """Tell whether its files are on disks of this machine: threads gain nothing with small ones."""
+        return False
+
     def download_version(self, item: Item, token: str, sink: Sink) -> None:
         """Stream the bytes of an older revision from the source's own version history."""
         raise NotImplementedError(f"{self.kind} keeps no version history")

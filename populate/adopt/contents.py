@@ -2,8 +2,8 @@
 
 What the bytes hash to is found out on the way. Small files wait in memory until their hashes
 have been looked up, all at once, so that a content that is kept already costs no request to
-the store; a large one goes to the store as it comes, and is seen there only once it is known that
-it may be: what was erased must not come back.
+the store. A large one goes to the store as it comes, and is seen there only once it is known that
+it may be, for what was erased must not come back; a large one of this machine is read once more then.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from threading import Event, Lock
 from typing import TypeVar
@@ -27,9 +27,9 @@ from data_platform.errors import (
 from data_platform.settings import Settings
 from populate.adopt.pace import Pace
 from populate.adopt.reach import Origin, ask_for_root
-from populate.adopt.sink import AdoptSink
+from populate.adopt.sink import AdoptSink, Hash, Pending, ReadAgain, Taken
 from populate.backup.contents import GIVE_UP_AFTER, STORE_IS_DOWN, THREADS, Failure, Stopped
-from populate.store import Place, Store, Writer
+from populate.store import Place, Store
 from populate.store.pack import divided, keep
 from readers.registry import source_of_kind
 from readers.source import Item, Revision, Source
@@ -57,15 +57,6 @@ class Member:
     source_system: str
     item_id: str
     revision: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """The bytes of a file: the revision they belong to, their hash, their number."""
-
-    revision: str
-    sha256: str
     size: int
 
 
@@ -108,12 +99,13 @@ class Intake:
         self._store = store
         self._origin = origin
         self._placed = placed
+        self._is_local = source_of_kind(origin.kind, settings).is_local
         self._pace = _pace_of(origin)
         self._stopping = Event()
         self._lock = Lock()
         self._unavailable = 0
         self._harvest = Harvest()
-        self._writers: list[Writer] = []  # of contents that wait to be looked up
+        self._writers: list[Pending] = []  # of contents that wait to be looked up
 
     def take(self, members: Iterable[Member]) -> Harvest:
         """Take in `members`; what cannot be read is a failure of its own.
@@ -141,8 +133,8 @@ class Intake:
 
     def _take_portion(self, pool: ThreadPoolExecutor, portion: list[Member]) -> None:
         small: dict[str, bytes] = {}
-        large: dict[str, Writer] = {}
-        for member, outcome in zip(portion, several(pool, self._read, portion), strict=True):
+        large: dict[str, Pending] = {}
+        for member, outcome in self._outcomes(pool, portion):
             if isinstance(outcome, Failure):
                 self._harvest.failures[member.file_id] = outcome
                 continue
@@ -163,12 +155,26 @@ class Intake:
         for places in pool.map(self._keep, divided(small, self._settings.store.pack_bytes)):
             self._harvest.places.update(places)
 
+    def _outcomes(
+        self, pool: Executor, portion: list[Member]
+    ) -> Iterator[tuple[Member, tuple[Taken, bytes | Pending] | Failure]]:
+        """Yield what was read of each; small files of this machine are read here, all others several at a time."""
+        here, others = list[Member](), list[Member]()
+        for member in portion:
+            (here if self._is_at_hand(member) else others).append(member)
+        read = several(pool, self._read, others)
+        yield from zip(here, map(self._read, here), strict=True)
+        yield from zip(others, read, strict=True)
+
+    def _is_at_hand(self, member: Member) -> bool:
+        return 0 <= member.size <= IN_MEMORY and self._is_local(member.source_system)
+
     def _keep(self, contents: dict[str, bytes]) -> dict[str, Place]:
         if self._stopping.is_set():
             raise Stopped
         return keep(self._store, contents)
 
-    def _commit(self, writer: Writer) -> Place | Failure:
+    def _commit(self, writer: Pending) -> Place | Failure:
         with self._lock:
             if self._stopping.is_set():
                 raise Stopped
@@ -180,7 +186,7 @@ class Intake:
         except Exception as error:
             return Failure.of(error)
 
-    def _hand_over(self, writer: Writer) -> None:
+    def _hand_over(self, writer: Pending) -> None:
         """Let a writer wait; whoever is told to stop aborts all that wait."""
         with self._lock:
             if self._stopping.is_set():
@@ -195,7 +201,7 @@ class Intake:
         for writer in writers:
             writer.abort()
 
-    def _read(self, member: Member) -> tuple[Taken, bytes | Writer] | Failure:
+    def _read(self, member: Member) -> tuple[Taken, bytes | Pending] | Failure:
         self._pace.pay(1, 0, self._stopping.wait)
         if self._stopping.is_set():
             raise Stopped
@@ -209,14 +215,15 @@ class Intake:
         self._unavailable = 0
         return found
 
-    def _read_settled(self, member: Member) -> tuple[Taken, bytes | Writer]:
+    def _read_settled(self, member: Member) -> tuple[Taken, bytes | Pending]:
         """Read a file once it is at rest."""
         source = source_of_kind(member.source_kind, self._settings)
         item = _reopened(source, member)
         revision = Revision(member.revision, member.size if member.size >= 0 else None)
+        read_once = self._hashed_once if self._is_local(item.source_system) else self._read_once
         for tried in range(1, TRIES + 1):
             try:
-                return self._read_once(source, item, revision)
+                return read_once(source, item, revision)
             except (SourceChanged, IncompleteDownload):
                 if tried == TRIES:
                     raise
@@ -224,7 +231,7 @@ class Intake:
             revision = source.revision(item)
         raise AssertionError("unreachable")
 
-    def _read_once(self, source: Source, item: Item, revision: Revision) -> tuple[Taken, bytes | Writer]:
+    def _read_once(self, source: Source, item: Item, revision: Revision) -> tuple[Taken, bytes | Pending]:
         sink = AdoptSink(self._store, IN_MEMORY, self._paid)
         try:
             told = source.download(item, revision, sink)
@@ -243,6 +250,17 @@ class Intake:
             raise
         finally:
             sink.close()
+
+    def _hashed_once(self, source: Source, item: Item, revision: Revision) -> tuple[Taken, bytes | Pending]:
+        """Read a file of this machine; a large one only to learn whether the store has it."""
+        if revision.size is None or revision.size <= IN_MEMORY:
+            return self._read_once(source, item, revision)
+        hashed = Hash(self._paid)
+        download = partial(source.download, item, revision)
+        taken = Taken(download(hashed).token, hashed.hexdigest(), hashed.size)
+        again = ReadAgain(self._store, taken, download, self._paid)
+        self._hand_over(again)
+        return taken, again
 
     def _paid(self, size: int) -> None:
         self._pace.pay(0, size, self._stopping.wait)

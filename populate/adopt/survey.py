@@ -111,13 +111,14 @@ class Survey:
         SourceError
             If the root itself cannot be listed.
         """
-        portions = 1
+        portions, is_local = 1, self._source.is_local(self._root.source_system)
         with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
             listed = self._source.walk(self._root, self._refuse)
             while portion := list(islice(listed, PORTION)):
                 portion = [(path, item) for path, item in portion if not self._is_ours(item)]
                 new = seen.add({file_id(item.source_system, item.item_id): (path, item) for path, item in portion})
-                self._compare(list(self._found(several(pool, self._look, list(new.items())))))
+                looks = map(self._look, new.items()) if is_local else several(pool, self._look, list(new.items()))
+                self._compare(list(self._found(looks)))
                 self._looked(self.counts.files, self.counts.bytes)
                 portions += 1
             self._plan.flush()

@@ -108,8 +108,11 @@ class Multipart:
 
     def _upload(self, part: SpooledTemporaryFile[bytes], number: int) -> None:
         with part:
+            size = part.tell()
             part.seek(0)
-            answer = self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=part)
+            # Of a file, urllib3 would send 16 KiB at a time.
+            body = part.read() if size <= IN_MEMORY else part
+            answer = self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=body)
         self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
 
     def _close(self) -> None:

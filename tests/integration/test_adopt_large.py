@@ -1,0 +1,74 @@
+"""A large file of this machine is hashed first and sent only if the store lacks it."""
+
+from __future__ import annotations
+
+import os
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deliveries import sha256, stored
+
+from populate.adopt.progress import Lines
+from populate.adopt.share import Adopted, adopt
+from populate.backup.tables import Placement
+from readers.file import FileSource
+from schemas.binding import Binding
+from schemas.catalogue import Version
+
+LARGE = 5_000_000  # bytes; more than wait in memory
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "raw.bin").write_bytes(os.urandom(LARGE))
+    return tmp_path / "share"
+
+
+def quietly(url: Path) -> Adopted:
+    return adopt(url, progress=Lines(StringIO()))
+
+
+def test_what_the_store_has_is_read_once_and_not_sent(
+    binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    download = FileSource.download
+
+    def noted(self: FileSource, item: Any, *arguments: Any) -> Any:
+        read.append(item.name)
+        return download(self, item, *arguments)
+
+    monkeypatch.setattr(FileSource, "download", noted)
+    content = (share / "raw.bin").read_bytes()
+    assert quietly(share).taken == 1
+    assert read == ["raw.bin"] * 2
+    (share / "copy.bin").write_bytes(content)
+    assert quietly(share).taken == 1
+    assert read == ["raw.bin", "raw.bin", "copy.bin"]
+    assert list(stored().values()) == [content]
+    assert len(Version()) == 2
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_what_changes_after_it_was_hashed_is_not_kept_and_taken_in_next_time(
+    binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download = FileSource.download
+    changed = os.urandom(LARGE)
+
+    def changing(self: FileSource, item: Any, *arguments: Any) -> Any:
+        told = download(self, item, *arguments)
+        (share / "raw.bin").write_bytes(changed)
+        return told
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSource, "download", changing)
+        done = quietly(share)
+    assert [(one.path, one.failure) for one in done.unread] == [(str(share / "raw.bin"), "SourceChanged")]
+    assert (stored(), len(Version()), len(Placement())) == ({}, 0, 0)
+    assert quietly(share).taken == 1
+    assert set(stored()) == set(Placement.to_arrays("sha256").tolist())
+    assert [sha256(content) for content in stored().values()] == [sha256(changed)]
