@@ -11,6 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+BUSY = 3  # ties of a pair of departments, from which on it can rest on one person
+
 Floats = npt.NDArray[np.float64]
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 from scipy import stats
 
 from populate.insight.indices import (
+    BUSY,
     Floats,
     clustered_variance,
     coleman_index,
@@ -227,7 +228,7 @@ def _organisation(c: _Counts) -> dict[str, float | None]:
 
 def _resting_on_one(c: _Counts) -> float | None:
     off = ~np.eye(len(c.names), dtype=bool)
-    busy = off & (c.flow >= 3)
+    busy = off & (c.flow >= BUSY)
     return _ratio(float((busy & (c.most_touched >= 0.5 * c.flow)).sum()), float(busy.sum()))
 
 
@@ -278,7 +279,7 @@ def _pairs(c: _Counts, parameters: SiloParameters) -> pd.DataFrame:
             "expected": expected[off],
             "ratio": ratio[off],
             "z": z[off],
-            "rests_on_one": ((c.flow >= 3) & (c.most_touched >= 0.5 * c.flow))[off],
+            "rests_on_one": ((c.flow >= BUSY) & (c.most_touched >= 0.5 * c.flow))[off],
         }
     )
     big = c.size >= parameters.min_people

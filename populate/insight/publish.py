@@ -15,7 +15,7 @@ import pandas as pd
 
 from populate.insight.close import EVERYBODY
 from populate.insight.hiding import FLOOR, Counts, hidden_beside, hidden_departments, merged, withheld_pairs
-from populate.insight.indices import quasi_independence
+from populate.insight.indices import BUSY, quasi_independence
 from populate.insight.standing import Taken, shown, standing, taken
 from populate.silo import SiloMetric
 from populate.snapshot import Snapshot
@@ -46,7 +46,8 @@ class Published:
     sentence
         The headline in words.
     organisation
-        Name of a measure -> value; None where it is not defined.
+        Name of a measure -> value; None where it is not defined. Which share of the pairs rests on one person is that
+        of the pairs that are shown.
     departments, pairs
         As in the tables; figures of hidden departments and of withheld pairs are not a number. `pairs` has a
         column withheld for pairs of two shown departments that have one or two ties, or that would tell
@@ -134,7 +135,14 @@ def suppressed(
         pairs.loc[pairs["withheld"], "rests_on_one"] = False
         pairs.loc[concealed, _TRUTHS_OF_PAIR] = False
         _expect_from_what_is_told(pairs, names, flow, hidden)
+        organisation = {**organisation, "pairs_resting_on_one": _resting_on_one(pairs)}
     return Published(sentence(organisation), organisation, departments, pairs, hidden)
+
+
+def _resting_on_one(pairs: pd.DataFrame) -> float | None:
+    """Return the share among the pairs that are shown: that of all pairs tells of the hidden ones."""
+    busy = pairs["ties"] >= BUSY
+    return float(pairs.loc[busy, "rests_on_one"].mean()) if busy.any() else None
 
 
 def _expect_from_what_is_told(pairs: pd.DataFrame, names: list[str], flow: Counts, hidden: frozenset[str]) -> None:
