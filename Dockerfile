@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image for every service of docker-compose.yml and deploy/kubernetes. It has neither the demo nor the
 # embedded database: an installation that needs an image has a database server.
 FROM python:3.13-slim-bookworm AS build

@@ -242,10 +242,14 @@ def load(**overrides: object) -> Settings:
     ------
     SettingsError
         If a value is wrong; the message names the setting and never its value, which may
-        be a secret.
+        be a secret. Or if what it stands in cannot be read.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
+    except SettingsError:
+        raise
+    except PermissionError as error:  # as in a container, whose user is none of the machine's that the files are on
+        raise SettingsError(f"User {os.geteuid()} may not read {error.filename}. Let that user read it.") from None
     except ValidationError as error:
         raise SettingsError("Wrong settings: " + "; ".join(_problem(wrong) for wrong in error.errors()) + ".") from None
     except ValueError as error:  # a broken TOML file

@@ -79,6 +79,28 @@ def test_every_service_is_confined(services: dict[str, Any]) -> None:
         assert not set(service) & {"privileged", "cap_add", "network_mode", "pid"}, name
 
 
+def test_a_home_in_memory_is_its_users_own(services: dict[str, Any]) -> None:
+    """Engines with runc 1.1 give it the mode of the folder in the image, and to root unless an owner is named."""
+    home = "/var/lib/data-platform"
+    assert f"install -d -o {NUMBER} -g {NUMBER} -m 0700 {home}" in DOCKERFILE.read_text()
+    for name in OURS:
+        mounts = [mount for mount in services[name]["tmpfs"] if mount.startswith(f"{home}:")]
+        kept = f"worker:{home}" in services[name].get("volumes", [])
+        expected = [] if kept or name == "migrate" else [f"{home}:uid={NUMBER},gid={NUMBER},mode=0700"]
+        assert mounts == expected, name
+
+
+def test_the_image_is_built_of_nothing_but_its_base_and_packages() -> None:
+    """A frontend named by `syntax` is an image from a registry, too, and nothing here needs one."""
+    assert "syntax=" not in DOCKERFILE.read_text()
+
+
+def test_every_service_of_ours_logs_objects(services: dict[str, Any]) -> None:
+    setting = "DATA_PLATFORM_LOG__FORMAT"
+    assert {services[name]["environment"][setting] for name in OURS} == {"json"}
+    assert documents()["ConfigMap/data-platform"]["data"][setting] == "json"
+
+
 def test_every_image_is_pinned(services: dict[str, Any]) -> None:
     images = {name: services[name]["image"] for name in OTHERS}
     assert re.fullmatch(r"mysql:8\.4\.\d+", images["database"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -117,4 +120,40 @@ def test_a_wrong_setting_is_named_with_its_place(no_configuration: Path) -> None
         load()
     file.write_text("[store\n")
     with pytest.raises(SettingsError, match=r"data-platform\.toml is no valid TOML"):
+        load()
+
+
+@contextmanager
+def somebody_else() -> Iterator[int]:
+    """Be a user who may not read everything, for the length of a block, if this is root."""
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield os.geteuid()
+    finally:
+        os.seteuid(me)
+
+
+def test_a_file_that_may_not_be_read_is_named(no_configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is in a container: its user is none of the machine's that the files are on."""
+    (no_configuration / "data-platform.toml").touch(0)
+    no_configuration.chmod(0o700)
+    with somebody_else() as user, pytest.raises(SettingsError, match=rf"^User {user} may not read .*\.toml\. Let "):
+        load()
+    monkeypatch.setenv("DATA_PLATFORM_SECRETS", str(no_configuration))
+    (no_configuration / "data-platform.toml").rename(no_configuration / "data_platform_store__access_key")
+    with somebody_else() as user, pytest.raises(SettingsError, match=rf"^User {user} may not read {no_configuration}"):
+        load()
+
+
+def test_what_is_said_of_a_secret_is_not_taken_for_a_fault_of_the_file(
+    no_configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_SECRETS", str(no_configuration / "secrets"))
+    with pytest.raises(SettingsError, match=r"^DATA_PLATFORM_SECRETS names .*, which is not a folder\. Create it"):
+        load()
+    (no_configuration / "secrets").mkdir()
+    (no_configuration / "secrets" / "data_platform_store__access_key").touch()
+    with pytest.raises(SettingsError, match=r"^The secret file .*_access_key is empty\. Fill it in"):
         load()
