@@ -182,6 +182,17 @@ def test_a_read_of_somebody_outside_is_worked_off(
     assert (tmp_path / "back.csv").read_bytes() == CONTENT
 
 
+def test_only_the_steward_of_the_stack_may_have_backups_go(stack: Stack, database: MySQLServer) -> None:
+    rounds = "SELECT COUNT(*) FROM data_platform_removal.removal"
+    refused = stack.run("worker", "data-platform", "retain")
+    assert (refused.returncode, database.execute(rounds)) == (1, [(0,)])
+    assert "denied" in refused.stderr
+    service = stack.service("steward")
+    done = stack.run("steward", *service["entrypoint"], "retain")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert database.execute(rounds) == [(1,)]
+
+
 def test_the_dashboard_answers_and_stops_when_told(stack: Stack) -> None:
     assert not stack.is_well("dashboard")  # it does not run
     with stack.running("dashboard") as dashboard:
@@ -254,9 +265,9 @@ def test_an_object_store_that_is_open_to_all_is_not_well(
 def test_each_service_has_the_least_role(stack: Stack, database: MySQLServer) -> None:
     users = {
         name: stack.environment(name)["DATA_PLATFORM_DATABASE__USER"]
-        for name in ("migrate", "worker", "dashboard", "notices")
+        for name in ("migrate", "worker", "dashboard", "notices", "steward")
     }
-    own = {name: name for name in ("worker", "dashboard", "notices")}
+    own = {name: name for name in ("worker", "dashboard", "notices", "steward")}
     assert users == {"migrate": "data_platform_owner", **own}
     for login in LOGINS:
         roles = database.execute(f"SHOW GRANTS FOR {login}")

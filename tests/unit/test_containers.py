@@ -24,6 +24,7 @@ NUMBER = "10001"
 OURS = ("migrate", "scheduler", "worker", "dashboard", "index", "answers", "notices")
 OTHERS = ("database", "object-store")
 ADDED = ("answers", "notices")  # only where somebody says so
+CALLED = "steward"  # of ours, too, but it runs only when somebody calls it
 
 
 def check(*command: str | Path) -> None:
@@ -67,7 +68,7 @@ def test_the_example_names_each_variable_and_no_other() -> None:
 
 
 def test_every_service_is_one_that_is_tested(services: dict[str, Any]) -> None:
-    assert set(services) == {*OURS, *OTHERS}
+    assert set(services) == {*OURS, *OTHERS, CALLED}
 
 
 def test_every_service_is_confined(services: dict[str, Any]) -> None:
@@ -83,7 +84,7 @@ def test_a_home_in_memory_is_its_users_own(services: dict[str, Any]) -> None:
     """Engines with runc 1.1 give it the mode of the folder in the image, and to root unless an owner is named."""
     home = "/var/lib/data-platform"
     assert f"install -d -o {NUMBER} -g {NUMBER} -m 0700 {home}" in DOCKERFILE.read_text()
-    for name in OURS:
+    for name in (*OURS, CALLED):
         mounts = [mount for mount in services[name]["tmpfs"] if mount.startswith(f"{home}:")]
         kept = f"worker:{home}" in services[name].get("volumes", [])
         expected = [] if kept or name == "migrate" else [f"{home}:uid={NUMBER},gid={NUMBER},mode=0700"]
@@ -97,7 +98,7 @@ def test_the_image_is_built_of_nothing_but_its_base_and_packages() -> None:
 
 def test_every_service_of_ours_logs_objects(services: dict[str, Any]) -> None:
     setting = "DATA_PLATFORM_LOG__FORMAT"
-    assert {services[name]["environment"][setting] for name in OURS} == {"json"}
+    assert {services[name]["environment"][setting] for name in (*OURS, CALLED)} == {"json"}
     assert documents()["ConfigMap/data-platform"]["data"][setting] == "json"
 
 
@@ -111,10 +112,11 @@ def test_every_image_is_pinned(services: dict[str, Any]) -> None:
 
 
 def test_every_service_that_stays_has_a_health_check_and_comes_back(services: dict[str, Any]) -> None:
+    ending = ("migrate", CALLED)
     for name, service in services.items():
-        if name != "migrate":
+        if name not in ending:
             assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
-        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
+        assert service["restart"] == ("no" if name in ending else "unless-stopped"), name
 
 
 def test_no_secret_is_in_the_environment_or_in_a_command(services: dict[str, Any]) -> None:
@@ -124,12 +126,13 @@ def test_no_secret_is_in_the_environment_or_in_a_command(services: dict[str, Any
     assert all(value["file"].startswith("/secrets/") for value in load(FILLED)["secrets"].values())
 
 
-def test_only_workers_get_the_key_that_seals_and_only_where_somebody_says_so(services: dict[str, Any]) -> None:
+def test_only_workers_and_stewards_get_the_key_that_seals_where_somebody_says_so(services: dict[str, Any]) -> None:
     added = PROJECT / "deploy" / "sealing.yml"
     check("check-jsonschema", "--builtin-schema", "vendor.compose-spec", added)
     assert f"COMPOSE_FILE=docker-compose.yml:{added.relative_to(PROJECT)}" in EXAMPLE.read_text()
     file = yaml.safe_load(added.read_text())
     worker = file["services"].pop("worker")
+    assert file["services"].pop(CALLED) == worker
     assert (file["services"], "seal" in str(services), "seal" in COMPOSE.read_text()) == ({}, False, False)
     (secret,) = worker.pop("secrets")
     assert worker == {"environment": {"DATA_PLATFORM_STORE__SEAL": "true"}}
@@ -161,7 +164,7 @@ def test_what_is_built_on_starts_first(services: dict[str, Any]) -> None:
 
 def test_what_may_be_elsewhere_starts_by_default_and_is_waited_for_only_where_it_runs(services: dict[str, Any]) -> None:
     profiles = {name: services[name]["profiles"] for name in services if "profiles" in services[name]}
-    assert profiles == {name: [name] for name in (*OTHERS, *ADDED)}
+    assert profiles == {name: [name] for name in (*OTHERS, *ADDED, CALLED)}
     assert read_env(EXAMPLE)["COMPOSE_PROFILES"] == ",".join(OTHERS)
     for name, service in services.items():
         for other, how in service.get("depends_on", {}).items():
@@ -182,7 +185,7 @@ def test_who_makes_the_search_index_and_who_searches_share_it(services: dict[str
 def test_only_who_looks_after_sources_sees_the_folder_of_settings(services: dict[str, Any]) -> None:
     """A certificate of workers may be there, which a dashboard has no business with."""
     volume = "./settings:/etc/data-platform:ro"
-    assert {name for name in services if volume in services[name].get("volumes", [])} == {"scheduler", "worker"}
+    assert {name for name in services if volume in services[name].get("volumes", [])} == {"scheduler", "worker", CALLED}
 
 
 def test_whoever_sees_the_shares_is_told_what_their_machine_is_called(services: dict[str, Any]) -> None:
@@ -194,15 +197,16 @@ def test_whoever_sees_the_shares_is_told_what_their_machine_is_called(services: 
 
 
 def test_the_object_store_shares_a_network_only_with_those_that_have_its_keys(services: dict[str, Any]) -> None:
-    keyed = {name for name in OURS if "object_store_secret_key" in str(services[name]["secrets"])}
-    assert {name for name in OURS if "store" in services[name]["networks"]} == keyed
+    ours = (*OURS, CALLED)
+    keyed = {name for name in ours if "object_store_secret_key" in str(services[name]["secrets"])}
+    assert {name for name in ours if "store" in services[name]["networks"]} == keyed == {"worker", CALLED}
     assert services["object-store"]["networks"] == ["store"]
     assert load(FILLED)["networks"]["store"] == {"internal": True}
 
 
 def test_the_image_runs_as_the_user_that_compose_file_and_manifests_name(services: dict[str, Any]) -> None:
     assert f"USER {NUMBER}:{NUMBER}" in DOCKERFILE.read_text()
-    assert {services[name]["user"] for name in OURS} == {f"{NUMBER}:{NUMBER}"}
+    assert {services[name]["user"] for name in (*OURS, CALLED)} == {f"{NUMBER}:{NUMBER}"}
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
