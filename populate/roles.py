@@ -111,6 +111,11 @@ ENTERED = (
     SiloParameter,
     *(BackupBatch, BackupMember, VerificationBatch),
 )
+# What MySQL can grant of a table, but for handing it on.
+PRIVILEGES = (
+    *("SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES"),
+    *("CREATE", "ALTER", "DROP", "INDEX", "TRIGGER", "CREATE VIEW", "SHOW VIEW"),
+)
 # What a source tells of drives.
 NOTICED = (following.ChangeNotice, following.ChangeSubscriptionEvent)
 # What a steward decides for all who have not.
@@ -280,5 +285,7 @@ def _statements(binding: Binding, wanted: list[Grant]) -> Iterable[str]:
     for grant in wanted:
         table = f"{quote(grant.schema)}.{quote(grant.table)}"
         if binding.backend == "mysql":
-            yield f"REVOKE IF EXISTS ALL PRIVILEGES ON {table} FROM {of_role[grant.role]}"
+            # Each statement is one of its own, and services are at work meanwhile: what they need is not taken away.
+            others = ", ".join(privilege for privilege in PRIVILEGES if privilege not in grant.verbs)
+            yield f"REVOKE IF EXISTS {others} ON {table} FROM {of_role[grant.role]}"
         yield f"GRANT {', '.join(grant.verbs)} ON {table} TO {of_role[grant.role]}"

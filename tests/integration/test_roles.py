@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -556,6 +557,29 @@ def test_deploying_again_changes_nothing_and_takes_away_what_was_added(site: Sit
     again = deploy_roles(binding)
     assert privileges(site) == before
     assert deploy_roles(binding) == again
+
+
+def test_deploying_again_disturbs_nobody_who_is_at_work(site: Site) -> None:
+    """As each `docker compose up` does, while the services run."""
+    binding, done = bind_all(site.settings(), deploy=True), threading.Event()
+
+    def refused(role: str, verb: str, *names: str) -> int:
+        found = 0
+        with site.connect(role) as connection, connection.cursor() as cursor:
+            while not done.is_set():
+                found += sum(not attempt(cursor, f"{verb} {site.prefix}_{name} WHERE 1 = 0") for name in names)
+        return found
+
+    with ThreadPoolExecutor() as pool:
+        at_work = [
+            pool.submit(refused, "dashboard", "SELECT 1 FROM", "people.person", "catalogue.file"),
+            pool.submit(refused, "steward", "DELETE FROM", "people.account", "backup.placement"),
+        ]
+        try:
+            deploy_roles(binding)
+        finally:
+            done.set()
+        assert [one.result() for one in at_work] == [0, 0]
 
 
 def test_who_may_not_make_roles_is_told_what_to_do(site: Site) -> None:
