@@ -47,7 +47,17 @@ def sentence(error: Exception) -> str:
     text = redact_text(" ".join(str(error).split()))
     if isinstance(error, DataPlatformError):
         return text
+    if _is_of_rights(error):
+        return (
+            f"This login may not do that in the database ({text}). Use one of a role that may: `retain`, `erase` and "
+            "`seal` are a steward's, `deploy` is its owner's, and what `deploy` prints tells of the others."
+        )
     return f"{type(error).__name__}: {text or 'no message'}. Run it again with `data-platform --debug …` to see where."
+
+
+def _is_of_rights(error: Exception) -> bool:
+    kind = type(error)  # DataJoint is not imported to fail
+    return kind.__name__ == "AccessError" and kind.__module__.startswith("datajoint.")
 
 
 @contextmanager

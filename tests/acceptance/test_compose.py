@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import boto3
 import pytest
 from servers.compose import PATIENCE, PROJECT, Stack, another_name
 from servers.moto import moto_server
@@ -182,11 +183,17 @@ def test_a_read_of_somebody_outside_is_worked_off(
     assert (tmp_path / "back.csv").read_bytes() == CONTENT
 
 
-def test_only_the_steward_of_the_stack_may_have_backups_go(stack: Stack, database: MySQLServer) -> None:
+def test_only_the_steward_of_the_stack_may_have_backups_go(
+    stack: Stack, database: MySQLServer, object_store: S3Server
+) -> None:
+    keys = {"aws_access_key_id": object_store.access_key, "aws_secret_access_key": object_store.secret_key}
+    store = boto3.client("s3", endpoint_url=object_store.endpoint, region_name="us-east-1", **keys)
+    store.create_bucket(Bucket="catalogue")  # which a worker makes, too
     rounds = "SELECT COUNT(*) FROM data_platform_removal.removal"
     refused = stack.run("worker", "data-platform", "retain")
     assert (refused.returncode, database.execute(rounds)) == (1, [(0,)])
     assert "denied" in refused.stderr
+    assert "`seal` are a steward's" in refused.stderr
     service = stack.service("steward")
     done = stack.run("steward", *service["entrypoint"], "retain")
     assert (done.returncode, done.stderr) == (0, "")
