@@ -31,14 +31,21 @@ class NewFile:
         Of the file.
     temporary
         Its name meanwhile; empty if it has none.
+
+    Attributes
+    ----------
+    on_disk
+        Whether all of it is known to have been brought to the disk.
     """
 
     def __init__(self, target: Path | str, descriptor: int, temporary: str) -> None:
         self.target = target
-        self._descriptor = descriptor
+        self.descriptor = descriptor
+        self.on_disk = False
         self._temporary = temporary
+        self._modified_ns = -1
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Write the next bytes.
 
         Raises
@@ -49,26 +56,45 @@ class NewFile:
         with translated(self.target):
             left = memoryview(piece)
             while left:
-                left = left[os.write(self._descriptor, left) :]
+                left = left[os.write(self.descriptor, left) :]
 
-    def publish(self, modified_ns: int = -1) -> bool:
-        """Bring the file to the disk and give it its name; False if there is such a file, which stays as it is.
-
-        Parameters
-        ----------
-        modified_ns
-            When it was modified, in nanoseconds since 1970; below 0 = now.
+    def date(self, modified_ns: int) -> None:
+        """Set when it was modified, in nanoseconds since 1970, after the last byte; below 0 = now.
 
         Raises
         ------
         RestoreError
             If the file cannot be written.
         """
+        self._modified_ns = modified_ns
+        if modified_ns >= 0:
+            with translated(self.target):
+                os.utime(self.descriptor, ns=(modified_ns, modified_ns))
+
+    def sync(self) -> None:
+        """Bring the file to the disk. If that fails it is lost: the next try would say that all is well.
+
+        Raises
+        ------
+        RestoreError
+            If it cannot be brought there.
+        """
         with translated(self.target):
-            if modified_ns >= 0:
-                os.utime(self._descriptor, ns=(modified_ns, modified_ns))
-            os.fsync(self._descriptor)
-            return self._named() if self._temporary else self._named_first(modified_ns)
+            os.fsync(self.descriptor)
+        self.on_disk = True
+
+    def publish(self) -> bool:
+        """Bring the file to the disk and give it its name; False if there is such a file, which stays as it is.
+
+        Raises
+        ------
+        RestoreError
+            If the file cannot be written.
+        """
+        if not self.on_disk:
+            self.sync()
+        with translated(self.target):
+            return self._named() if self._temporary else self._named_first()
 
     def _named(self) -> bool:
         try:
@@ -79,18 +105,19 @@ class NewFile:
             return link_new(Path(self._temporary), Path(self.target))
         return True
 
-    def _named_first(self, modified_ns: int) -> bool:
+    def _named_first(self) -> bool:
         try:
             # With a folder's descriptor, which an absolute path does not need, Python follows what stands there.
-            os.link(f"/proc/self/fd/{self._descriptor}", self.target, src_dir_fd=self._descriptor, follow_symlinks=True)
+            os.link(f"/proc/self/fd/{self.descriptor}", self.target, src_dir_fd=self.descriptor, follow_symlinks=True)
         except FileExistsError:
             return False
         except OSError:  # no /proc here, or no links
             with _beside(self.target) as other:
-                os.lseek(self._descriptor, 0, os.SEEK_SET)
-                while piece := os.read(self._descriptor, CHUNK):
+                os.lseek(self.descriptor, 0, os.SEEK_SET)
+                while piece := os.read(self.descriptor, CHUNK):
                     other.write(piece)
-                return other.publish(modified_ns)
+                other.date(self._modified_ns)
+                return other.publish()
         return True
 
 

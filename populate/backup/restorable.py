@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from data_platform.errors import VersionUnavailable
@@ -220,7 +219,7 @@ def person_called(name: str) -> str:
 def safe_path(path: str, *outer: str) -> str:
     """Return a relative path whose parts are those of `path`, each made safe, within folders called `outer`."""
     parts = (*outer, *(part for part in path.replace("\\", "/").split("/") if part not in ("", ".")))
-    return str(PurePosixPath(*map(safe_name, parts))) if parts else "_"
+    return "/".join(map(safe_name, parts)) or "_"
 
 
 def _entry(row: Sequence[Any]) -> Entry:

@@ -114,7 +114,8 @@ def copy_new(store: Readable, place: Place, content: Content, target: Path | str
     with new_file(target) as file:
         for piece in pieces:
             file.write(piece)
-        return file.publish(modified_ns)
+        file.date(modified_ns)
+        return file.publish()
 
 
 def content_of_prefix(wanted: str) -> Content:

@@ -10,26 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from data_platform.errors import BlobMissing, RestoreError, StoreError, StoreUnavailable, TargetExists
+from data_platform.errors import BlobMissing, RestoreError, StoreError, StoreUnavailable
 from populate.backup.copying import kept_in
-from populate.backup.new_file import translated
+from populate.backup.neighbours import Located, Places, groups
 from populate.backup.restorable import Entry
-from populate.backup.restore import Content, copy_new, same
+from populate.backup.target import MANY, Target, Written
 from populate.store import Place, Store
-from populate.store.base import PACKS, Readable
+from populate.store.base import Readable
 from schemas.binding import Binding
 
 PAGE = 10_000
 """Files whose contents are looked up at once: the more, the more of them are neighbours in a pack."""
 
 THREADS = 8  # small files are waiting time, not work
-WAITING = 4 * THREADS
 
-TOGETHER = 1024 * 1024
-"""Bytes of neighbours in a pack that are asked for in one request, and held in memory."""
-
-GAP = 64 * 1024
-"""Bytes between two of them that are read in vain rather than asking twice."""
+WAITING = 64 * THREADS
+"""Groups that wait at most: enough that the next files are looked up while the threads have work."""
 
 
 class Refused(NamedTuple):
@@ -37,13 +33,6 @@ class Refused(NamedTuple):
 
     path: str
     reason: str
-
-
-class Written(NamedTuple):
-    """A file that is in place now."""
-
-    size: int
-    is_new: bool
 
 
 @dataclass(slots=True)
@@ -104,10 +93,8 @@ def restore_files(
         If the folder cannot be made.
     """
     done = Restored()
-    to = Path(os.path.abspath(to))
-    with translated(to):
-        to.mkdir(parents=True, exist_ok=True)
-    for entry, result in _results(binding, (store, *copies), entries, to):
+    target = Target(Path(os.path.abspath(to)), THREADS)
+    for entry, result in _results(binding, (store, *copies), entries, target):
         if isinstance(result, Written):
             done.files += 1
             done.bytes += result.size
@@ -123,16 +110,15 @@ Result = Written | StoreError | RestoreError
 
 
 def _results(
-    binding: Binding, stores: Sequence[Store], entries: Iterable[Entry], to: Path
+    binding: Binding, stores: Sequence[Store], entries: Iterable[Entry], to: Target
 ) -> Iterator[tuple[Entry, Result]]:
     """Restore several files at a time; the database is asked by this thread only."""
     waiting: deque[tuple[list[Located], Future[list[Result]]]] = deque()
-    folder = Target(to)
     with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as pool:
         try:
             for page in _placed(binding, stores, entries):
-                for group in _neighbours(page):
-                    waiting.append((group, pool.submit(_restored_together, stores[0].name, group, folder)))
+                for group in groups(page, min(MANY, -(-len(page) // THREADS))):
+                    waiting.append((group, pool.submit(_restored_together, stores[0].name, group, to)))
                     if len(waiting) >= WAITING:
                         yield from _next(waiting)
             while waiting:
@@ -142,80 +128,17 @@ def _results(
                 future.cancel()
 
 
-Places = Sequence[tuple[Readable, Place]]
-
-
-class Located(NamedTuple):
-    """A file, and where its content can be had, the first choice first."""
-
-    entry: Entry
-    places: Places
-
-
 def _next(waiting: deque[tuple[list[Located], Future[list[Result]]]]) -> Iterator[tuple[Entry, Result]]:
     group, future = waiting.popleft()
     for one, result in zip(group, future.result(), strict=True):
         yield one.entry, result
 
 
-class Ahead:
-    """Neighbours in a pack, that are read with one request once the first of them is asked for."""
-
-    def __init__(self, store: Readable, span: Place) -> None:
-        self.name = store.name
-        self._store = store
-        self._span = span
-        self._content: memoryview | None = None
-        self._alone = False
-
-    def read(self, place: Place) -> Iterator[bytes]:
-        """Yield the bytes at `place`; by themselves if the neighbours cannot be had together."""
-        if self._content is None and not self._alone:
-            try:
-                self._content = memoryview(b"".join(self._store.read(self._span)))
-            except StoreUnavailable:
-                raise
-            except StoreError:
-                self._alone = True
-        if self._content is None:
-            yield from self._store.read(place)
-        else:
-            start = place.offset - self._span.offset
-            yield bytes(self._content[start : start + place.length])
-
-
-def _neighbours(page: list[Located]) -> Iterator[list[Located]]:
-    """Put files together whose contents lie near each other in a pack."""
-    group = list[Located]()
-    for one in sorted(page, key=lambda one: one.places[0][1] if one.places else Place("", 0, 0)):
-        if group and _is_near(group[0], group[-1], one):
-            group.append(one)
-            continue
-        if group:
-            yield group
-        group = [one]
-    if group:
-        yield group
-
-
-def _is_near(first: Located, last: Located, one: Located) -> bool:
-    if not (first.places and one.places) or first.places[0][0] is not one.places[0][0]:
-        return False
-    begin, end, place = first.places[0][1], last.places[0][1], one.places[0][1]
-    return (
-        place.object_name == begin.object_name
-        and place.object_name.startswith(PACKS)
-        and place.offset - (end.offset + end.length) <= GAP
-        and place.offset + place.length - begin.offset <= TOGETHER
-    )
-
-
 def _restored_together(name: str, group: list[Located], to: Target) -> list[Result]:
-    if len(group) > 1:
-        (store, first), (_, last) = group[0].places[0], group[-1].places[0]
-        ahead = Ahead(store, Place(first.object_name, first.offset, last.offset + last.length - first.offset))
-        group = [Located(entry, [(ahead, places[0][1]), *places[1:]]) for entry, places in group]
-    return [_restored(name, places, entry, to) for entry, places in group]
+    written = to.write_together(group)
+    return [
+        Written(entry.size, True) if entry in written else _restored(name, places, entry, to) for entry, places in group
+    ]
 
 
 def _placed(binding: Binding, stores: Sequence[Store], entries: Iterable[Entry]) -> Iterator[list[Located]]:
@@ -258,49 +181,9 @@ def _restored(name: str, places: Places, entry: Entry, to: Target) -> Result:
 
 
 def _restored_from(store: Readable, entry: Entry, place: Place, to: Target) -> Result:
-    content = Content(entry.sha256, entry.size)
     try:
-        for target in to.names(entry):
-            if (written := _written((store, place), content, target, entry.modified_ns, to)) is not None:
-                return written
+        return to.write((store, place), entry)
     except StoreUnavailable:
         raise
     except (StoreError, RestoreError) as error:
         return error
-    where = to.folder / entry.path
-    return TargetExists(f"{where} is there with other content and stays as it is. Restore to another folder.")
-
-
-def _written(
-    held: tuple[Readable, Place], content: Content, target: str, modified_ns: int, to: Target
-) -> Written | None:
-    """Write a file unless it is there; None if another one is."""
-    if os.path.lexists(target):
-        return Written(content.size, False) if same(target, content) else None
-    to.make_room(target)
-    if copy_new(*held, content, target, modified_ns):
-        return Written(content.size, True)
-    return Written(content.size, False) if same(target, content) else None
-
-
-class Target:
-    """The folder that files go to, as text: making a `Path` of each would take as long as writing it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._within = os.path.join(folder, "")
-        self._made = set[str]()
-
-    def names(self, entry: Entry) -> Iterator[str]:
-        """Yield what the file is to be called, and what else if another one has that name."""
-        yield self._within + entry.path
-        path = self.folder / entry.path
-        suffix = "".join(path.suffixes[-2:]) if len("".join(path.suffixes[-2:])) < 40 else ""
-        yield str(path.with_name(f"{path.name.removesuffix(suffix)[:180]}-{entry.file_id[:8]}{suffix}"))
-
-    def make_room(self, target: str) -> None:
-        """Make the folder of a file, once."""
-        if (folder := os.path.split(target)[0]) not in self._made:
-            with translated(target):
-                Path(folder).mkdir(parents=True, exist_ok=True)
-            self._made.add(folder)

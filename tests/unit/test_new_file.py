@@ -52,7 +52,8 @@ def test_it_has_no_name_before_it_is_whole(tmp_path: Path, monkeypatch: pytest.M
         for piece in PIECES:
             file.write(piece)
         assert not target.exists()
-        assert file.publish(1_600_000_000_123_456_789)
+        file.date(1_600_000_000_123_456_789)
+        assert file.publish()
     assert (target.read_bytes(), target.stat().st_mtime_ns) == (b"".join(PIECES), 1_600_000_000_123_456_789)
     (tmp_path / "plain").touch()
     assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode
