@@ -141,14 +141,17 @@ runs AS (
        OR (e.repository <> '' AND e.repository IN (
               SELECT m.repository FROM $Execution m WHERE m.account_id IN %(mine)s))
 )"""
+# Who chose is looked for, and not who did not: of a choice that may be missing PostgreSQL expects that nobody is left, and
+# then looks through all runs for each person.
 NAMEABLE = """
 nameable AS (
     SELECT p.person_id, p.full_name, p.person_kind, COALESCE(w.department, '') AS department,
            COALESCE(w.title, '') AS title
     FROM $Person p
-    LEFT JOIN chosen c ON c.person_id = p.person_id
     LEFT JOIN worked w ON w.person_id = p.person_id
-    WHERE p.person_kind <> 'service' AND COALESCE(c.ask_choice, %(default)s) <> 'closed'
+    WHERE p.person_kind <> 'service'
+      AND NOT EXISTS (SELECT 1 FROM chosen c WHERE c.person_id = p.person_id AND c.ask_choice = 'closed')
+      AND (%(default)s <> 'closed' OR EXISTS (SELECT 1 FROM chosen c WHERE c.person_id = p.person_id))
       AND NOT EXISTS (SELECT 1 FROM $Departure d
                       WHERE d.person_id = p.person_id AND d.departed_on <= %(today)s
                         AND NOT EXISTS (SELECT 1 FROM $Membership b
