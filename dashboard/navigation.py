@@ -62,22 +62,21 @@ def file_of(path: str) -> Path:
 
 
 def pages(roles: Collection[str]) -> dict[str, list[Any]]:
-    """Return the pages for somebody with these roles, by section."""
+    """Return all pages by section; those of other roles are not listed, and say so if their address is opened."""
     found: dict[str, list[Any]] = {}
     for entry in ENTRIES:
-        if entry.role in roles:
-            found.setdefault(entry.section, []).append(_page(entry))
+        found.setdefault(entry.section, []).append(_page(entry, entry.listed and entry.role in roles))
     return found
 
 
-def _page(entry: Entry) -> Any:
+def _page(entry: Entry, is_listed: bool) -> Any:
     return st.Page(
         file_of(entry.path),
         title=entry.title,
         icon=f":material/{entry.icon}:",
         url_path=entry.path,
         default=entry.path == HOME,
-        visibility="visible" if entry.listed else "hidden",
+        visibility="visible" if is_listed else "hidden",
     )
 
 

@@ -92,6 +92,14 @@ def test_who_signs_in_sees_what_they_may_and_who_left_is_turned_away(
             page.get_by_role("button", name="Sign in").click()
             page.get_by_text("trial.csv").first.wait_for()
             assert page.get_by_role("link", name="All files").count() == 0
+            complaints = []
+            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.goto(f"{address}/files")
+            page.get_by_role("heading", name="Not for your role").wait_for()
+            sections = page.get_by_test_id("stNavSectionHeader").all_inner_texts()
+            assert [name.strip() for name in sections] == ["Discover", "You", "Enter"]
+            assert complaints == []
+            assert "trial" not in page.content()
             provider.login = "maria"
             other = browser.new_context().new_page()
             other.set_default_timeout(PATIENCE * 1000)
