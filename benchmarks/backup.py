@@ -55,6 +55,9 @@ LOOP = [sys.executable, "-m", "benchmarks._put_loop"]
 TWICE = 5
 """One of so many files is in the tree twice."""
 
+LARGE = 3
+"""Large files beside them, of random bytes."""
+
 MIB = 1024**2
 
 
@@ -99,7 +102,7 @@ def grow(folder: Path, files: int, large_mib: int) -> Trees:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, place)
             size += place.stat().st_size
-    for number in range(2 if large_mib else 0):
+    for number in range(LARGE if large_mib else 0):
         with (tree / f"large {number}.bin").open("wb") as file:
             for part in range(large_mib):
                 file.write(random.Random(1000 * number + part).randbytes(MIB))
@@ -316,7 +319,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes")
     parser.add_argument("--files", type=int, default=25_000, help="of the tree")
-    parser.add_argument("--large", type=int, default=256, help="MiB of each of two large files")
+    parser.add_argument("--large", type=int, default=1024, help="MiB of each of the large files")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=TOOLS, default=list(TOOLS), help="tools to run")
     asked = parser.parse_args()

@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from schemas.engine import dj
 
 
@@ -76,11 +78,24 @@ def add(table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         return
     names = list(rows[0])
     query = _checked(table, names)
+    given = _as_json if query.adapter.backend == "postgresql" else _as_values
+    source, arguments = given(query, names, rows)
     columns = ", ".join(map(query.adapter.quote_identifier, names))
-    marks = ", ".join([f"({', '.join(['%s'] * len(names))})"] * len(rows))
     skip = query.adapter.skip_duplicates_clause(query.full_table_name, query.primary_key)
-    statement = f"INSERT INTO {query.full_table_name} ({columns}) VALUES {marks}{skip}"  # noqa: S608
-    query.connection.query(statement, args=[row[name] for row in rows for name in names])
+    statement = f"INSERT INTO {query.full_table_name} ({columns}) {source}{skip}"
+    query.connection.query(statement, args=arguments)
+
+
+def _as_json(query: Any, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
+    """Return rows as one text: to put thousands of values into a statement, and to parse it, costs more than that."""
+    columns = ", ".join(map(query.adapter.quote_identifier, names))
+    source = f"SELECT {columns} FROM json_populate_recordset(NULL::{query.full_table_name}, %s)"  # noqa: S608
+    return source, [orjson.dumps(list(rows)).decode()]
+
+
+def _as_values(query: Any, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:
+    marks = ", ".join([f"({', '.join(['%s'] * len(names))})"] * len(rows))
+    return f"VALUES {marks}", [row[name] for row in rows for name in names]
 
 
 def unknown(table: Any, rows: Sequence[dict[str, Any]], *columns: str) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from populate.store import Place, Store
 from populate.store.base import Readable
 from schemas.binding import Binding
 
-PAGE = 20_000
+PAGE = 10_000
 """Files whose contents are looked up at once: the more, the more of them are neighbours in a pack."""
 
 THREADS = 8  # small files are waiting time, not work

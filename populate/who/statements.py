@@ -141,8 +141,8 @@ runs AS (
        OR (e.repository <> '' AND e.repository IN (
               SELECT m.repository FROM $Execution m WHERE m.account_id IN %(mine)s))
 )"""
-# Who chose is looked for, and not who did not: of a choice that may be missing PostgreSQL expects that nobody is left, and
-# then looks through all runs for each person.
+# Who chose is looked for, and not who did not: of a choice that may be missing PostgreSQL expects that nobody is left,
+# and then looks through all runs for each person.
 NAMEABLE = """
 nameable AS (
     SELECT p.person_id, p.full_name, p.person_kind, COALESCE(w.department, '') AS department,
