@@ -72,7 +72,7 @@ def add(table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     table
         A table class, bound.
     rows
-        All with the same attributes; texts, whole numbers, dates and times.
+        All with the same attributes; texts, whole numbers, truth values, dates and times.
     """
     if not rows:
         return
@@ -90,7 +90,7 @@ def _as_json(query: Any, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
     """Return rows as one text: to put thousands of values into a statement, and to parse it, costs more than that."""
     columns = ", ".join(map(query.adapter.quote_identifier, names))
     source = f"SELECT {columns} FROM json_populate_recordset(NULL::{query.full_table_name}, %s)"  # noqa: S608
-    return source, [orjson.dumps(list(rows)).decode()]
+    return source, [orjson.dumps([{name: row[name] for name in names} for row in rows]).decode()]
 
 
 def _as_values(query: Any, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, list[Any]]:

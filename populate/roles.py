@@ -286,6 +286,8 @@ def _statements(binding: Binding, wanted: list[Grant]) -> Iterable[str]:
         table = f"{quote(grant.schema)}.{quote(grant.table)}"
         if binding.backend == "mysql":
             # Each statement is one of its own, and services are at work meanwhile: what they need is not taken away.
-            others = ", ".join(privilege for privilege in PRIVILEGES if privilege not in grant.verbs)
+            # Nor of columns: taken from a table, a privilege is gone from all its columns.
+            held = {verb.partition(" (")[0] for verb in grant.verbs}
+            others = ", ".join(privilege for privilege in PRIVILEGES if privilege not in held)
             yield f"REVOKE IF EXISTS {others} ON {table} FROM {of_role[grant.role]}"
         yield f"GRANT {', '.join(grant.verbs)} ON {table} TO {of_role[grant.role]}"

@@ -99,8 +99,9 @@ class FileSource(Source):
             )
         return _revision(before)
 
-    def is_local(self, source_system: str) -> bool:
-        return source_system == self._here
+    def is_local(self, source_system: str, item_id: str) -> bool:
+        mount = mount_table().holding(item_id) if source_system == self._here else None
+        return mount is not None and mount.disk
 
     def list(self, folder: Item) -> Iterator[tuple[str, Item]]:
         """Yield the files below `folder`, in order; see `Source.list`.
@@ -155,9 +156,11 @@ class FileSource(Source):
         path = self._place(source_system, item_id)
         try:
             return path, os.lstat(path)
+        except OSError:
+            path = self._place(source_system, _undisplayed(item_id))
+        try:
+            return path, os.lstat(path)
         except OSError as error:
-            if (raw := _undisplayed(item_id)) != item_id:
-                return self._found(source_system, raw)
             raise file_error(error, path) from error
 
     def _item(self, path: str, state: os.stat_result | Entry) -> Item:

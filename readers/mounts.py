@@ -30,6 +30,10 @@ _PSEUDO = frozenset((
     "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl", "mqueue",
     "nsfs", "proc", "pstore", "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tracefs",
 ))
+_DISKS = frozenset((
+    "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "ntfs3", "overlay", "ramfs", "tmpfs", "vfat",
+    "xfs", "zfs",
+))
 # fmt: on
 _SYSTEM_WIDTH = 255
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -49,12 +53,15 @@ class Mount:
         Which path of the share is mounted there; empty for the whole of it.
     pseudo
         It holds no data, only the system's view of itself.
+    disk
+        It is of a kind that is known to be on a disk of this machine, or in its memory.
     """
 
     point: str
     system: str = ""
     root: str = ""
     pseudo: bool = False
+    disk: bool = False
 
     def item_id(self, path: str) -> str:
         """Return the path within the share of the absolute `path`, which lies in this mount."""
@@ -165,7 +172,7 @@ def _mount(root: str, point: str, kind: str, source: str) -> Mount:
     if kind in _HOST_AND_PATH and (export := re.fullmatch(r"(.+?):(/.*)", source)):
         host = export[1].rpartition("@")[2] if kind == "fuse.sshfs" else export[1]
         return Mount(point, _system(_HOST_AND_PATH[kind], host, export[2].rstrip("/")), inner)
-    return Mount(point)
+    return Mount(point, disk=kind in _DISKS)
 
 
 def _system(kind: str, host: str, path: str) -> str:

@@ -135,8 +135,8 @@ class Source(ABC):
             If the source sent another number of bytes than it announced.
         """
 
-    def is_local(self, source_system: str) -> bool:
-        """Tell whether its files are on disks of this machine: threads gain nothing with small ones."""
+    def is_local(self, source_system: str, item_id: str) -> bool:
+        """Tell whether an item is on a disk of this machine: threads gain nothing with small files there."""
         return False
 
     def download_version(self, item: Item, token: str, sink: Sink) -> None:

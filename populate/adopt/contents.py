@@ -133,7 +133,7 @@ class Intake:
 
     def _take_portion(self, pool: ThreadPoolExecutor, portion: list[Member]) -> None:
         small: dict[str, bytes] = {}
-        large: dict[str, Pending] = {}
+        large: dict[str, list[Pending]] = {}
         for member, outcome in self._outcomes(pool, portion):
             if isinstance(outcome, Failure):
                 self._harvest.failures[member.file_id] = outcome
@@ -145,11 +145,11 @@ class Intake:
             if isinstance(content, bytes):
                 small[sha256] = content
             else:
-                large.setdefault(sha256, content)
+                large.setdefault(sha256, []).append(content)
         for sha256 in self._placed({*small, *large}):
             small.pop(sha256, None)
             large.pop(sha256, None)
-        for sha256, put in zip(large, pool.map(self._commit, large.values()), strict=True):
+        for sha256, put in zip(large, pool.map(self._commit_any, large.values()), strict=True):
             self._harvest.note(sha256, put)
         self._abort_all()  # of which there are others, or that are not to be kept
         for places in pool.map(self._keep, divided(small, self._settings.store.pack_bytes)):
@@ -167,12 +167,21 @@ class Intake:
         yield from zip(others, read, strict=True)
 
     def _is_at_hand(self, member: Member) -> bool:
-        return 0 <= member.size <= IN_MEMORY and self._is_local(member.source_system)
+        return 0 <= member.size <= IN_MEMORY and self._is_local(member.source_system, member.item_id)
 
     def _keep(self, contents: dict[str, bytes]) -> dict[str, Place]:
         if self._stopping.is_set():
             raise Stopped
         return keep(self._store, contents)
+
+    def _commit_any(self, writers: list[Pending]) -> Place | Failure:
+        """Put in the content that several files have: one of them may have changed since, and another one not."""
+        outcome = self._commit(writers[0])
+        for writer in writers[1:]:
+            if isinstance(outcome, Place):
+                break
+            outcome = self._commit(writer)
+        return outcome
 
     def _commit(self, writer: Pending) -> Place | Failure:
         with self._lock:
@@ -220,7 +229,7 @@ class Intake:
         source = source_of_kind(member.source_kind, self._settings)
         item = _reopened(source, member)
         revision = Revision(member.revision, member.size if member.size >= 0 else None)
-        read_once = self._hashed_once if self._is_local(item.source_system) else self._read_once
+        read_once = self._hashed_once if self._is_local(item.source_system, item.item_id) else self._read_once
         for tried in range(1, TRIES + 1):
             try:
                 return read_once(source, item, revision)

@@ -111,7 +111,7 @@ class Survey:
         SourceError
             If the root itself cannot be listed.
         """
-        portions, is_local = 1, self._source.is_local(self._root.source_system)
+        portions, is_local = 1, self._source.is_local(self._root.source_system, self._root.item_id)
         with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
             listed = self._source.walk(self._root, self._refuse)
             while portion := list(islice(listed, PORTION)):

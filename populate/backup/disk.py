@@ -46,7 +46,11 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         self._not_before = 0.0
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # whoever may write into a folder need not be allowed to list it
+            self.takes_many = False
+            return
         try:
             self.takes_many = _takes_many(descriptor)
         finally:
@@ -60,7 +64,8 @@ class Disk:
         """
         devices = dict[int, list[NewFile]]()
         for file in files:
-            devices.setdefault(os.fstat(file.descriptor).st_dev, []).append(file)
+            with suppress(OSError):  # of a share that is gone: the file is written by itself, which says what is wrong
+                devices.setdefault(os.fstat(file.descriptor).st_dev, []).append(file)
         for some in devices.values():
             if len(some) < 2 or not self._brought(some[0].descriptor):
                 for file in some:

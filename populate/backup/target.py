@@ -56,7 +56,8 @@ class Target:
         # Where a file takes no waiting, threads that write at once would spend their time on taking turns at it.
         self._turn: AbstractContextManager[Any] = Lock() if self._disk.takes_many else nullcontext()
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._at_once = max(1, min(MANY, allowed // 2 // threads)) if self._disk.takes_many else 1
+        most = MANY if allowed == resource.RLIM_INFINITY else min(MANY, allowed // 2 // threads)
+        self._at_once = max(1, most) if self._disk.takes_many else 1
 
     def write(self, held: tuple[Readable, Place], entry: Entry) -> Written:
         """Write a file unless it is there.

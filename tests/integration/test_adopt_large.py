@@ -53,11 +53,12 @@ def test_what_the_store_has_is_read_once_and_not_sent(
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("more", [0, 1])
 def test_what_changes_after_it_was_hashed_is_not_kept_and_taken_in_next_time(
-    binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch
+    binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch, more: int
 ) -> None:
     download = FileSource.download
-    changed = os.urandom(LARGE)
+    changed = os.urandom(LARGE + more)
 
     def changing(self: FileSource, item: Any, *arguments: Any) -> Any:
         told = download(self, item, *arguments)
@@ -72,3 +73,26 @@ def test_what_changes_after_it_was_hashed_is_not_kept_and_taken_in_next_time(
     assert quietly(share).taken == 1
     assert set(stored()) == set(Placement.to_arrays("sha256").tolist())
     assert [sha256(content) for content in stored().values()] == [sha256(changed)]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_of_two_files_alike_one_may_change_before_their_content_is_kept(
+    binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (share / "raw.bin").read_bytes()
+    (share / "twin.bin").write_bytes(content)
+    download, read = FileSource.download, list[str]()
+
+    def changing(self: FileSource, item: Any, *arguments: Any) -> Any:
+        told = download(self, item, *arguments)
+        read.append(item.name)
+        if len(read) == 2:  # both are hashed
+            (share / "raw.bin").write_bytes(os.urandom(LARGE))
+        return told
+
+    monkeypatch.setattr(FileSource, "download", changing)
+    done = quietly(share)
+    assert (done.taken, done.unread) == (2, [])
+    assert list(stored().values()) == [content]
+    assert quietly(share).taken == 1
+    assert len(stored()) == 2

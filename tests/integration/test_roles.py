@@ -566,20 +566,23 @@ def test_deploying_again_disturbs_nobody_who_is_at_work(site: Site) -> None:
     def refused(role: str, verb: str, *names: str) -> int:
         found = 0
         with site.connect(role) as connection, connection.cursor() as cursor:
-            while not done.is_set():
+            while True:
                 found += sum(not attempt(cursor, f"{verb} {site.prefix}_{name} WHERE 1 = 0") for name in names)
-        return found
+                if done.is_set():
+                    return found
 
     with ThreadPoolExecutor() as pool:
         at_work = [
             pool.submit(refused, "dashboard", "SELECT 1 FROM", "people.person", "catalogue.file"),
             pool.submit(refused, "steward", "DELETE FROM", "people.account", "backup.placement"),
         ]
+        if binding.backend == "mysql":  # where who adds rows that may be there has to change a column
+            at_work.append(pool.submit(refused, "worker", "UPDATE", "catalogue.blob SET sha256 = sha256"))
         try:
             deploy_roles(binding)
         finally:
             done.set()
-        assert [one.result() for one in at_work] == [0, 0]
+        assert {one.result() for one in at_work} == {0}
 
 
 def test_who_may_not_make_roles_is_told_what_to_do(site: Site) -> None:

@@ -57,6 +57,10 @@ def files(tmp_path: Path) -> Iterator[list[NewFile]]:
         yield files
 
 
+def test_a_folder_that_cannot_be_listed_is_written_to_file_by_file(tmp_path: Path) -> None:
+    assert not Disk(tmp_path / "none").takes_many  # fails to open, as one does that may only be written to
+
+
 def test_one_call_brings_all(tmp_path: Path, kernel: Kernel, files: list[NewFile]) -> None:
     disk = Disk(tmp_path)
     assert disk.takes_many

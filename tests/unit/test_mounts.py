@@ -114,6 +114,14 @@ def test_a_very_long_export_still_fits_its_column() -> None:
     assert first.system != second.system
 
 
+def test_what_is_not_known_for_a_disk_may_be_far_away(tmp_path: Path) -> None:
+    kinds = {"/": "ext4", "/home": "xfs", "/cluster": "gpfs", "/bucket": "fuse.s3fs", "/filer": "nfs"}
+    lines = "".join(f"1 0 8:1 / {point} rw - {kind} filer:/x rw\n" for point, kind in kinds.items())
+    mounts = table(tmp_path / "mounts", lines)
+    disks = [point for point in kinds if (mount := mounts.holding(f"{point}/a.csv")) is not None and mount.disk]
+    assert disks == ["/", "/home"]
+
+
 def test_without_a_mount_table_all_files_are_the_machines_own(tmp_path: Path) -> None:
     mounts = MountTable(str(tmp_path / "absent"))
     assert mounts.holding("/home/a.csv") is None

@@ -218,6 +218,9 @@ def test_names_that_are_not_utf8_are_found_by_how_they_are_shown(shelf: FolderSh
     assert again == item
     literal = source.resolve(shelf.put("caf\\xe9.csv", b"2"))  # a name that only looks so
     assert source.reopen(literal.source_system, literal.item_id) == literal
+    shelf.put("cafA.csv", b"3")
+    with pytest.raises(SourceNotFound):  # what is shown is undone once
+        source.reopen(literal.source_system, literal.item_id.replace("\\xe9", "\\x5cx41"))
 
 
 @pytest.mark.parametrize(
