@@ -65,9 +65,8 @@ def test_whether_a_connection_lives_is_told_truly(binding: Binding) -> None:
     assert len(Channel()) == 3
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # where the signal came in the end of an object
+# The signal may come in the end of an object.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_signal_in_a_statement_leaves_no_answer_for_the_next(binding: Binding) -> None:
     came: list[int] = []
 
