@@ -87,7 +87,7 @@ def _list(known: Catalogue) -> None:
 
 
 def _controls() -> tuple[str, bool, str, str, bool]:
-    left, where, middle, right, last = st.columns([5, 2, 2, 2, 2], vertical_alignment="bottom")
+    left, where, middle, right, last = st.columns([4, 2.6, 2, 2, 1.8], vertical_alignment="bottom")
     search = left.text_input("Search", placeholder="start of a file's name", key="search", on_change=_first_page)
     anywhere = where.toggle("Anywhere", key="anywhere", on_change=_first_page, help=ANYWHERE)
     state = middle.selectbox("Backup", ["all", *queries.STATES], key="state", on_change=_first_page)
