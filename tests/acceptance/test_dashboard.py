@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from populate.search.meaning import TheMeanings, advance_meaning
 from schemas.binding import Binding, unbind
 from schemas.identity import account_id
 from schemas.locks import EXCLUSIVE, locked
+from schemas.sharing import Permission, PermissionEnded
 from schemas.survey import HoursSaved, SurveyAsked, SurveyChoice
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # on a busy machine
@@ -161,6 +163,29 @@ def test_pages_show_each_what_they_may_know(
     meanings._forget()
     with locked(meanings._folder / "lock", EXCLUSIVE, 0.0):  # as if another process had only begun
         assert "still being computed on this machine: 0% of all so far" in said(opened("search", q="experiment"))
+
+
+@on_one_database
+def test_a_grant_shows_a_file_to_whom_it_was_given_and_its_end_to_nobody(people: Colleagues, binding: Binding) -> None:
+    trial = queries.files(binding, search="trial")["file_id"][0]
+    grant = {"file_id": trial, "grantee_id": account_id(REALM, "chen"), "granted_since": datetime(2026, 1, 1)}
+    addresses: list[tuple[str, dict[str, str]]] = [
+        ("file", {"id": trial}),
+        ("file", {"id": trial, "part": "versions"}),
+        ("file", {"id": trial, "part": "origin"}),
+        ("person", {"id": account_id(REALM, "maria")}),
+    ]
+
+    def shown(account: str) -> list[bool]:
+        people.account(account)
+        found = [(page, said(opened(page, **address))) for page, address in addresses]
+        return ["No such file" not in text if page == "file" else "trial.csv" in text for page, text in found]
+
+    assert (shown("chen"), shown("aiko"), shown("chen")) == ([False] * 4, [True] * 4, [False] * 4)
+    Permission.insert1({**grant, "grantee": "chen", "grantee_kind": "account", "permission_level": "read"})
+    assert (shown("chen"), shown("aiko"), shown("chen")) == ([True] * 4, [True] * 4, [True] * 4)
+    PermissionEnded.insert1({**grant, "ended_at": datetime(2026, 1, 2)})
+    assert (shown("chen"), shown("aiko"), shown("chen")) == ([False] * 4, [True] * 4, [False] * 4)
 
 
 @on_one_database
