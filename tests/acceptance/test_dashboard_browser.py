@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from dashboard.queries import files as queries
 from data_platform.serve import ADDRESS
 from schemas.binding import Binding
 from schemas.identity import account_id
+from schemas.notes import FileTag, Note
 from schemas.people import Account, Person
 
 if TYPE_CHECKING:
@@ -175,6 +177,14 @@ def test_nothing_in_a_name_is_run_or_fetched(people: Colleagues, binding: Bindin
         page.get_by_test_id("stPageLink-NavLink").filter(has_text=re.compile(loosely(name))).first.wait_for()
     page.goto(f"{address}/file?id={listed['file_id'][0]}&part=ask")
     page.locator("h1").filter(has_text=re.compile(loosely(listed["file_name"][0]))).wait_for()
+    said = {"tag": IN_TABLES[2], "note": f"{IN_TABLES[0]} {IN_TABLES[1]}"}
+    of, now = {"file_id": listed["file_id"][0]}, datetime(2026, 1, 1)
+    FileTag.insert1({**of, "tag": said["tag"], "tagged_at": now, "tagged_by": account_id(REALM, "mallory0")})
+    noted = {"note_id": "0" * 32, "noted_by": account_id(REALM, "mallory0"), "noted_as": "owner", "noted_at": now}
+    Note.insert1({**of, **noted, "note_text": said["note"]})
+    page.goto(f"{address}/file?id={of['file_id']}")
+    for text in said.values():
+        page.get_by_test_id("stMain").get_by_text(re.compile(loosely(text))).first.wait_for()
     page.goto(f"{address}/person?id={account_id(REALM, 'mallory1')}")
     page.locator("h1").filter(has_text=re.compile(loosely(IN_TABLES[1]))).wait_for()
     assert page.locator("img[src*=evil], iframe[src*=evil], svg[onload], a[href^=javascript]").count() == 0
