@@ -8,11 +8,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from adopting import noted_downloads, quietly
 from deliveries import contents, hand_in, read_file, sha256, stored
 from servers.sessions import another_binding, others
 from waiting import wait_until
@@ -20,8 +20,6 @@ from waiting import wait_until
 from data_platform.errors import AccessDenied, DataPlatformError, SettingsError, SourceNotFound, UnsupportedItem
 from data_platform.settings import settings
 from populate.adopt import plan as adopt_plan
-from populate.adopt.progress import Lines
-from populate.adopt.share import Adopted, adopt
 from populate.adopt.tables import (
     Adopt,
     AdoptBatch,
@@ -78,15 +76,7 @@ def share(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the paths of files whose bytes were asked for, as it happens."""
-    paths: list[str] = []
-    download = FileSource.download
-
-    def noted(self: FileSource, item: Any, *arguments: Any) -> Any:
-        paths.append(item.path)
-        return download(self, item, *arguments)
-
-    monkeypatch.setattr(FileSource, "download", noted)
-    return paths
+    return noted_downloads(monkeypatch)
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -104,11 +94,6 @@ def some_files(folder: Path, number: int) -> Path:
 
 def bytes_below(folder: Path) -> list[bytes]:
     return sorted({path.read_bytes() for path in folder.rglob("*") if path.is_file()})
-
-
-def quietly(url: str | Path, **options: Any) -> Adopted:
-    """Adopt, without a word to the terminal."""
-    return adopt(url, progress=Lines(StringIO()), **options)
 
 
 def test_a_folder_is_catalogued_and_kept_and_nobody_has_read_it(binding: Binding, share: Path) -> None:

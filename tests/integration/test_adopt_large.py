@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from adopting import noted_downloads, quietly
 from deliveries import sha256, stored
 
-from populate.adopt.progress import Lines
-from populate.adopt.share import Adopted, adopt
 from populate.backup.tables import Placement
 from readers.file import FileSource
 from schemas.binding import Binding
@@ -27,27 +25,17 @@ def share(tmp_path: Path) -> Path:
     return tmp_path / "share"
 
 
-def quietly(url: Path) -> Adopted:
-    return adopt(url, progress=Lines(StringIO()))
-
-
 def test_what_the_store_has_is_read_once_and_not_sent(
     binding: Binding, share: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[str] = []
-    download = FileSource.download
-
-    def noted(self: FileSource, item: Any, *arguments: Any) -> Any:
-        read.append(item.name)
-        return download(self, item, *arguments)
-
-    monkeypatch.setattr(FileSource, "download", noted)
+    read = noted_downloads(monkeypatch)
     content = (share / "raw.bin").read_bytes()
     assert quietly(share).taken == 1
-    assert read == ["raw.bin"] * 2
+    raw, copy = (str(share / name) for name in ("raw.bin", "copy.bin"))
+    assert read == [raw, raw]
     (share / "copy.bin").write_bytes(content)
     assert quietly(share).taken == 1
-    assert read == ["raw.bin", "raw.bin", "copy.bin"]
+    assert read == [raw, raw, copy]
     assert list(stored().values()) == [content]
     assert len(Version()) == 2
 

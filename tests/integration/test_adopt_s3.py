@@ -6,20 +6,18 @@ import secrets
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from adopting import quietly
 from deliveries import sha256, stored
 from servers.fault_proxy import Fault, FaultProxy
 from servers.processes import S3Server
 
 from data_platform.errors import SourceNotFound
 from data_platform.settings import settings
-from populate.adopt.progress import Lines
-from populate.adopt.share import Adopted, adopt
 from populate.adopt.tables import AdoptFile
 from populate.retention.references import known_of
 from schemas.binding import Binding
@@ -66,10 +64,6 @@ def bucket(client: Any) -> str:
     for key, data in {**OBJECTS, "2019/large.bin": LARGE, "2019/": b"", "2020/other.csv": b"other"}.items():
         client.put_object(Bucket=name, Key=key, Body=data)
     return name
-
-
-def quietly(url: str, **options: Any) -> Adopted:
-    return adopt(url, progress=Lines(StringIO()), **options)
 
 
 def asked(proxy: FaultProxy) -> Counter[str]:
