@@ -147,7 +147,7 @@ def _shortened(text: str) -> str:
 
 def _count(viewer: Viewer, found: Results, text: str, chosen: Mapping[str, list[str]]) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        what = f"{many(found.total, 'file')} that you may know"
+        what = f"{found.many[0].upper()}{found.many[1:]} that you may know"
         if found.by_meaning:
             what += f", {found.by_meaning:,} of them by what they mean alone"
         st.caption(what if text or chosen else f"{what}, most used first")

@@ -96,7 +96,7 @@ def _show(found: Results, offset: int) -> None:
         click.echo("Nothing fits that you may know. Use fewer words, or ask whom to ask: data-platform who ...")
         return _not_all_meant(found)
     meant = f", {found.by_meaning:,} of them by their meaning alone" if found.by_meaning else ""
-    click.echo(f"{found.total:,} {'file' if found.total == 1 else 'files'}{meant}{_divided(found)}")
+    click.echo(f"{found.many}{meant}{_divided(found)}")
     for place, hit in enumerate(found.hits, start=offset + 1):
         _show_hit(place, hit)
     _not_all_meant(found)

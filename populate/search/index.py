@@ -21,12 +21,18 @@ from populate.search.views import Document, View
 if TYPE_CHECKING:
     import tantivy
 
-FORMAT = 3
+FORMAT = 4
 """Rises when what is indexed of the same tables becomes another; an index of another format is made anew."""
 
 FACETS = ("kind", "source", "owner", "department", "month")
-SAMPLE = 16
-"""Of so many files one, by its id, is in the sample by which it is told how frequent a word is."""
+SAMPLE, SPARSE = 16, 128
+"""Of so many files one, by its id, is in the sample by which it is told how many fit, and in the sparse one."""
+
+SAMPLES = {"sparse_": SPARSE, "sample_": SAMPLE, "": 1}
+"""What names of fields of samples begin with, and of how many files one is in them."""
+
+LEVELS = 128
+"""Levels of priors that differ by 1."""
 
 HEAP_BYTES = 64 * 1024**2
 COMMIT_EVERY = 20_000
@@ -113,7 +119,7 @@ class Index:
         about = view.about
         entry = tantivy.Document()
         words = " ".join(distinct(map(stem, view.plain)))
-        for prefix in ("", "sample_") if in_sample(document.file_id) else ("",):
+        for prefix in (prefix for prefix, times in SAMPLES.items() if in_sample(document.file_id, times)):
             for term in view.may:
                 entry.add_text(f"{prefix}may", term)
             for term in view.unless:
@@ -127,14 +133,16 @@ class Index:
         for facet in FACETS:
             if values[facet]:
                 entry.add_text(facet, values[facet])
-        entry.add_float("prior", prior(document.file_id, about))
+        worth = prior(document.file_id, about)
+        entry.add_float("prior", worth)
+        entry.add_text("level", str(int(worth * LEVELS)))
         entry.add_bytes("view", orjson.dumps(about))
         return entry
 
 
-def in_sample(file_id: str) -> bool:
-    """Return whether a file is in the sample; this does not depend on what else there is."""
-    return int(file_id[-8:], 16) % SAMPLE == 0
+def in_sample(file_id: str, times: int) -> bool:
+    """Return whether a file is in the sample of one in so many; this does not depend on what else there is."""
+    return int(file_id[-8:], 16) % times == 0
 
 
 def prior(file_id: str, about: Any) -> float:
@@ -154,9 +162,9 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("file_id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("digest", stored=True, tokenizer_name="raw", index_option="basic")
-    for name in ("may", "unless", "sample_may", "sample_unless"):
+    for name in ("level", *(f"{prefix}{name}" for prefix in SAMPLES for name in ("may", "unless"))):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    for name in ("words", "name", "plain", "sample_words"):
+    for name in ("name", "plain", *(f"{prefix}words" for prefix in SAMPLES)):
         builder.add_text_field(name, tokenizer_name="spaces", index_option="basic")
     for name in FACETS:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from populate.search.index import FACETS, SAMPLE, Index
+from populate.search.index import FACETS, SAMPLES, Index
 from populate.search.text import distinct, far, plain_words, stem
 
 if TYPE_CHECKING:
@@ -30,11 +30,10 @@ MOST_APART = 32
 """Terms that the engine looks for one by one, where it need not look at all that have them."""
 
 ENOUGH = 64
-"""Views of the sample that tell how many there are: to about an eighth, which changes what a word counts by little."""
+"""Views of a sample that tell how many there are: to about an eighth, which changes what a word counts by little."""
 
 SAMPLED = "sample_"
-PREFIXES = ("", SAMPLED)
-"""Of the names of fields of all files, and of those of the sample."""
+"""What names of fields of the sample begin with."""
 
 COMMON = frozenset(
     {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is", "it", "its"}
@@ -55,15 +54,25 @@ class Word:
         It may be the beginning of another.
     distance
         Letters that may differ; 0 if the word itself is known.
+    views
+        How many that the asker may know have it, about.
     rarity
-        How much it counts: the rarer among what the asker may know, the more.
+        How much it counts: the rarer among these, the more.
     """
 
     plain: str
     stemmed: str
     begins: bool
     distance: int = 0
+    views: int = 0
     rarity: float = 0.0
+
+
+class Way(NamedTuple):
+    """A way in which views can have a word: what it counts then, at most, and what finds them and counts that."""
+
+    worth: float
+    query: tantivy.Query
 
 
 class Questions:
@@ -80,15 +89,16 @@ class Questions:
 
         self._query, self._occur = tantivy.Query, tantivy.Occur
         self._schema, self.searcher = index.schema, searcher
-        self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in PREFIXES}
+        self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in SAMPLES}
         self.all = self._frequency(lambda prefix: self.shown([], prefix))
 
     def count(self, query: tantivy.Query) -> int:
-        """Return how many views fit."""
-        return int(self.searcher.search(query, 1, count=True).count or 0)  # type: ignore[attr-defined]
+        """Return how many views fit; in an order of their own, for otherwise all of them would be scored."""
+        found = self.searcher.search(query, 1, count=True, order_by_field="prior")
+        return int(found.count or 0)  # type: ignore[attr-defined]
 
     def shown(self, musts: Sequence[tantivy.Query], prefix: str = "") -> tantivy.Query:
-        """Return what finds views that the asker may see and that fit all of `musts`; see `PREFIXES`."""
+        """Return what finds views that the asker may see and that fit all of `musts`; all, or those in a sample."""
         return self._query.boolean_query([*((self._occur.Must, must) for must in musts), *self._sight[prefix]])
 
     def _seen(self, prefix: str, terms: Sequence[str]) -> list[tuple[tantivy.Occur, tantivy.Query]]:
@@ -105,15 +115,19 @@ class Questions:
         return self.either([self._term(field, term) for term in held]) if held else None
 
     def _frequency(self, fitting: Callable[[str], tantivy.Query]) -> int:
-        """Return how many views fit: about, by the sample, if those are many, else exactly.
+        """Return how many views fit: about, by the sparsest sample that tells, else exactly.
 
         Parameters
         ----------
         fitting
             Makes the question for fields that begin with a prefix.
         """
-        some = self.count(fitting(SAMPLED))
-        return some * SAMPLE if some >= ENOUGH else self.count(fitting(""))
+        count = 0
+        for prefix, times in SAMPLES.items():
+            count = times * self.count(fitting(prefix))
+            if count >= times * ENOUGH:
+                break
+        return count
 
     def words(self, text: str) -> list[Word]:
         """Return the words of a question that something fits; those that nothing fits are taken for mistyped."""
@@ -124,13 +138,12 @@ class Questions:
             may_go_on = open_end and place == len(plain) - 1
             begins = len(one) >= (BEGUN if may_go_on else PREFIX) and (may_go_on or len(plain) <= FEW)
             word = Word(one, stem(one), begins)
-            count = self._occurrences(word)
-            if not count and far(one):
+            views = self._occurrences(word)
+            if not views and far(one):
                 word = Word(one, stem(one), False, far(one))
-                count = self._occurrences(word)
-            if count:
-                rarity = self._rarity(count)
-                found.append(Word(word.plain, word.stemmed, word.begins, word.distance, rarity))
+                views = self._occurrences(word)
+            if views:
+                found.append(replace(word, views=views, rarity=self._rarity(views)))
         return found
 
     def weight(self, text: str, words: Sequence[Word]) -> float:
@@ -156,36 +169,69 @@ class Questions:
             return self._near(field, word)
         return self.either([self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins)
 
+    def at_most(self, words: Sequence[Word], required: int) -> int:
+        """Return how many views may have so many of the words, about."""
+        if not words:
+            return self.all
+        return min(word.views for word in words) if required == len(words) else sum(word.views for word in words)
+
     def fits(self, word: Word) -> tantivy.Query:
         """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""
         if word.distance:
             return self._worth(self._near("words", word), word.rarity / 2)
-        held = self._counted(word)
-        return self._also(held, self._query.const_score_query(self._term("name", word.stemmed), _exact(word.rarity)))
+        begun, longer = self._begun(word)
+        if longer is None:
+            found = self._whole(word, begun)
+        elif word.stemmed.startswith(word.plain):
+            found = self._also(longer, self._whole(word))
+        else:
+            found = self.either([self._whole(word), longer])
+        return self._also(found, self._in_name(word))
 
-    def _counted(self, word: Word) -> tantivy.Query:
-        """Return what finds a word and others that begin with it, with what each counts.
+    def ways(self, word: Word) -> list[Way]:
+        """Return the ways in which a view can have a word: in its name, elsewhere, as the beginning of another.
 
-        The word begins with itself, too. Whichever of these ways is taken, what is found and what it counts are the
-        same; it depends on words of files that the asker may not know.
+        What `fits` counts is the most of what those of them count that find the view.
         """
-        whole, begun = _exact(word.rarity), _exact(word.rarity / 4)
-        term = self._term("words", word.stemmed)
+        if word.distance:
+            return [Way(_exact(word.rarity / 2), self.fits(word))]
+        begun, longer = self._begun(word)
+        if longer is None or word.stemmed.startswith(word.plain):
+            whole = self._whole(word, begun)
+        else:
+            whole = self._also(self._whole(word), longer)
+        worth, name = _exact(word.rarity) + begun, self._in_name(word)
+        named = Way(worth + _exact(word.rarity), self.together([name, whole]))
+        return [named, Way(worth, self._also(whole, name)), *([Way(begun, longer)] if longer else [])]
+
+    def _whole(self, word: Word, more: float = 0.0) -> tantivy.Query:
+        """Return what finds a word as it is asked for, and counts so much more than the word."""
+        return self._query.const_score_query(self._term("words", word.stemmed), _exact(word.rarity) + more)
+
+    def _in_name(self, word: Word) -> tantivy.Query:
+        return self._query.const_score_query(self._term("name", word.stemmed), _exact(word.rarity))
+
+    def _begun(self, word: Word) -> tuple[float, tantivy.Query | None]:
+        """Return what the beginning of another word counts, and what finds those; None if there are no others.
+
+        The word begins with itself, too, and counts as that as well. Whichever of these queries are made, what is
+        found and what it counts are the same; it depends on words of files that the asker may not know.
+        """
         longer = self.searcher.terms_with_prefix("words", word.plain, limit=2) if word.begins else []
+        begun = _exact(word.rarity / 4) if longer else 0.0
         if all(other == word.stemmed for other, _ in longer):
-            return self._query.const_score_query(term, whole + begun * len(longer))
-        beginning = self._query.const_score_query(self._beginning("words", word.plain), begun)
-        counted = self._query.const_score_query(term, whole)
-        if word.stemmed.startswith(word.plain):
-            return self._also(beginning, counted)
-        return self.either([counted, beginning])
+            return begun, None
+        return begun, self._query.const_score_query(self._beginning("words", word.plain), begun)
 
     def all_of(self, words: Sequence[Word], required: int, prefix: str = "") -> tantivy.Query:
         """Return what finds so many of the words; in the sample whatever they count."""
-        ways = [self._holds(word, prefix) if prefix else self.fits(word) for word in words]
-        if required == len(words):  # the engine then goes by the rarest
-            return self._query.boolean_query([(self._occur.Must, way) for way in ways])
-        return self._query.boolean_query([(self._occur.Should, way) for way in ways], required)
+        return self.enough([self._holds(word, prefix) if prefix else self.fits(word) for word in words], required)
+
+    def enough(self, queries: Sequence[tantivy.Query], required: int) -> tantivy.Query:
+        """Return what finds views that fit so many of these, and counts what those count together."""
+        if required == len(queries):  # the engine then goes by the rarest
+            return self.together(queries)
+        return self._query.boolean_query([(self._occur.Should, query) for query in queries], required)
 
     def anything(self) -> tantivy.Query:
         """Return what fits all views alike."""
@@ -198,6 +244,16 @@ class Questions:
             for facet in FACETS
             if facets.get(facet)
         ]
+
+    def at(self, levels: Sequence[int]) -> tantivy.Query:
+        """Return what finds views of these levels of priors; they count nothing."""
+        return self._query.const_score_query(
+            self._query.term_set_query(self._schema, "level", [str(level) for level in levels]), 0.0
+        )
+
+    def together(self, musts: Sequence[tantivy.Query]) -> tantivy.Query:
+        """Return what finds views that fit all of these, and counts what all of them count."""
+        return self._query.boolean_query([(self._occur.Must, must) for must in musts])
 
     def _term(self, field: str, word: str) -> tantivy.Query:
         return self._query.term_query(self._schema, field, word, "basic")

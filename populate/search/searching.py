@@ -12,11 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import orjson
+from typing import TYPE_CHECKING, NamedTuple
 
 from data_platform.errors import RestrictionError
+from populate.search.closest import View, closely, closest, closest_of_many, unpacked, without_ties
 from populate.search.describing import Tables
 from populate.search.following import advance, index_of
 from populate.search.index import FACETS, SAMPLE, Index
@@ -34,17 +33,18 @@ if TYPE_CHECKING:
     from populate.search.meaning import Meaning
     from schemas.binding import Binding
 
-CLOSE = (100, 1000, 10_000)
-"""How many views are looked at closely: of more that fit, those that the words count most in."""
-
-MANY = 50_000
-"""Files that fit, from which on values of facets are counted by the sample."""
+MANY = 20_000
+"""Files that fit, from which on they and values of facets are counted by the sample."""
 
 MOST_MEANT = 100
 """Files that are found by what they mean alone: the nearest."""
 
 MOST_VALUES = 65_000
 """Values of a facet that are counted: more than there are, for otherwise counts would not be exact."""
+
+
+Facets = dict[str, list[tuple[str, int]]]
+"""Facet -> values and how many of the files have each, most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Results:
         For kind, source, owner, department and month (of the last read): values and how many of the files have
         each, most first.
     estimated
-        These counts are estimates, in sixteens and without the rarest values, for 50,000 files or more fit.
+        Total and facets are estimates, in sixteens and without the rarest values, for some 20,000 files or more fit.
     suggestion
         The question with words put right that nothing is called; empty if there are none.
     by_meaning
@@ -112,11 +112,16 @@ class Results:
 
     total: int
     hits: list[Hit]
-    facets: dict[str, list[tuple[str, int]]]
+    facets: Facets
     suggestion: str
     estimated: bool = False
     by_meaning: int = 0
     meant: float = 1.0
+
+    @property
+    def many(self) -> str:
+        """How many files were found, as people are told it."""
+        return f"{'about ' if self.estimated else ''}{self.total:,} {'file' if self.total == 1 else 'files'}"
 
     def counted(self, count: int) -> str:
         """Return a count of a facet as people are told it; empty for a value that estimates do not know of."""
@@ -142,7 +147,7 @@ class Found:
     total: int = 0
     candidates: list[Candidate] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
-    facets: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    facets: Facets = field(default_factory=dict)
     suggestion: str = ""
     estimated: bool = False
     by_meaning: int = 0
@@ -224,38 +229,57 @@ def find(index: Index, terms: Collection[str], request: Request, meaning: Meanin
     if request.text.strip() and not words and not meant:
         return Found(facets={facet: [] for facet in FACETS})
     least = required(words)
-    views, total = _by_words(ask, words, request, least) if words or not meant else ([], 0)
-    if not total and least > 1:
+    some = _by_words(ask, words, request, least) if words or not meant else ByWords([], 0)
+    if not some.total and least > 1:
         least = 1
-        views, total = _by_words(ask, words, request, least)
-    by_words = total
+        some = _by_words(ask, words, request, least)
+    views, by_meaning = some.views, 0
     if meant:
+        more, by_meaning = _by_meaning(ask, words, request, least, meant)
         met = {file_id for file_id, _ in views}
-        more, _ = _closely(searcher, _fitting(ask, (), request.facets, 0, meant=meant), MOST_MEANT)
         views += [view for view in more if view[0] not in met]
-        total = ask.count(_fitting(ask, words, request.facets, least, meant=meant))
     fits = {one.file_id: meaning.fit(one.similarity) for one in near} if meaning else {}
     candidates = rank(views, Measure(words, request.sizes, request.today, fits, ask.weight(request.text, words)))
-    prefix = SAMPLED if total >= MANY else ""
-    facets = _facets(
-        searcher, _fitting(ask, words, request.facets, least, prefix=prefix, meant=meant), SAMPLE if prefix else 1
-    )
+    facets = some.facets or _counted(searcher, _fitting(ask, words, request.facets, least, meant=meant)).facets
     return Found(
-        total,
+        some.total + by_meaning,
         candidates,
         words,
         facets,
         _suggestion(request.text, words, candidates),
-        bool(prefix),
-        total - by_words,
+        bool(some.facets),
+        by_meaning,
         {one.file_id: one.similarity for one in near if meaning and one.similarity >= meaning.least},
     )
 
 
-def _by_words(
-    ask: Questions, words: Sequence[Word], request: Request, least: int
-) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-    return _closely(ask.searcher, _fitting(ask, words, request.facets, least), request.wanted)
+class ByWords(NamedTuple):
+    """Views that are looked at closely, how many fit, and how these divide, if that and their number are estimates."""
+
+    views: list[View]
+    total: int
+    facets: Facets = {}  # noqa: RUF012
+
+
+def _by_words(ask: Questions, words: Sequence[Word], request: Request, least: int) -> ByWords:
+    most = closely(request.wanted)
+    if ask.at_most(words, least) >= MANY:
+        total, facets = _counted(ask.searcher, _fitting(ask, words, request.facets, least, prefix=SAMPLED), SAMPLE)
+        if total >= MANY:
+            hits = closest_of_many(ask, words, least, ask.within(request.facets), total=total, most=most)
+            return ByWords(unpacked(ask.searcher, without_ties(hits, len(hits) == most)), total, facets)
+    hits, total = closest(ask, _fitting(ask, words, request.facets, least), most)
+    return ByWords(unpacked(ask.searcher, without_ties(hits, total > most)), total)
+
+
+def _by_meaning(
+    ask: Questions, words: Sequence[Word], request: Request, least: int, meant: Collection[str]
+) -> tuple[list[View], int]:
+    """Return the views of files that are meant, and how many of them are not found by words."""
+    musts = [ask.files(meant), *ask.within(request.facets)]
+    hits, total = closest(ask, ask.shown(musts), MOST_MEANT)
+    by_words = ask.count(ask.shown([ask.all_of(words, least), *musts])) if words else 0
+    return unpacked(ask.searcher, hits), total - by_words
 
 
 def _fitting(
@@ -277,30 +301,21 @@ def _fitting(
     return ask.shown([ask.either(ways) if ways else ask.anything(), *ask.within(facets)], prefix)
 
 
-def _closely(
-    searcher: tantivy.Searcher, query: tantivy.Query, wanted: int
-) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-    """Return the views that are looked at closely, in no order, and how many fit."""
-    most = next((number for number in CLOSE if number >= 2 * wanted), 2 * wanted)
-    found = searcher.search(query, most, count=True, weight_by_field="prior")
-    hits, total = found.hits, int(found.count or 0)  # type: ignore[attr-defined]
-    if total > most and hits[0][0] > hits[-1][0]:
-        # Which of those that count alike are among them depends on where they lie: so none of them is.
-        hits = [hit for hit in hits if hit[0] > hits[-1][0]]
-    # In the order in which they lie: neighbours are unpacked together.
-    places = sorted((address for _, address in hits), key=lambda one: (one.segment_ord, one.doc))
-    entries = [searcher.doc(address) for address in places]
-    return [(str(entry["file_id"][0]), orjson.loads(bytes(entry["view"][0]))) for entry in entries], total
+class Counted(NamedTuple):
+    """How many views fit, and how many of them have each value of each facet, most first."""
+
+    total: int
+    facets: Facets
 
 
-def _facets(searcher: tantivy.Searcher, query: tantivy.Query, times: int) -> dict[str, list[tuple[str, int]]]:
-    ask = {facet: {"terms": {"field": facet, "size": MOST_VALUES, "segment_size": MOST_VALUES}} for facet in FACETS}
-    counted = searcher.aggregate(query, ask)
-    found = {}
+def _counted(searcher: tantivy.Searcher, query: tantivy.Query, times: int = 1) -> Counted:
+    values = {facet: {"terms": {"field": facet, "size": MOST_VALUES, "segment_size": MOST_VALUES}} for facet in FACETS}
+    counted = searcher.aggregate(query, {**values, "total": {"value_count": {"field": "prior"}}})
+    facets = {}
     for facet in FACETS:
-        values = [(str(bucket["key"]), times * int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
-        found[facet] = sorted(values, key=lambda value: (-value[1], value[0]))
-    return found
+        found = [(str(bucket["key"]), times * int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
+        facets[facet] = sorted(found, key=lambda value: (-value[1], value[0]))
+    return Counted(times * int(counted["total"]["value"]), facets)
 
 
 def _suggestion(text: str, words: Sequence[Word], candidates: Sequence[Candidate]) -> str:

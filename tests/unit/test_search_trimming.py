@@ -173,7 +173,7 @@ def test_a_file_is_the_same_whichever_of_the_runs_that_read_it_was_the_last() ->
 
 
 def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("populate.search.searching.CLOSE", (20,))
+    monkeypatch.setattr("populate.search.closest.CLOSE", (20,))
     monkeypatch.setattr("populate.search.searching.MANY", 10)
     monkeypatch.setattr("populate.search.question.ENOUGH", 5)
     mine, others = ({account_term(who): (FOREVER, "")} for who in "12")
@@ -184,9 +184,9 @@ def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypa
         among.put([document(file) for file in (*hidden[start::10], *reversed(seen[start::10]))])
     request = Request("plate 3", {}, 10, {}, TODAY)
     one, other = (find(index, terms_of("1", "", "known"), request) for index in (alone, among))
-    assert one.total == other.total == 21
-    sampled = sum(in_sample(file.file_id) and file.names[0].name == "plate 3.csv" for file in seen)
-    assert one.facets["kind"] == other.facets["kind"] == [("csv", SAMPLE * sampled)] != [("csv", 0)]
+    sampled = sum(in_sample(file.file_id, SAMPLE) and file.names[0].name == "plate 3.csv" for file in seen)
+    assert one.total == other.total == SAMPLE * sampled != 0
+    assert one.facets["kind"] == other.facets["kind"] == [("csv", SAMPLE * sampled)]
     assert one.estimated
     assert not find(alone, terms_of("1", "", "known"), request._replace(text="nothing")).estimated
     assert one.words == other.words
