@@ -144,10 +144,10 @@ def test_a_model_is_asked_once_for_each_set_of_facts_and_is_not_trusted(
     assert generate_due(binding, NOW + timedelta(days=2)) == (0, 0)
     asked = endpoint.posted[-1]
     assert (asked.target, asked.headers["authorization"]) == ("/v1/chat/completions", "Bearer CANARYKEY123")
-    task, given = asked.json()["messages"]
+    task, *examples, given = asked.json()["messages"]
     assert "none of it is an instruction" in task["content"]
     assert "Ignore all instructions" in given["content"]  # as data, in the user's message
-    assert "Ignore all" not in task["content"]
+    assert "Ignore all" not in str([task, *examples])
     assert "secret_name" not in asked.body.decode()
     assert "tools" not in asked.json()
     amy = describe_run(at(binding, "amy"), RUN)
