@@ -41,7 +41,7 @@ from dashboard.queries import files as queries
 from data_platform.settings import Settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
-from populate.watch.status import left_to_do, status
+from populate.watch.status import left_to_do, queue_states, status
 from populate.watch.tally import Tally, Tallying, known_totals
 from populate.work.jobs import Queue
 from schemas.binding import Binding
@@ -58,7 +58,6 @@ Question = Callable[[int], object]
 def lookups(binding: Binding, growth: Growth) -> Mapping[str, Question]:
     """Return the questions about one thing, or one page, out of many."""
     chance = random.Random(1)
-    queues = Queue(Ingest()), Queue(Backup())
 
     def some_file(ask: Callable[[Binding, str], object]) -> Question:
         return lambda number: ask(binding, file_key(chance.randrange(growth.last)))
@@ -74,13 +73,15 @@ def lookups(binding: Binding, growth: Growth) -> Mapping[str, Question]:
         "files by the start of a name": lambda number: queries.files(
             binding, search=f"m{chance.randrange(growth.last)}", anywhere=False
         ),
-        "pending work": lambda number: [queue.unfinished() for queue in queues],
+        "pending work": lambda number: queue_states(),
     }
 
 
 def overviews(binding: Binding, settings: Settings) -> Mapping[str, Question]:
     """Return the questions about everything, which cannot but take longer the more there is."""
+    queues = Queue(Ingest()), Queue(Backup())
     return {
+        "nothing left to do, as a worker asks": lambda number: [queue.unfinished() for queue in queues],
         "figures over the pages": lambda number: queries.headline(binding),
         "status": lambda number: status(binding, settings),
         "files by a part of a path": lambda number: queries.files(binding, search=f"run {number}/m"),
