@@ -1,28 +1,29 @@
 """Which views a question looks at closely: those that its words count most in, and of these the most read.
 
-A view's score is what the words count in it, times a factor that grows with its prior (`populate.search.index.prior`).
+A view's score is what the words count in it, times a factor that grows with its prior (`populate.search.engine.prior`).
 Where very many views fit, few of them are scored. Those with high priors give a score that the last one wanted has at
 least, and from that follows how high the prior of any other must be to reach it: the higher, the fewer of the words
 stand in its name, or nearly anywhere. So what is found is the same as if all had been scored, whatever there is that
-the asker may not know.
+the asker may not know. This is how Tantivy is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
-from populate.search.index import LEVELS
-from populate.search.question import Questions, Way, Word
+from populate.search.question import Seen, Word
 
 if TYPE_CHECKING:
     import tantivy
 
-CLOSE = (100, 1000, 10_000)
-"""How many views are looked at closely: of more that fit, those with the greatest scores."""
+    from populate.search.index_questions import IndexQuestions, Way
+
+LEVELS = 128
+"""Levels of priors that differ by 1."""
 
 SURPLUS = 8
 """Times the views that are wanted, so many should fit among those that are looked at first."""
@@ -40,23 +41,16 @@ ROUNDING = 1e-6
 """Of a score: it has 24 bits."""
 
 Hit = tuple[float, "tantivy.DocAddress"]
-View = tuple[str, dict[str, Any]]
-"""A file, and what is known of it."""
 
 
-def closely(wanted: int) -> int:
-    """Return how many views are looked at closely, if so many are wanted."""
-    return next((number for number in CLOSE if number >= 2 * wanted), 2 * wanted)
-
-
-def closest(ask: Questions, query: tantivy.Query, most: int) -> tuple[list[Hit], int]:
+def closest(ask: IndexQuestions, query: tantivy.Query, most: int) -> tuple[list[Hit], int]:
     """Return the `most` best, best first, and how many fit; all that fit are scored."""
     found = ask.searcher.search(query, most, count=True, weight_by_field="prior")
     return found.hits, int(found.count or 0)  # type: ignore[attr-defined]
 
 
 def closest_of_many(
-    ask: Questions, words: Sequence[Word], required: int, rest: Sequence[tantivy.Query], *, total: int, most: int
+    ask: IndexQuestions, words: Sequence[Word], required: int, rest: Sequence[tantivy.Query], *, total: int, most: int
 ) -> list[Hit]:
     """Return the `most` best, best first; few of those that fit are scored.
 
@@ -92,7 +86,7 @@ def _together(ways: Sequence[Sequence[Way]], required: int) -> Iterator[tuple[fl
 
 
 def _of_highest(
-    ask: Questions, queries: tuple[tantivy.Query, tantivy.Query], levels: Levels, total: int, most: int
+    ask: IndexQuestions, queries: tuple[tantivy.Query, tantivy.Query], levels: Levels, total: int, most: int
 ) -> tuple[list[Hit], float]:
     """Return the best of those with the highest priors, and what the last that is wanted scores at least.
 
@@ -113,7 +107,7 @@ def _of_highest(
         query, looked_at = whatever, 4 * looked_at
 
 
-def _scored(ask: Questions, query: tantivy.Query, most: int) -> list[Hit]:
+def _scored(ask: IndexQuestions, query: tantivy.Query, most: int) -> list[Hit]:
     return ask.searcher.search(query, most, count=False, weight_by_field="prior").hits
 
 
@@ -127,7 +121,7 @@ def _best(hits: Sequence[Hit], most: int) -> list[Hit]:
 class Levels:
     """How many views there are of each level of priors, hidden ones, too."""
 
-    def __init__(self, ask: Questions) -> None:
+    def __init__(self, ask: IndexQuestions) -> None:
         counts = ask.searcher.terms_with_prefix("level", "")
         self._counts = sorted(((int(level), count) for level, count in counts), reverse=True)
         self._ask = ask
@@ -152,14 +146,7 @@ class Levels:
         return [self._ask.at([level for level, _ in levels])]
 
 
-def without_ties(hits: Sequence[Hit], more: bool) -> list[Hit]:
-    """Leave out those that score as little as the last, if more fit: which are there depends on where they lie."""
-    if more and hits[0][0] > hits[-1][0]:
-        return [hit for hit in hits if hit[0] > hits[-1][0]]
-    return [*hits]
-
-
-def unpacked(searcher: tantivy.Searcher, hits: Sequence[Hit]) -> list[View]:
+def unpacked(searcher: tantivy.Searcher, hits: Sequence[Hit]) -> list[Seen]:
     """Return the views of hits in the order in which they lie: neighbours are unpacked together."""
     places = sorted((address for _, address in hits), key=lambda one: (one.segment_ord, one.doc))
     entries = [searcher.doc(address) for address in places]

@@ -1,20 +1,17 @@
-"""The index of this machine: views of files, in Tantivy.
-
-Nothing here scores by what Tantivy knows of the index as a whole, for that depends on files that the asker may
-not know. Words count what `populate.search.question` says, as numbers whose sum does not depend on their order.
-"""
+"""The index of this machine: views of files, in Tantivy."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Iterable
-from datetime import date
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
+from populate.search.closest import LEVELS
+from populate.search.engine import FACETS, facets_of, in_sample, prior
+from populate.search.index_questions import PREFIXES, IndexQuestions
 from populate.search.text import distinct, stem
 from populate.search.views import Document, View
 
@@ -24,21 +21,9 @@ if TYPE_CHECKING:
 FORMAT = 4
 """Rises when what is indexed of the same tables becomes another; an index of another format is made anew."""
 
-FACETS = ("kind", "source", "owner", "department", "month")
-SAMPLE, SPARSE = 16, 128
-"""Of so many files one, by its id, is in the sample by which it is told how many fit, and in the sparse one."""
-
-SAMPLES = {"sparse_": SPARSE, "sample_": SAMPLE, "": 1}
-"""What names of fields of samples begin with, and of how many files one is in them."""
-
-LEVELS = 128
-"""Levels of priors that differ by 1."""
-
 HEAP_BYTES = 64 * 1024**2
 COMMIT_EVERY = 20_000
 """Files, after which what was indexed is kept: each commit costs a tenth of a second."""
-
-_EPOCH = date(2000, 1, 1)
 
 
 class Index:
@@ -72,6 +57,11 @@ class Index:
         """Return what is indexed at this moment, whichever process did it."""
         self._index.reload()
         return self._index.searcher()
+
+    @contextmanager
+    def asking(self, terms: Collection[str]) -> Iterator[IndexQuestions]:
+        """Let somebody with these terms ask what is indexed at this moment."""
+        yield IndexQuestions(self.schema, self.searcher(), terms)
 
     @property
     def views(self) -> int:
@@ -119,7 +109,7 @@ class Index:
         about = view.about
         entry = tantivy.Document()
         words = " ".join(distinct(map(stem, view.plain)))
-        for prefix in (prefix for prefix, times in SAMPLES.items() if in_sample(document.file_id, times)):
+        for prefix in (prefix for times, prefix in PREFIXES.items() if in_sample(document.file_id, times)):
             for term in view.may:
                 entry.add_text(f"{prefix}may", term)
             for term in view.unless:
@@ -129,31 +119,14 @@ class Index:
         entry.add_text("digest", document.digest)
         entry.add_text("plain", " ".join(view.plain))
         entry.add_text("name", " ".join(about["words"].get("name", ())))
-        values = {**about, "month": about["last_read"][:7]}
-        for facet in FACETS:
-            if values[facet]:
-                entry.add_text(facet, values[facet])
+        for facet, value in facets_of(about).items():
+            if value:
+                entry.add_text(facet, value)
         worth = prior(document.file_id, about)
         entry.add_float("prior", worth)
         entry.add_text("level", str(int(worth * LEVELS)))
         entry.add_bytes("view", orjson.dumps(about))
         return entry
-
-
-def in_sample(file_id: str, times: int) -> bool:
-    """Return whether a file is in the sample of one in so many; this does not depend on what else there is."""
-    return int(file_id[-8:], 16) % times == 0
-
-
-def prior(file_id: str, about: Any) -> float:
-    """Return what decides, between files that fit alike, on which are looked at closely if there are very many.
-
-    Many readers and a late last read, and a small part that is each file's own.
-    """
-    own = int(hashlib.sha256(file_id.encode()).hexdigest()[:8], 16) / 2**32
-    readers = math.log1p(sum(about["readers"].values()))
-    days = (date.fromisoformat(about["last_read"]) - _EPOCH).days if about["last_read"] else 0
-    return 0.4 * readers + days / 8000 + own / 8
 
 
 def _schema() -> tantivy.Schema:
@@ -162,9 +135,9 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("file_id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_text_field("digest", stored=True, tokenizer_name="raw", index_option="basic")
-    for name in ("level", *(f"{prefix}{name}" for prefix in SAMPLES for name in ("may", "unless"))):
+    for name in ("level", *(f"{prefix}{name}" for prefix in PREFIXES.values() for name in ("may", "unless"))):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    for name in ("name", "plain", *(f"{prefix}words" for prefix in SAMPLES)):
+    for name in ("name", "plain", *(f"{prefix}words" for prefix in PREFIXES.values())):
         builder.add_text_field(name, tokenizer_name="spaces", index_option="basic")
     for name in FACETS:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)

@@ -1,17 +1,16 @@
-"""What is asked for, in terms of the index: which words, how much each counts, what may be shown."""
+"""What is asked for, in terms of an index: which words, how much each counts, how many of them a file has to have."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from populate.search.index import FACETS, SAMPLES, Index
 from populate.search.text import distinct, far, plain_words, stem
-
-if TYPE_CHECKING:
-    import tantivy
 
 MOST_WORDS = 16
 PREFIX = 4
@@ -26,14 +25,17 @@ FEW = 4
 STEP = 64
 """Words count multiples of 1/64: sums of these are exact, so that no order of adding up shows in an answer."""
 
-MOST_APART = 32
-"""Terms that the engine looks for one by one, where it need not look at all that have them."""
+SAMPLE, SPARSE = 16, 128
+"""Of so many files one, by its id, is in the sample by which it is told how many fit, and in the sparse one."""
+
+SAMPLES = (SPARSE, SAMPLE, 1)
+"""Of how many files one is in each of the samples, and in all."""
 
 ENOUGH = 64
 """Views of a sample that tell how many there are: to about an eighth, which changes what a word counts by little."""
 
-SAMPLED = "sample_"
-"""What names of fields of the sample begin with."""
+CLOSE = (100, 1000, 10_000)
+"""How many views are looked at closely: of more that fit, those with the greatest scores."""
 
 COMMON = frozenset(
     {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is", "it", "its"}
@@ -68,83 +70,94 @@ class Word:
     rarity: float = 0.0
 
 
-class Way(NamedTuple):
-    """A way in which views can have a word: what it counts then, at most, and what finds them and counts that."""
+class Sought(NamedTuple):
+    """Which views are looked for, of those that the asker may see.
 
-    worth: float
-    query: tantivy.Query
-
-
-class Questions:
-    """Puts questions to one state of the index for one asker.
-
-    Parameters
+    Attributes
     ----------
-    terms
-        Of the asker, as `populate.search.views.terms_of` makes them.
+    words, least
+        With at least so many of these; no words fit all views.
+    facets
+        And with one of the values of each.
+    among
+        And of one of these files, unless it is None.
+    meant
+        Files that fit whatever words they have; if there are no words, no others do.
     """
 
-    def __init__(self, index: Index, searcher: tantivy.Searcher, terms: Collection[str]) -> None:
-        import tantivy
+    words: Sequence[Word] = ()
+    least: int = 0
+    facets: Mapping[str, Collection[str]] = MappingProxyType({})
+    among: Collection[str] | None = None
+    meant: Collection[str] = ()
 
-        self._query, self._occur = tantivy.Query, tantivy.Occur
-        self._schema, self.searcher = index.schema, searcher
-        self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in SAMPLES}
-        self.all = self._frequency(lambda prefix: self.shown([], prefix))
 
-    def count(self, query: tantivy.Query) -> int:
-        """Return how many views fit; in an order of their own, for otherwise all of them would be scored."""
-        found = self.searcher.search(query, 1, count=True, order_by_field="prior")
-        return int(found.count or 0)  # type: ignore[attr-defined]
+Seen = tuple[str, dict[str, Any]]
+"""A file, and what is known of it by the view that was found."""
 
-    def shown(self, musts: Sequence[tantivy.Query], prefix: str = "") -> tantivy.Query:
-        """Return what finds views that the asker may see and that fit all of `musts`; all, or those in a sample."""
-        return self._query.boolean_query([*((self._occur.Must, must) for must in musts), *self._sight[prefix]])
+Facets = dict[str, list[tuple[str, int]]]
+"""Facet -> values and how many of the files have each, most first, then by the alphabet."""
 
-    def _seen(self, prefix: str, terms: Sequence[str]) -> list[tuple[tantivy.Occur, tantivy.Query]]:
-        """Return what leaves out views that the asker may not see; it counts nothing."""
-        may, unless = (self._any_of(f"{prefix}{field}", terms) for field in ("may", "unless"))
-        parts = [(self._occur.Must, self._query.const_score_query(may or self._query.empty_query(), 0.0))]
-        return parts + ([(self._occur.MustNot, unless)] if unless else [])
 
-    def _any_of(self, field: str, terms: Sequence[str]) -> tantivy.Query | None:
-        """Return what finds any of the terms; None if there is none."""
-        held = [term for term in terms if self.searcher.doc_freq(field, term)]
-        if len(held) > MOST_APART:
-            return self._query.term_set_query(self._schema, field, held)
-        return self.either([self._term(field, term) for term in held]) if held else None
+class Counted(NamedTuple):
+    """How many views fit, and how many of them have each value of each facet."""
 
-    def _frequency(self, fitting: Callable[[str], tantivy.Query]) -> int:
-        """Return how many views fit: about, by the sparsest sample that tells, else exactly.
+    total: int
+    facets: Facets
 
-        Parameters
-        ----------
-        fitting
-            Makes the question for fields that begin with a prefix.
+
+class Questions(ABC):
+    """Puts questions to one state of an index for one asker: views that they may not see take no part in any answer.
+
+    Samples are named by of how many files one is in them; 1 is all.
+    """
+
+    @abstractmethod
+    def counts(self, sought: Sequence[Sought], sample: int = 1) -> list[int]:
+        """Return how many views of a sample fit each."""
+
+    @abstractmethod
+    def counted(self, sought: Sought, sample: int = 1) -> Counted:
+        """Return how many views of a sample fit, and how they divide."""
+
+    @abstractmethod
+    def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:
+        """Return the views that are looked at closely, in no order, and how many fit.
+
+        If more than `most` fit, those with the greatest scores, see `worth`, without those that tie at the end.
         """
-        count = 0
-        for prefix, times in SAMPLES.items():
-            count = times * self.count(fitting(prefix))
-            if count >= times * ENOUGH:
-                break
-        return count
+
+    @abstractmethod
+    def closest_of_many(self, sought: Sought, most: int, total: int) -> list[Seen]:
+        """Return the same, where about `total` fit, and so many that they need not all be counted."""
+
+    @abstractmethod
+    def going_on(self, sought: Sought, begun: str) -> list[tuple[str, int]]:
+        """Return plain words that begin so, each with how many views that fit have it, in no order."""
+
+    @cached_property
+    def all(self) -> int:
+        """How many views the asker may see, about."""
+        return self._frequencies([Sought()])[0]
 
     def words(self, text: str) -> list[Word]:
         """Return the words of a question that something fits; those that nothing fits are taken for mistyped."""
-        plain = _asked(text)
-        open_end = bool(text) and not text[-1].isspace()
-        found = []
-        for place, one in enumerate(plain):
-            may_go_on = open_end and place == len(plain) - 1
-            begins = len(one) >= (BEGUN if may_go_on else PREFIX) and (may_go_on or len(plain) <= FEW)
-            word = Word(one, stem(one), begins)
-            views = self._occurrences(word)
-            if not views and far(one):
-                word = Word(one, stem(one), False, far(one))
-                views = self._occurrences(word)
-            if views:
-                found.append(replace(word, views=views, rarity=self._rarity(views)))
-        return found
+        written = _written(text)
+        counts = self._occurrences(written)
+        mistyped = [
+            Word(word.plain, word.stemmed, False, far(word.plain))
+            for word, count in zip(written, counts, strict=True)
+            if not count and far(word.plain)
+        ]
+        near = {word.plain: (word, count) for word, count in zip(mistyped, self._occurrences(mistyped), strict=True)}
+        known = [near.get(word.plain, (word, count)) for word, count in zip(written, counts, strict=True)]
+        return [replace(word, views=count, rarity=self._rarity(count)) for word, count in known if count]
+
+    def at_most(self, words: Sequence[Word], required: int) -> int:
+        """Return how many views may have so many of the words, about."""
+        if not words:
+            return self.all
+        return min(word.views for word in words) if required == len(words) else sum(word.views for word in words)
 
     def weight(self, text: str, words: Sequence[Word]) -> float:
         """Return what the words of a question count together; those that nothing has count like the rarest."""
@@ -153,138 +166,38 @@ class Questions:
     def _rarity(self, count: int) -> float:
         return math.log1p((max(0, self.all - count) + 0.5) / (count + 0.5))
 
-    def files(self, files: Collection[str]) -> tantivy.Query:
-        """Return what finds these files; they count nothing."""
-        return self._query.const_score_query(self._query.term_set_query(self._schema, "file_id", list(files)), 0.0)
+    def _occurrences(self, words: Sequence[Word]) -> list[int]:
+        return self._frequencies([Sought((word,), 1) for word in words])
 
-    def _occurrences(self, word: Word) -> int:
-        """Return how many views have a word, about."""
-
-        return self._frequency(lambda prefix: self.shown([self._holds(word, prefix)], prefix))
-
-    def _holds(self, word: Word, prefix: str) -> tantivy.Query:
-        """Return what finds a word, whatever it counts."""
-        field = f"{prefix}words"
-        if word.distance:
-            return self._near(field, word)
-        return self.either([self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins)
-
-    def at_most(self, words: Sequence[Word], required: int) -> int:
-        """Return how many views may have so many of the words, about."""
-        if not words:
-            return self.all
-        return min(word.views for word in words) if required == len(words) else sum(word.views for word in words)
-
-    def fits(self, word: Word) -> tantivy.Query:
-        """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""
-        if word.distance:
-            return self._worth(self._near("words", word), word.rarity / 2)
-        begun, longer = self._begun(word)
-        if longer is None:
-            found = self._whole(word, begun)
-        elif word.stemmed.startswith(word.plain):
-            found = self._also(longer, self._whole(word))
-        else:
-            found = self.either([self._whole(word), longer])
-        return self._also(found, self._in_name(word))
-
-    def ways(self, word: Word) -> list[Way]:
-        """Return the ways in which a view can have a word: in its name, elsewhere, as the beginning of another.
-
-        What `fits` counts is the most of what those of them count that find the view.
-        """
-        if word.distance:
-            return [Way(_exact(word.rarity / 2), self.fits(word))]
-        begun, longer = self._begun(word)
-        if longer is None or word.stemmed.startswith(word.plain):
-            whole = self._whole(word, begun)
-        else:
-            whole = self._also(self._whole(word), longer)
-        worth, name = _exact(word.rarity) + begun, self._in_name(word)
-        named = Way(worth + _exact(word.rarity), self.together([name, whole]))
-        return [named, Way(worth, self._also(whole, name)), *([Way(begun, longer)] if longer else [])]
-
-    def _whole(self, word: Word, more: float = 0.0) -> tantivy.Query:
-        """Return what finds a word as it is asked for, and counts so much more than the word."""
-        return self._query.const_score_query(self._term("words", word.stemmed), _exact(word.rarity) + more)
-
-    def _in_name(self, word: Word) -> tantivy.Query:
-        return self._query.const_score_query(self._term("name", word.stemmed), _exact(word.rarity))
-
-    def _begun(self, word: Word) -> tuple[float, tantivy.Query | None]:
-        """Return what the beginning of another word counts, and what finds those; None if there are no others.
-
-        The word begins with itself, too, and counts as that as well. Whichever of these queries are made, what is
-        found and what it counts are the same; it depends on words of files that the asker may not know.
-        """
-        longer = self.searcher.terms_with_prefix("words", word.plain, limit=2) if word.begins else []
-        begun = _exact(word.rarity / 4) if longer else 0.0
-        if all(other == word.stemmed for other, _ in longer):
-            return begun, None
-        return begun, self._query.const_score_query(self._beginning("words", word.plain), begun)
-
-    def all_of(self, words: Sequence[Word], required: int, prefix: str = "") -> tantivy.Query:
-        """Return what finds so many of the words; in the sample whatever they count."""
-        return self.enough([self._holds(word, prefix) if prefix else self.fits(word) for word in words], required)
-
-    def enough(self, queries: Sequence[tantivy.Query], required: int) -> tantivy.Query:
-        """Return what finds views that fit so many of these, and counts what those count together."""
-        if required == len(queries):  # the engine then goes by the rarest
-            return self.together(queries)
-        return self._query.boolean_query([(self._occur.Should, query) for query in queries], required)
-
-    def anything(self) -> tantivy.Query:
-        """Return what fits all views alike."""
-        return self._query.const_score_query(self._query.all_query(), 1.0)
-
-    def within(self, facets: Mapping[str, Collection[str]]) -> list[tantivy.Query]:
-        """Return what finds views with one of the values of each facet; they count nothing."""
-        return [
-            self._query.const_score_query(self._query.term_set_query(self._schema, facet, list(facets[facet])), 0.0)
-            for facet in FACETS
-            if facets.get(facet)
-        ]
-
-    def at(self, levels: Sequence[int]) -> tantivy.Query:
-        """Return what finds views of these levels of priors; they count nothing."""
-        return self._query.const_score_query(
-            self._query.term_set_query(self._schema, "level", [str(level) for level in levels]), 0.0
-        )
-
-    def together(self, musts: Sequence[tantivy.Query]) -> tantivy.Query:
-        """Return what finds views that fit all of these, and counts what all of them count."""
-        return self._query.boolean_query([(self._occur.Must, must) for must in musts])
-
-    def _term(self, field: str, word: str) -> tantivy.Query:
-        return self._query.term_query(self._schema, field, word, "basic")
-
-    def _near(self, field: str, word: Word) -> tantivy.Query:
-        return self._query.fuzzy_term_query(self._schema, field, word.stemmed, word.distance)
-
-    def _also(self, must: tantivy.Query, more: tantivy.Query) -> tantivy.Query:
-        return self._query.boolean_query([(self._occur.Must, must), (self._occur.Should, more)])
-
-    def either(self, ways: Sequence[tantivy.Query]) -> tantivy.Query:
-        """Return what finds whatever fits one of the ways."""
-        return self._query.boolean_query([(self._occur.Should, way) for way in ways]) if len(ways) > 1 else ways[0]
-
-    def _beginning(self, field: str, word: str) -> tantivy.Query:
-        longer = self.searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
-        if len(longer) > MOST_APART:
-            return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
-        return self.either([self._term(field, term) for term, _ in longer] or [self._query.empty_query()])
-
-    def _worth(self, query: tantivy.Query, rarity: float) -> tantivy.Query:
-        return self._query.const_score_query(query, _exact(rarity))
+    def _frequencies(self, sought: Sequence[Sought]) -> list[int]:
+        """Return how many views fit each: about, by the sparsest sample that tells, else exactly."""
+        found: dict[int, int] = {}
+        for sample in SAMPLES:
+            if open_ := [place for place in range(len(sought)) if place not in found]:
+                counts = zip(open_, self.counts([sought[place] for place in open_], sample), strict=True)
+                found |= {place: sample * count for place, count in counts if count >= ENOUGH or sample == 1}
+        return [found[place] for place in range(len(sought))]
 
 
-def _asked(text: str) -> list[str]:
-    plain = distinct(plain_words(text))[:MOST_WORDS]
-    return [word for word in plain if word not in COMMON] or plain
+def closely(wanted: int) -> int:
+    """Return how many views are looked at closely, if so many are wanted."""
+    return next((number for number in CLOSE if number >= 2 * wanted), 2 * wanted)
 
 
-def _exact(rarity: float) -> float:
-    return max(1, round(rarity * STEP)) / STEP
+def worth(word: Word) -> tuple[int, int, int]:
+    """Return what a word counts where it stands whole, begins another, and stands whole in a name; in 1 / `STEP`.
+
+    These add up: a word begins with itself, too. One that is mistyped counts the first of them, whatever looks like it.
+    A view's score is what all words count in it, or 1 if there are none, times log2(2 + its prior).
+    """
+    if word.distance:
+        return steps(word.rarity / 2), 0, 0
+    return steps(word.rarity), steps(word.rarity / 4) if word.begins else 0, steps(word.rarity)
+
+
+def steps(rarity: float) -> int:
+    """Return what a word of such a rarity counts, in 1 / `STEP`."""
+    return max(1, round(rarity * STEP))
 
 
 def required(words: Sequence[Word]) -> int:
@@ -293,3 +206,19 @@ def required(words: Sequence[Word]) -> int:
     Whatever has more of them comes first anyway; asked for more, what is called a little otherwise would be missed.
     """
     return len(words) if len(words) <= 2 else max(2, math.ceil(len(words) / 3))
+
+
+def _written(text: str) -> list[Word]:
+    plain = _asked(text)
+    open_end = bool(text) and not text[-1].isspace()
+    found = []
+    for place, one in enumerate(plain):
+        may_go_on = open_end and place == len(plain) - 1
+        begins = len(one) >= (BEGUN if may_go_on else PREFIX) and (may_go_on or len(plain) <= FEW)
+        found.append(Word(one, stem(one), begins))
+    return found
+
+
+def _asked(text: str) -> list[str]:
+    plain = distinct(plain_words(text))[:MOST_WORDS]
+    return [word for word in plain if word not in COMMON] or plain

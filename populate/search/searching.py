@@ -15,11 +15,20 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from data_platform.errors import RestrictionError
-from populate.search.closest import View, closely, closest, closest_of_many, unpacked, without_ties
 from populate.search.describing import Tables
+from populate.search.engine import FACETS, Engine
 from populate.search.following import advance, index_of
-from populate.search.index import FACETS, SAMPLE, Index
-from populate.search.question import SAMPLED, Questions, Word, required
+from populate.search.question import (
+    SAMPLE,
+    Counted,
+    Facets,
+    Questions,
+    Seen,
+    Sought,
+    Word,
+    closely,
+    required,
+)
 from populate.search.ranking import Candidate, Measure, rank, reasons
 from populate.search.statements import statement
 from populate.search.text import is_near, plain_words
@@ -28,8 +37,6 @@ from populate.who.asker import Asker
 from populate.who.whom import printable
 
 if TYPE_CHECKING:
-    import tantivy
-
     from populate.search.meaning import Meaning
     from schemas.binding import Binding
 
@@ -38,13 +45,6 @@ MANY = 20_000
 
 MOST_MEANT = 100
 """Files that are found by what they mean alone: the nearest."""
-
-MOST_VALUES = 65_000
-"""Values of a facet that are counted: more than there are, for otherwise counts would not be exact."""
-
-
-Facets = dict[str, list[tuple[str, int]]]
-"""Facet -> values and how many of the files have each, most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ def _meaning(binding: Binding) -> tuple[Meaning | None, float]:
 
 
 def prepare(asker: Asker, seconds: float = 1.0) -> bool:
-    """Go on making the index of this machine for about so long, and return whether it can be searched at once."""
+    """Go on making the index for about so long, and return whether it can be searched at once."""
     asker.binding.ensure()
     return advance(asker.binding, seconds)
 
@@ -219,33 +219,35 @@ def complete(asker: Asker, prefix: str, limit: int = 8) -> list[str]:
     return completions(index_of(asker.binding), _terms(asker), prefix, limit)
 
 
-def find(index: Index, terms: Collection[str], request: Request, meaning: Meaning | None = None) -> Found:
-    """Return what the index says to an asker with these terms: as many candidates as are wanted, or more."""
-    searcher = index.searcher()
-    ask = Questions(index, searcher, sorted(terms))
+def find(engine: Engine, terms: Collection[str], request: Request, meaning: Meaning | None = None) -> Found:
+    """Return what an engine says to an asker with these terms: as many candidates as are wanted, or more."""
+    with engine.asking(terms) as ask:
+        return _found(ask, terms, request, meaning)
+
+
+def _found(ask: Questions, terms: Collection[str], request: Request, meaning: Meaning | None) -> Found:
     words = ask.words(request.text)
     near = meaning.near(request.text, terms, request.facets) if meaning else []
     meant = [one.file_id for one in near[:MOST_MEANT] if meaning and one.similarity >= meaning.least]
     if request.text.strip() and not words and not meant:
         return Found(facets={facet: [] for facet in FACETS})
-    least = required(words)
-    some = _by_words(ask, words, request, least) if words or not meant else ByWords([], 0)
-    if not some.total and least > 1:
-        least = 1
-        some = _by_words(ask, words, request, least)
+    sought = Sought(words, required(words), request.facets)
+    some = _by_words(ask, sought, request.wanted) if words or not meant else ByWords([], 0)
+    if not some.total and sought.least > 1:
+        sought = sought._replace(least=1)
+        some = _by_words(ask, sought, request.wanted)
     views, by_meaning = some.views, 0
     if meant:
-        more, by_meaning = _by_meaning(ask, words, request, least, meant)
+        more, by_meaning = _by_meaning(ask, sought, meant)
         met = {file_id for file_id, _ in views}
         views += [view for view in more if view[0] not in met]
     fits = {one.file_id: meaning.fit(one.similarity) for one in near} if meaning else {}
     candidates = rank(views, Measure(words, request.sizes, request.today, fits, ask.weight(request.text, words)))
-    facets = some.facets or _counted(searcher, _fitting(ask, words, request.facets, least, meant=meant)).facets
     return Found(
         some.total + by_meaning,
         candidates,
         words,
-        facets,
+        some.facets or ask.counted(sought._replace(meant=meant)).facets,
         _suggestion(request.text, words, candidates),
         bool(some.facets),
         by_meaning,
@@ -256,66 +258,31 @@ def find(index: Index, terms: Collection[str], request: Request, meaning: Meanin
 class ByWords(NamedTuple):
     """Views that are looked at closely, how many fit, and how these divide, if that and their number are estimates."""
 
-    views: list[View]
+    views: list[Seen]
     total: int
     facets: Facets = {}  # noqa: RUF012
 
 
-def _by_words(ask: Questions, words: Sequence[Word], request: Request, least: int) -> ByWords:
-    most = closely(request.wanted)
-    if ask.at_most(words, least) >= MANY:
-        total, facets = _counted(ask.searcher, _fitting(ask, words, request.facets, least, prefix=SAMPLED), SAMPLE)
+def _by_words(ask: Questions, sought: Sought, wanted: int) -> ByWords:
+    most = closely(wanted)
+    if ask.at_most(sought.words, sought.least) >= MANY:
+        total, facets = _estimated(ask.counted(sought, SAMPLE))
         if total >= MANY:
-            hits = closest_of_many(ask, words, least, ask.within(request.facets), total=total, most=most)
-            return ByWords(unpacked(ask.searcher, without_ties(hits, len(hits) == most)), total, facets)
-    hits, total = closest(ask, _fitting(ask, words, request.facets, least), most)
-    return ByWords(unpacked(ask.searcher, without_ties(hits, total > most)), total)
+            return ByWords(ask.closest_of_many(sought, most, total), total, facets)
+    return ByWords(*ask.closest(sought, most))
 
 
-def _by_meaning(
-    ask: Questions, words: Sequence[Word], request: Request, least: int, meant: Collection[str]
-) -> tuple[list[View], int]:
+def _estimated(sample: Counted) -> Counted:
+    """Return how many fit, and how they divide, by those in the sample."""
+    facets = {facet: [(value, SAMPLE * count) for value, count in values] for facet, values in sample.facets.items()}
+    return Counted(SAMPLE * sample.total, facets)
+
+
+def _by_meaning(ask: Questions, sought: Sought, meant: Collection[str]) -> tuple[list[Seen], int]:
     """Return the views of files that are meant, and how many of them are not found by words."""
-    musts = [ask.files(meant), *ask.within(request.facets)]
-    hits, total = closest(ask, ask.shown(musts), MOST_MEANT)
-    by_words = ask.count(ask.shown([ask.all_of(words, least), *musts])) if words else 0
-    return unpacked(ask.searcher, hits), total - by_words
-
-
-def _fitting(
-    ask: Questions,
-    words: Sequence[Word],
-    facets: Mapping[str, Collection[str]],
-    least: int,
-    *,
-    prefix: str = "",
-    meant: Collection[str] = (),
-) -> tantivy.Query:
-    """Return what finds files, or those of the sample, with at least so many of the words; and those that are meant.
-
-    The latter are so few that they are left out of the sample.
-    """
-    ways = [ask.all_of(words, least, prefix)] if words else []
-    if meant and not (words and prefix):
-        ways.append(ask.files(meant))
-    return ask.shown([ask.either(ways) if ways else ask.anything(), *ask.within(facets)], prefix)
-
-
-class Counted(NamedTuple):
-    """How many views fit, and how many of them have each value of each facet, most first."""
-
-    total: int
-    facets: Facets
-
-
-def _counted(searcher: tantivy.Searcher, query: tantivy.Query, times: int = 1) -> Counted:
-    values = {facet: {"terms": {"field": facet, "size": MOST_VALUES, "segment_size": MOST_VALUES}} for facet in FACETS}
-    counted = searcher.aggregate(query, {**values, "total": {"value_count": {"field": "prior"}}})
-    facets = {}
-    for facet in FACETS:
-        found = [(str(bucket["key"]), times * int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
-        facets[facet] = sorted(found, key=lambda value: (-value[1], value[0]))
-    return Counted(times * int(counted["total"]["value"]), facets)
+    views, total = ask.closest(Sought(facets=sought.facets, among=meant), MOST_MEANT)
+    by_words = ask.counts([sought._replace(among=meant)])[0] if sought.words else 0
+    return views, total - by_words
 
 
 def _suggestion(text: str, words: Sequence[Word], candidates: Sequence[Candidate]) -> str:
@@ -334,18 +301,16 @@ def _suggestion(text: str, words: Sequence[Word], candidates: Sequence[Candidate
     return " ".join(right.get(word, word) for word in plain_words(text)) if right else ""
 
 
-def completions(index: Index, terms: Collection[str], prefix: str, limit: int) -> list[str]:
-    """Return what the index says to an asker with these terms, as `complete` does."""
+def completions(engine: Engine, terms: Collection[str], prefix: str, limit: int) -> list[str]:
+    """Return what an engine says to an asker with these terms, as `complete` does."""
     begun = plain_words(prefix)
     written = len(begun[-1]) if begun and not prefix[-1].isspace() else 0
     if not written or plain_words(prefix[-written:]) != begun[-1:]:
         return []
-    searcher = index.searcher()
-    ask = Questions(index, searcher, sorted(terms))
-    words = ask.words(f"{prefix[:-written]} ")
-    among = ask.shown([ask.all_of(words, len(words))] if words else [])
-    counts = searcher.terms_with_prefix("plain", begun[-1], among)
-    best = sorted(((word, count) for word, count in counts if count), key=lambda found: (-found[1], found[0]))
+    with engine.asking(terms) as ask:
+        words = ask.words(f"{prefix[:-written]} ")
+        counts = ask.going_on(Sought(words, len(words)), begun[-1])
+    best = sorted(counts, key=lambda found: (-found[1], found[0]))
     return [prefix[:-written] + word for word, _ in best[:limit]]
 
 

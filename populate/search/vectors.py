@@ -24,7 +24,7 @@ import orjson
 from numpy.typing import NDArray
 
 from populate.search.encoder import Encoder
-from populate.search.index import FACETS
+from populate.search.engine import FACETS, facets_of
 from populate.search.views import Document, View
 
 SCALE, FINE = 127, 4096
@@ -244,8 +244,7 @@ class Meanings:
             text = key_of(view)
             if text not in held:
                 held[text] = np.clip(np.rint(self._encoder.encode(view.text) * SCALE), -SCALE, SCALE).astype(np.int8)
-            values = {**view.about, "month": view.about["last_read"][:7]}
-            facets = [values[facet] for facet in FACETS]
+            facets = list(facets_of(view.about).values())
             key = document.file_id.encode(), document.digest.encode()
             yield _Row(*key, text, view.may, view.unless, facets, held[text])
 

@@ -9,7 +9,8 @@ import pytest
 
 from populate.search.closest import closest, closest_of_many
 from populate.search.index import Index
-from populate.search.question import Questions, required
+from populate.search.index_questions import IndexQuestions
+from populate.search.question import required
 from populate.search.views import Facts, Name, account_term, document, terms_of
 from populate.who.asker import FOREVER
 from schemas.identity import identity
@@ -55,7 +56,8 @@ def some_file(chance: random.Random, seed: int, number: int) -> Facts:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_best_are_the_same_as_if_all_had_been_scored(seed: int) -> None:
-    ask = Questions(index := index_of(seed, 600), index.searcher(), TERMS)
+    index = index_of(seed, 600)
+    ask = IndexQuestions(index.schema, index.searcher(), TERMS)
     met = 0
     for text in TEXTS:
         words = ask.words(text)
