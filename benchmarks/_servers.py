@@ -26,11 +26,14 @@ MYSQL_MEMORY = 2 * 1024**3  # bytes, as a machine has that is bought for it; the
 
 
 @contextmanager
-def deployed(backend: str, folder: Path) -> Iterator[tuple[Binding, Settings]]:
-    """Bind to an empty catalogue: `backend` is ``postgresql`` (the embedded one, with its fsyncs) or ``mysql``."""
+def deployed(backend: str, folder: Path, engine: str = "tantivy") -> Iterator[tuple[Binding, Settings]]:
+    """Bind to an empty catalogue: `backend` is ``postgresql`` (the embedded one, with its fsyncs) or ``mysql``.
+
+    `engine` is that of search.
+    """
     home = folder / "home"
     if backend == "postgresql":
-        settings = load(home=home)
+        settings = load(home=home, search={"engine": engine})
         try:
             yield bind_all(settings), settings
         finally:

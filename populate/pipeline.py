@@ -21,6 +21,7 @@ from populate.profile import tables as profile
 from populate.recall import tables as recalled
 from populate.retention import tables as retention
 from populate.search import tables as search
+from populate.search.server_tables import deploy_index
 from populate.sharing import history
 from populate.watch import tally
 from schemas import asking, code, conversation, directory, entered, following, notes, output, recall, survey
@@ -85,7 +86,10 @@ def bind_all(settings: Settings | None = None, deploy: bool = False) -> Binding:
     """
     with _without_false_alarm():
         releases.bind_releases(settings, deploy, SCHEMAS)
-        return bind(settings, deploy=deploy, schemas=SCHEMAS)
+        binding = bind(settings, deploy=deploy, schemas=SCHEMAS)
+    if deploy:
+        deploy_index(binding)
+    return binding
 
 
 @contextmanager

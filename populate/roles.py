@@ -4,7 +4,8 @@
 reader       adds to the inbox of accesses, and changes nothing; sees marks of recalls, which tell nothing
              to whoever has not met the bytes, and nothing else, not even its own
 worker       reads all; adds results, accesses and what directories say; keeps the queues;
-             changes whose an account is and what people are called; deletes nothing
+             changes whose an account is and what people are called; deletes nothing but rows of the
+             search index, if the server keeps one
 dashboard    reads all, and writes nothing
 steward      reads all; keeps people, departments and accounts; has backups tried again, and says which may go
 answers      adds what people tell: answers, asks, choices; sees and changes nothing
@@ -35,6 +36,8 @@ from populate.pipeline import SCHEMAS
 from populate.profile import tables as profile
 from populate.releases import RELEASES, Release
 from populate.retention import tables as retention
+from populate.search.server_tables import TABLES as INDEX_TABLES
+from populate.search.server_tables import schema_of as index_schema
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
 from schemas import (
@@ -94,6 +97,8 @@ REPEATED = (
     *(profile.ContentProfile, profile.SheetProfile, profile.ColumnProfile),
     *(describe.ContentFacts, describe.Generated),
 )
+# What whoever keeps the search index on the server does with each of its tables.
+INDEXED = dict(zip(INDEX_TABLES, (("INSERT", "DELETE"), ("INSERT", "DELETE"), ("INSERT", "UPDATE")), strict=True))
 # What people tell.
 TOLD = (
     conversation.Answer,
@@ -167,7 +172,7 @@ def role_name(binding: Binding, role: str) -> str:
 def _assert_owner(binding: Binding) -> None:
     """PostgreSQL only warns of a grant by somebody who may not grant; MySQL refuses it."""
     if binding.backend == "postgresql":
-        schemas = tuple(f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS)
+        schemas = tuple(_schemas(binding))
         foreign = binding.connection.query(
             "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
             "WHERE n.nspname IN %s AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1 LIMIT 1",
@@ -177,10 +182,15 @@ def _assert_owner(binding: Binding) -> None:
             raise dj.errors.AccessError(f"this login does not own {foreign[0]}.")
 
 
+def _schemas(binding: Binding) -> list[str]:
+    """Return what all schemas are called on the server, that of the search index too, which may not be there."""
+    named = [f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS]
+    return [*named, index_schema(binding.settings)]
+
+
 def _grants(binding: Binding) -> list[Grant]:
-    names = {name: f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS}
-    held = sorted(declared._columns(binding.connection, list(names.values())))
-    writers = _writers()
+    held = sorted(declared._columns(binding.connection, _schemas(binding)))
+    writers = _writers(index_schema(binding.settings))
     changed = _changed(binding)
     found = []
     for role in ROLES:
@@ -225,10 +235,13 @@ def _looks(role: str, backend: str, table: str) -> set[str]:
     return {"SELECT", "REFERENCES"} if backend == "postgresql" else {"SELECT"}
 
 
-def _writers() -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
+def _writers(index: str) -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
     return {
         "reader": _each(INBOX, "INSERT") | _each(recall.SHOWN, "SELECT"),
-        "worker": _each((*INBOX, *INGESTED, *_results()), "INSERT"),
+        "worker": {
+            **_each((*INBOX, *INGESTED, *_results()), "INSERT"),
+            **{(index, table): set(verbs) for table, verbs in INDEXED.items()},
+        },
         "dashboard": {},
         "steward": {
             **_each(_kept(), "INSERT", "UPDATE", "DELETE"),

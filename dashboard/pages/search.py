@@ -14,7 +14,7 @@ from dashboard.navigation import link
 from dashboard.parts import attempt, failed, kind_icon, many
 from data_platform.errors import DataPlatformError
 from populate.notes.searches import save_search, saved_searches
-from populate.search.searching import Hit, Results, prepare, search
+from populate.search.searching import Hit, Results, prepare, prepared, search
 from populate.who.whom import about_text, day
 
 STEP = 15  # hits of a page
@@ -63,14 +63,18 @@ def _search(viewer: Viewer) -> None:
 
 
 def _prepare(viewer: Viewer) -> None:
-    """Have the index of this machine made at the first time, in short turns: others use the connection, too."""
+    """Have the index made at the first time, in short turns: others use the connection, too.
+
+    One on the server is made by a service; whoever waits for that is told how far it is.
+    """
     if viewer.ask(prepare):
         return
-    with st.spinner("Making the search index of this machine, once …", show_time=True):
+    with st.spinner("Making the search index, once …", show_time=True):
         turn = st.empty()
         while not viewer.ask(prepare):
-            turn.empty()  # whoever has left the page ends here
+            turn.caption(f"{viewer.ask(prepared):.0%} so far")  # whoever has left the page ends here
             time.sleep(PAUSE)
+        turn.empty()
 
 
 def _question() -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from data_platform.cli.output import json_option, print_json, printable
+from data_platform.logs import log_to_stderr
+from data_platform.settings import settings
 
 if TYPE_CHECKING:
     from populate.search.searching import Hit, Results
@@ -36,9 +38,9 @@ def _narrowed(function: Callable[..., object]) -> Callable[..., object]:
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Hits, at most.")
 @click.option("--offset", default=0, type=click.IntRange(0), help="Leave out so many of the best.")
 @click.option("--explain", is_flag=True, help="Show what each score is the sum of.")
-@click.option("--rebuild", is_flag=True, help="Make the index of this machine anew from the tables.")
-@click.option("--check", is_flag=True, help="Compare the index of this machine with the tables, and put it right.")
-@click.option("--keep", is_flag=True, help="Make the index of this machine and keep it, until Ctrl-C or SIGTERM.")
+@click.option("--rebuild", is_flag=True, help="Make the index anew from the tables.")
+@click.option("--check", is_flag=True, help="Compare the index with the tables, and put it right.")
+@click.option("--keep", is_flag=True, help="Make the index and keep it, until Ctrl-C or SIGTERM.")
 @json_option
 def search(
     *,
@@ -79,6 +81,7 @@ def search(
 def _look_after(rebuild: bool, as_json: bool) -> None:
     from data_platform import face
 
+    log_to_stderr(settings().log, "search")  # making an index may take minutes
     if rebuild:
         count = face.rebuild_search()
         return print_json({"files": count}) if as_json else click.echo(f"The index has been made of {count:,} files.")

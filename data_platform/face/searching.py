@@ -9,7 +9,7 @@ from data_platform.errors import at_caller
 from data_platform.settings import settings
 
 if TYPE_CHECKING:
-    from populate.search.local import Check
+    from populate.search.follower import Check
     from populate.search.searching import Results
     from populate.who.asker import Asker
 
@@ -46,7 +46,7 @@ def search(
     DatabaseUnavailable
         If no connection can be had.
     SearchUnavailable
-        If the index of this machine is being made, or cannot be written; or if `search.semantic` is on without a model.
+        If the index is being made, or cannot be written; or if `search.semantic` is on without a model.
     MissingExtra
         If ``data-platform[platform]`` is not installed; or ``data-platform[semantic]`` if `search.semantic` is on.
 
@@ -77,7 +77,7 @@ def complete_search(prefix: str, *, limit: int = 8) -> list[str]:
     DatabaseUnavailable
         If no connection can be had.
     SearchUnavailable
-        If the index of this machine is being made, or cannot be written.
+        If the index is being made, or cannot be written.
     """
     with at_caller:
         from populate.search.searching import complete as go_on
@@ -86,7 +86,7 @@ def complete_search(prefix: str, *, limit: int = 8) -> list[str]:
 
 
 def rebuild_search() -> int:
-    """Make the search index of this machine anew from the tables, and return how many files and titles are in it."""
+    """Make the search index anew from the tables, and return how many files and titles are in it."""
     with at_caller:
         from populate.search.following import rebuild
 
@@ -94,7 +94,7 @@ def rebuild_search() -> int:
 
 
 def check_search() -> Check:
-    """Compare the search index of this machine with the tables, put right what differs, and say how much that was."""
+    """Compare the search index with the tables, put right what differs, and say how much that was."""
     with at_caller:
         from populate.search.following import check
 
@@ -102,7 +102,7 @@ def check_search() -> Check:
 
 
 def keep_search() -> None:
-    """Make the search index of this machine and keep it up to date and checked, until stopped.
+    """Make the search index and keep it up to date and checked, until stopped.
 
     To be called in the main thread; SIGTERM and Ctrl-C stop it.
     """

@@ -245,7 +245,9 @@ def load(**overrides: object) -> Settings:
         be a secret. Or if what it stands in cannot be read.
     """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        found = Settings(**overrides)  # type: ignore[arg-type]
+        _assert_fit(found)
+        return found
     except SettingsError:
         raise
     except PermissionError as error:  # as in a container, whose user is none of the machine's that the files are on
@@ -254,6 +256,15 @@ def load(**overrides: object) -> Settings:
         raise SettingsError("Wrong settings: " + "; ".join(_problem(wrong) for wrong in error.errors()) + ".") from None
     except ValueError as error:  # a broken TOML file
         raise SettingsError(f"{config_file()} is no valid TOML ({error}). Mend that line.") from None
+
+
+def _assert_fit(settings: Settings) -> None:
+    """See that settings fit each other."""
+    if settings.search.engine == "postgresql" and settings.database.backend == "mysql":
+        raise SettingsError(
+            "search.engine is postgresql, and the catalogue is on MySQL (database.backend): the index is kept by the "
+            "catalogue's own server. Set search.engine to tantivy, with which each machine that searches keeps one."
+        )
 
 
 def _problem(wrong: ErrorDetails) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -10,7 +11,13 @@ from data_platform.settings.sections import _Section
 
 
 class SearchSettings(_Section):
-    """Finding files by what they mean, beside the words that they are described with."""
+    """Finding files, by words and by what they mean."""
+
+    engine: Literal["tantivy", "postgresql"] = Field(
+        "tantivy",
+        description="tantivy: each machine that searches keeps an index; postgresql: the catalogue's own PostgreSQL "
+        "keeps one for all, see docs/how-to/search.md",
+    )
 
     semantic: bool = Field(
         False, description="find what means about the same, too; needs data-platform[semantic] and a model"

@@ -1,1 +1,1 @@
-"""Search: what is indexed of a file, the index of this machine, and what it answers to whom."""
+"""Search: what is indexed of a file, the index, and what it answers to whom."""

@@ -1,4 +1,4 @@
-"""Compares the search index of this machine with the tables once; the scheduler runs it every day."""
+"""Compares the search index with the tables once; the scheduler runs it every day."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What search needs of an engine: views of files are put into it, and it is asked by somebody with some terms.
 
-`populate.search.index` fulfils it, with Tantivy. What a question means, how much its words count and in which order
-files come is decided apart from it (`question`, `searching`, `ranking`).
+Two fulfil it. `populate.search.index` keeps a copy of the views on each machine, in Tantivy; `populate.search.server`
+keeps them once, in the catalogue's own PostgreSQL. What a question means, how much its words count and in which order
+files come is decided once for both (`question`, `searching`, `ranking`): they answer alike.
 """
 
 from __future__ import annotations

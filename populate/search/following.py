@@ -1,4 +1,7 @@
-"""The index of this machine, and all that is kept beside it: opened, advanced, checked and made anew."""
+"""The index that is searched, and all that is kept beside it: opened, advanced, checked and made anew.
+
+It is on this machine, or on the catalogue's server, as `search.engine` says.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,34 @@ from pathlib import Path
 from typing import Any
 
 from data_platform.settings import Settings
+from populate.search.engine import Engine
+from populate.search.follower import Check, Follower
 from populate.search.index import FORMAT, Index
-from populate.search.local import Check, Local
+from populate.search.local import Local
+from populate.search.on_server import OnServer
+from populate.search.server_tables import deploy_index, is_wanted
 from schemas.binding import Binding
 from schemas.identity import identity
 
 
-def index_of(binding: Binding) -> Index:
-    """Return the index of this machine, brought up to what the tables say; made at the first time.
+def index_of(binding: Binding) -> Engine:
+    """Return the index, brought up to what the tables say; made at the first time.
+
+    One on the server is brought up by those who may write it; others get what is there.
 
     Raises
     ------
     SearchUnavailable
         If another process makes it, and that takes long; or if its folder cannot be written to.
+    NotDeployed
+        If the server lacks the tables for it.
     """
-    return TheIndex(binding).follow()
+    found: Engine = _the_index(binding).follow()
+    return found
 
 
 def advance(binding: Binding, seconds: float) -> bool:
-    """Go on making the index of this machine for about so long, and return whether it is whole.
+    """Go on making the index for about so long, and return whether it is whole.
 
     For whoever must not keep a connection for longer; while another process makes it, nothing is done.
 
@@ -33,35 +45,64 @@ def advance(binding: Binding, seconds: float) -> bool:
     SearchUnavailable
         If its folder cannot be written to.
     """
-    return TheIndex(binding).advance(seconds)
+    return _the_index(binding).advance(seconds)
+
+
+def share(binding: Binding) -> float:
+    """Return how much of the index is made, in hundredths."""
+    return _the_index(binding).state.share
 
 
 def rebuild(binding: Binding) -> int:
-    """Make the index of this machine anew, with all that is kept beside it, and return how many files are in it.
+    """Make the index anew, with all that is kept beside it, and return how many files are in it.
 
     Raises
     ------
     SearchUnavailable
         If its folder cannot be written to.
+    DatabaseError
+        If this login may not write it.
     """
-    count = TheIndex(binding).rebuild()
+    count = _the_index(binding).rebuild()
     for one in _beside(binding):
         one.rebuild()
     return count
 
 
 def check(binding: Binding) -> Check:
-    """Compare the index of this machine with the tables, file by file, and put right what differs.
+    """Compare the index with the tables, file by file, and put right what differs.
 
     What is to be indexed anew is noted down, so that the indexes of other machines follow.
     """
-    found = TheIndex(binding).check()
+    if binding.settings.database.backend == "embedded" and not is_wanted(binding.settings):
+        deploy_index(binding)  # nobody else deploys there: what is erased would stay in an index that nobody follows
+    found = _the_index(binding).check()
     return Check(found.files, max([found.wrong, *(one.check().wrong for one in _beside(binding))]))
 
 
+def assert_can_keep(binding: Binding) -> None:
+    """See that this process may write the index.
+
+    Raises
+    ------
+    DatabaseError
+        If it may not.
+    """
+    if is_wanted(binding.settings):
+        _on_server(binding).assert_may_write()
+
+
 def how_far(binding: Binding) -> list[Any]:
-    """Return how far all is that this machine keeps: another answer if anything has advanced."""
-    return [one.state for one in (TheIndex(binding), *_beside(binding))]
+    """Return how far all is that is kept: another answer if anything has advanced."""
+    return [one.state for one in (_the_index(binding), *_beside(binding))]
+
+
+def _the_index(binding: Binding) -> Follower[Any]:
+    return _on_server(binding) if is_wanted(binding.settings) else TheIndex(binding)
+
+
+def _on_server(binding: Binding) -> OnServer:
+    return OnServer(binding, leave=TheIndex(binding).leave)
 
 
 def _beside(binding: Binding) -> list[Local[Any]]:
@@ -74,8 +115,11 @@ def _beside(binding: Binding) -> list[Local[Any]]:
 
 
 def has_index(settings: Settings) -> bool:
-    """Return whether anybody has searched on this machine, with this release or another one."""
-    return any(path.is_dir() for path in _of_all_formats(folder_of(settings)))
+    """Return whether the scheduler is to check an index of this machine: anybody has searched here, with any release.
+
+    That of the server is checked by the service that keeps it.
+    """
+    return not is_wanted(settings) and any(path.is_dir() for path in _of_all_formats(folder_of(settings)))
 
 
 def folder_of(settings: Settings) -> Path:

@@ -1,7 +1,8 @@
-"""The service beside a dashboard: it makes the search index of its machine before anybody asks, and keeps it.
+"""The service that makes the search index before anybody asks, and keeps it: of its machine, or of the server.
 
-Who searches brings the index up to date as well; but the first one would wait until it is made, and nobody
-would compare it with the tables where no scheduler shares its folder, as in containers.
+Who searches brings the index of a machine up to date as well; but the first one would wait until it is made, and nobody
+would compare it with the tables where no scheduler shares its folder, as in containers. That of the server is kept by
+one such service, wherever it runs, for a dashboard may not write it; others stand by.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from data_platform.logs import log_to_stderr
 from data_platform.settings import Settings
 from populate.pipeline import bind_all
-from populate.search.following import advance, how_far, index_of
+from populate.search.following import advance, assert_can_keep, how_far, index_of
 from populate.watch.service import monitored
 from populate.work.errands import Errand
 from populate.work.stopping import Stop, repeat
@@ -23,7 +25,7 @@ CHECK_SECONDS = 86400.0  # between two comparisons with the tables
 
 
 def keep_index(settings: Settings) -> None:
-    """Make the index of this machine, and keep it up to date and checked, until SIGTERM or Ctrl-C.
+    """Make the index, and keep it up to date and checked, until SIGTERM or Ctrl-C.
 
     To be called in the main thread. Killed at any time, the next one goes on.
 
@@ -31,9 +33,13 @@ def keep_index(settings: Settings) -> None:
     ------
     DatabaseUnavailable
         If no connection can be had at the start.
+    DatabaseError
+        If the index is on the server and this login may not write it.
     """
+    log_to_stderr(settings.log, "search")
     with Stop.on_signals() as stop:
         binding = bind_all(settings)
+        assert_can_keep(binding)
         checking = Errand("populate.search", CHECK_SECONDS)
         try:
             with monitored(settings, binding, stale_seconds=settings.monitor.stale_seconds, store=False) as service:

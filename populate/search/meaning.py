@@ -14,8 +14,9 @@ from pathlib import Path
 
 from populate.search.describing import Tables
 from populate.search.encoder import encoder_of
+from populate.search.follower import Change
 from populate.search.following import folder_of
-from populate.search.local import Change, Local
+from populate.search.local import Local
 from populate.search.vectors import TOGETHER, Meanings, Near, key_of
 from populate.search.views import MOST_MEANT, Document
 from schemas.binding import Binding

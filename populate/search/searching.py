@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from data_platform.errors import RestrictionError
 from populate.search.describing import Tables
 from populate.search.engine import FACETS, Engine
-from populate.search.following import advance, index_of
+from populate.search.following import advance, index_of, share
 from populate.search.question import (
     SAMPLE,
     Counted,
@@ -208,9 +208,18 @@ def _meaning(binding: Binding) -> tuple[Meaning | None, float]:
 
 
 def prepare(asker: Asker, seconds: float = 1.0) -> bool:
-    """Go on making the index for about so long, and return whether it can be searched at once."""
+    """Go on making the index for about so long, and return whether it can be searched at once.
+
+    One on the server is made by those who may write it.
+    """
     asker.binding.ensure()
     return advance(asker.binding, seconds)
+
+
+def prepared(asker: Asker) -> float:
+    """Return how much of the index is made, in hundredths."""
+    asker.binding.ensure()
+    return share(asker.binding)
 
 
 def complete(asker: Asker, prefix: str, limit: int = 8) -> list[str]:

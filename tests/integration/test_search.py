@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,12 @@ from populate.describe.tables import Description, Generated, RunDescription
 from populate.notes.tags import add_tag
 from populate.search import describing, following
 from populate.search.describing import Tables, describe, look
+from populate.search.engine import Engine
 from populate.search.following import advance, check, rebuild
 from populate.search.index import Index
 from populate.search.searching import Results, complete, search
+from populate.search.server import ServerIndex
+from populate.search.server_tables import deploy_index, is_wanted
 from populate.search.tables import Document, DocumentChange, DocumentDescribed
 from schemas.asking import CompanyAskChoice, PersonAskChoice
 from schemas.binding import Binding
@@ -39,9 +43,20 @@ NOW = datetime.now(UTC).replace(tzinfo=None)  # the index knows what has run out
 LOGINS = ("zoe", "bob", "carol", "dan", "eve")
 
 
+KINDS = {"postgresql": "tantivy", "mysql": "tantivy", "on the server": "postgresql"}
+
+
+@pytest.fixture(params=KINDS)
+def backend(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the kind of database, once more with the index on its server."""
+    monkeypatch.setenv("DATA_PLATFORM_SEARCH__ENGINE", KINDS[request.param])
+    return "postgresql" if request.param == "on the server" else str(request.param)
+
+
 @pytest.fixture
 def company(binding: Binding) -> Binding:
     """Zoe and Bob read Carol's plates, and Bob reads Dan's trial."""
+    deploy_index(binding)
     for login, department in (("zoe", "Screening"), ("bob", "Screening"), ("dan", "Clinical"), ("eve", "Clinical")):
         hire(login, department)
     hire("carol", "Flow cytometry", name="Carol Ito", title="Head of cytometry")
@@ -234,27 +249,38 @@ def test_the_index_shows_to_each_what_the_rule_of_whom_to_ask_says(company: Bind
     assert check(company) == (len(files), 0)
 
 
-def test_an_index_that_is_wrong_is_put_right_and_one_that_is_broken_made_anew(
-    company: Binding, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def writable(binding: Binding) -> Engine:
+    """Return the index to be spoilt."""
+    if is_wanted(binding.settings):
+        return ServerIndex(binding)
+    return Index(following.folder_of(binding.settings) / "index")
+
+
+def test_an_index_that_is_wrong_is_put_right(company: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rebuild(company) == 3
     assert ask(company, "").total == 2
-    folder = following.folder_of(company.settings) / "index"
     documents = Tables(company.connection).documents({path_id(PLATE_1), path_id(TRIAL)})
-    Index(folder).put([replace(documents[path_id(TRIAL)], digest="another", views=documents[path_id(PLATE_1)].views)])
+    wrong = replace(documents[path_id(TRIAL)], digest="0" * 64, views=documents[path_id(PLATE_1)].views)
+    writable(company).put([wrong])
     assert ask(company, "").total == 2  # shown only what is true
     assert check(company) == (3, 1)
     assert check(company) == (3, 0)
     assert len(DocumentChange()) == 3  # what is to be indexed had not changed
-    Index(folder).put([replace(documents[path_id(TRIAL)], file_id="f" * 32)])
+    writable(company).put([replace(documents[path_id(TRIAL)], file_id="f" * 32)])
     assert check(company).wrong > 0
     assert check(company) == (3, 0)
-    following.TheIndex(company)._forget()
+    following._the_index(company)._forget()
     monkeypatch.setattr(describing, "MANY", 1)
     turns = [advance(company, 0.0) for _ in range(4)]  # a file each, and then there is none
     assert turns == [False, False, False, True]
     assert advance(company, 0.0)
     assert check(company) == (3, 0)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # no statement differs
+def test_an_index_of_this_machine_that_is_broken_is_made_anew(company: Binding) -> None:
+    assert ask(company, "").total == 2
+    folder = following.folder_of(company.settings) / "index"
     (folder / "meta.json").write_text("{}")
     assert names(ask(company, "plate 1")) == ["plate_1.csv"]
     Index(folder)

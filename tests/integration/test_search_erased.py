@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from small_company import NOW, asking, deliver, hire, path_id
 
+from data_platform.settings import SearchSettings
 from populate.backup.erased import Erasure
 from populate.notes.tags import add_tag
 from populate.profile.tables import METHOD, ColumnProfile, ContentProfile, SheetProfile, forget
 from populate.search import following, local
 from populate.search.describing import describe, look
+from populate.search.follower import Check
 from populate.search.following import advance, check, has_index, rebuild
-from populate.search.local import Check
 from populate.search.searching import search
+from populate.search.server_tables import deploy_index, rendered
 from populate.search.tables import Document
 from schemas.binding import Binding
 from schemas.catalogue import Version
@@ -107,6 +109,54 @@ def dead(index: Path) -> set[str]:
     }
     names = {path.name for path in index.iterdir() if not path.name.startswith(".")} - {"meta.json"}
     return {name.partition(".")[0] for name in names} - held
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_words_of_erased_contents_leave_the_index_on_the_server_at_once(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        binding, "settings", binding.settings.model_copy(update={"search": SearchSettings(engine="postgresql")})
+    )
+    deploy_index(binding)
+    hire("amy", "Lab")
+    paths = [f"/lab/table {n}.csv" for n in range(3)]
+    deliver(binding, [("amy", path, "amy", 0) for path in paths], batch="first")
+    for path in paths[:2]:
+        profile(path, WORD)
+    Document.populate()
+    amy = asking(binding, "amy", NOW)
+
+    def known() -> tuple[int, int]:
+        """Return in how many views and among how many words the word is."""
+        places = {"views": "view_of_file WHERE plain @@ %s::tsquery", "words": "word WHERE word = %s"}
+        rows = [
+            binding.connection.query(rendered(f"SELECT count(*) FROM ${of}", binding), (WORD,))
+            for of in places.values()
+        ]
+        return tuple(row.fetchone()[0] for row in rows)  # type: ignore[return-value]
+
+    assert search(amy, f"{WORD[:-1]}").suggestion == ""  # its beginning
+    assert search(amy, f"x{WORD}").suggestion == WORD
+    assert known() == (2, 1)
+    erase(paths[0])
+    look(binding.connection)
+    assert search(amy, WORD).total == 1
+    assert known() == (1, 1)  # the other file has it still
+    erase(paths[1])
+    look(binding.connection)
+    assert search(amy, WORD).total == 0
+    assert known() == (0, 0)
+    assert search(amy, "table").total == 3
+
+    # What should not be there goes with the check, which tells of it; and what is missing comes back.
+    binding.connection.query(rendered("INSERT INTO $word VALUES (%s, 14, 0)", binding), (WORD,))
+    binding.connection.query(rendered("DELETE FROM $word WHERE word = 'table'", binding))
+    assert search(amy, "tabel").total == 0
+    assert check(binding) == Check(3, 1)
+    assert known() == (0, 0)
+    assert search(amy, "tabel").total == 3
+    assert check(binding) == Check(3, 0)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # no statement differs

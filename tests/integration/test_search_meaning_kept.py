@@ -19,8 +19,8 @@ from data_platform.settings import SearchSettings
 from populate.notes.tags import add_tag
 from populate.search import following, keeping, meaning
 from populate.search.describing import describe, look
+from populate.search.follower import Check
 from populate.search.following import check, rebuild
-from populate.search.local import Check
 from populate.search.meaning import TheMeanings
 from populate.search.searching import Results, search
 from populate.search.tables import Document

@@ -1,0 +1,139 @@
+"""The tables of the index that the catalogue's own PostgreSQL keeps: what there is, and how it is made.
+
+They are in a schema of their own, ``PREFIX_index``: all that is in it follows from the other tables, so a backup may
+leave it out, and nothing refers to it. Their columns are of PostgreSQL's own kinds (arrays, text search), so they are
+not declared by DataJoint; every PostgreSQL server has these kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Template
+
+from data_platform.errors import NotDeployed
+from data_platform.settings import Settings
+from populate.search.question import SAMPLES
+from schemas.binding import Binding
+
+SCHEMA = "index"
+FORMAT = 1
+"""Rises when what is indexed of the same tables, or how it is kept, becomes another; deploying drops what there is."""
+
+_COMMENT = f"data-platform, format {FORMAT}"
+TABLES = ("view_of_file", "word", "progress")
+
+DEFINITIONS = (
+    "CREATE SCHEMA $schema",
+    # A file as some may know it; see `populate.search.views.View`.
+    #   may, unless: whom it is shown to. Keys of an object are found by bisection; nobody looks for what is not shown.
+    #   words, name, plain: as they are searched, those of the name, and as people write them.
+    #   sample: the sparsest that the file is in, which is also in the others; see `populate.search.question.SAMPLES`.
+    #   weight: what words count is multiplied with it; see `populate.search.engine.prior`.
+    #   about: what is shown, JSON. As text, for the order of its keys is that of the reasons.
+    """
+    CREATE TABLE $schema.view_of_file (
+        file_id char(32) COLLATE "C" NOT NULL,
+        view_no integer NOT NULL,
+        digest char(64) COLLATE "C" NOT NULL,
+        sample smallint NOT NULL,
+        weight real NOT NULL,
+        kind text COLLATE "C" NOT NULL,
+        source text COLLATE "C" NOT NULL,
+        owner text COLLATE "C" NOT NULL,
+        department text COLLATE "C" NOT NULL,
+        month text COLLATE "C" NOT NULL,
+        may text[] COLLATE "C" NOT NULL,
+        unless jsonb NOT NULL,
+        name text[] COLLATE "C" NOT NULL,
+        words tsvector NOT NULL,
+        plain tsvector NOT NULL,
+        about text COLLATE "C" NOT NULL,
+        PRIMARY KEY (file_id, view_no)
+    )
+    """,
+    # Written at once, not put aside: else each search would look through what is put aside.
+    "CREATE INDEX view_of_file_words ON $schema.view_of_file USING gin (may, words) WITH (fastupdate = off)",
+    *(
+        f"CREATE INDEX view_of_file_of_{times} ON $schema.view_of_file USING gin (may, words)"
+        f" WITH (fastupdate = off) WHERE sample >= {times}"
+        for times in SAMPLES
+        if times > 1
+    ),
+    "CREATE INDEX view_of_file_plain ON $schema.view_of_file USING gin (plain) WITH (fastupdate = off)",
+    # Each word of the views, to find those that look alike: by their length, and by which letters they have.
+    """
+    CREATE TABLE $schema.word (
+        word text COLLATE "C" PRIMARY KEY,
+        letter_count integer NOT NULL,
+        letter_bits integer NOT NULL
+    )
+    """,
+    "CREATE INDEX word_letter_count ON $schema.word (letter_count)",
+    # How far the views follow the tables: one row; its state is JSON, see `populate.search.follower.State`.
+    """
+    CREATE TABLE $schema.progress (
+        progress_no integer PRIMARY KEY,
+        is_complete boolean NOT NULL,
+        state text NOT NULL
+    )
+    """,
+    f"COMMENT ON SCHEMA $schema IS '{_COMMENT}'",
+)
+
+
+def schema_of(settings: Settings) -> str:
+    """Return what the schema is called on the server."""
+    return f"{settings.database.prefix}_{SCHEMA}"
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Return whether the catalogue's server is to keep the index."""
+    return settings.search.engine == "postgresql"
+
+
+def are_there(binding: Binding) -> bool:
+    """Return whether the server has the tables of this format."""
+    found = binding.connection.query(
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace WHERE nspname = %s",
+        (schema_of(binding.settings),),
+    ).fetchone()
+    return bool(found and found[0] == _COMMENT)
+
+
+def deploy_index(binding: Binding) -> None:
+    """Make the tables if the settings want them, and drop them if not; doing it again changes nothing."""
+    if binding.backend != "postgresql":
+        return
+    if is_wanted(binding.settings) and are_there(binding):
+        return
+    with binding._deploying(), binding.transaction() as connection:
+        if is_wanted(binding.settings) and are_there(binding):
+            return  # somebody else was faster
+        connection.query(rendered("DROP SCHEMA IF EXISTS $schema CASCADE", binding))
+        for text in DEFINITIONS if is_wanted(binding.settings) else ():
+            connection.query(rendered(text, binding))
+
+
+def assert_there(binding: Binding) -> None:
+    """See that the tables can be used; the embedded database makes them at their first use.
+
+    Raises
+    ------
+    NotDeployed
+        If they are missing.
+    """
+    if are_there(binding):
+        return
+    if binding.settings.database.backend != "embedded":
+        raise NotDeployed(
+            "The database has no tables for the search index of this release. Its owner has to run "
+            "`data-platform deploy` with search.engine = postgresql; or set search.engine to tantivy here."
+        )
+    deploy_index(binding)
+
+
+def rendered(text: str, binding: Binding, more: Mapping[str, str] | None = None) -> str:
+    """Return a statement with the names of schema and tables, as ``$schema`` and ``$view``."""
+    schema = binding.connection.adapter.quote_identifier(schema_of(binding.settings))
+    named = {name: f"{schema}.{name}" for name in TABLES}
+    return Template(text).safe_substitute({"schema": schema, **named, **(more or {})})

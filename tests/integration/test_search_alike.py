@@ -1,0 +1,201 @@
+"""That the index on the server answers as Tantivy does, in every digit, in random worlds; and trims as it does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+import search_worlds as worlds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search_worlds import TERMS, TEXTS, TODAY, answers, askers, facts
+
+from data_platform.settings import SearchSettings
+from populate.search.engine import Engine
+from populate.search.index import Index
+from populate.search.searching import Found, Request, completions, find
+from populate.search.server import MOST_BYTES, ServerIndex, _that_fit
+from populate.search.server_questions import bits
+from populate.search.server_tables import deploy_index
+from populate.search.text import is_near
+from populate.search.vectors import Near
+from populate.search.views import Facts, document, terms_of
+from populate.who.asker import FOREVER
+from schemas.binding import Binding
+
+pytestmark = pytest.mark.parametrize("backend", ["postgresql"])
+LETTERS = "aeäst"
+
+Filled = Callable[[Iterable[Facts]], ServerIndex]
+
+
+@pytest.fixture
+def filled(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> Filled:
+    """Return what fills the index on the server with some files."""
+    chosen = binding.settings.model_copy(update={"search": SearchSettings(engine="postgresql")})
+    monkeypatch.setattr(binding, "settings", chosen)
+    deploy_index(binding)
+    index = ServerIndex(binding)
+
+    def fill(some: Iterable[Facts]) -> ServerIndex:
+        index.clear()
+        index.put([document(file) for file in some])
+        return index
+
+    return fill
+
+
+def on_this_machine(some: Iterable[Facts]) -> Index:
+    index = Index()
+    index.put([document(file) for file in some])
+    return index
+
+
+def test_both_engines_answer_alike_in_random_worlds(filled: Filled) -> None:
+    @given(
+        worlds.worlds,
+        worlds.worlds,
+        st.lists(askers, min_size=1, max_size=3),
+        st.sampled_from(["known", "open"]),
+        st.lists(st.sampled_from(TEXTS), min_size=3, max_size=3),
+    )
+    @settings(max_examples=60)
+    def answer_alike(before: list[Any], world: list[Any], who: list[Any], default: str, texts: list[str]) -> None:
+        here, there = on_this_machine([]), filled([])
+        for engine in (here, there):  # what is said of a file takes the place of what was said
+            engine.put([document(facts(number, file)) for number, file in enumerate(before)])
+            engine.put([document(facts(number, file)) for number, file in enumerate(world)])
+        for one in who:
+            terms = terms_of(*one, default)
+            assert answers(there, terms, texts) == answers(here, terms, texts)
+        ids = [facts(number, world[0]).file_id for number in range(9)]
+        assert there.digests(ids) == here.digests(ids)
+        assert there.views == here.views
+
+    answer_alike()
+
+
+def test_what_may_not_be_known_takes_no_part(filled: Filled) -> None:
+    @given(
+        worlds.worlds,
+        askers,
+        st.sampled_from(["known", "open"]),
+        st.lists(st.sampled_from(TEXTS), min_size=2, max_size=2),
+    )
+    @settings(max_examples=40)
+    def takes_no_part(world: list[Any], who: Any, default: str, texts: list[str]) -> None:
+        worlds.see_that_what_may_not_be_known_takes_no_part(filled, world, terms_of(*who, default), texts)
+
+    takes_no_part()
+
+
+def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worlds.see_that_which_of_very_many_are_looked_at_does_not_depend_on_the_others(filled, monkeypatch)
+
+
+class _Nearest:
+    """Stands for what tells meanings: it needs a model, and engines do not know of it."""
+
+    least = 0.5
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+
+    def near(self, text: str, terms: Any, facets: Any) -> list[Near]:
+        return [Near(file_id, 0.9 - place / 100) for place, file_id in enumerate(self._files)]
+
+    def fit(self, similarity: float) -> float:
+        return similarity
+
+
+def word(chance: random.Random) -> str:
+    return "".join(chance.choice(LETTERS) for _ in range(chance.randrange(3, 10)))
+
+
+def many_files(chance: random.Random) -> list[Facts]:
+    """Return hundreds of files with names of words that look much alike; half of them may be known to account 1."""
+    words = [word(chance) for _ in range(60)]
+    found = []
+    for number in range(400):
+        name, folder = " ".join(chance.sample(words, 3)), chance.choice(words)
+        audience = {TERMS[number % 2]: (chance.choice([FOREVER, date(2026, 5, 20)]), "")}
+        found.append(
+            facts(number, ([(name, folder), (folder, name)], audience, chance.choice(["", "open"]), number % 8))
+        )
+    return found
+
+
+def questions(chance: random.Random, files: list[Facts]) -> list[str]:
+    """Return words of files, some mistyped or broken off, some with an end that says that they are whole."""
+    found = ["", "lung"]
+    for _ in range(25):
+        words = chance.choice(files).names[0].name.removesuffix(".csv").split()
+        some = chance.sample(words, chance.randrange(1, 4)) + chance.sample(words, chance.randrange(2))
+        place = chance.randrange(len(some))
+        broken = some[place]
+        at = chance.randrange(len(broken))
+        some[place] = chance.choice(
+            [broken, broken[:at] + broken[at + 1 :], broken[:at] + "q" + broken[at:], broken[:3]]
+        )
+        found.append(" ".join(some) + chance.choice(["", " "]))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_engines_answer_alike_where_very_many_fit(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("populate.search.question.CLOSE", (20, 60))
+    monkeypatch.setattr("populate.search.searching.MANY", 50)
+    monkeypatch.setattr("populate.search.question.ENOUGH", 4)
+    chance = random.Random(seed)
+    files = many_files(chance)
+    here, there = on_this_machine(files), filled(files)
+    terms = terms_of("1", "", "open")
+
+    def asked(engine: Engine, text: str, meaning: Any, facets: dict[str, list[str]]) -> Found:
+        return find(engine, terms, Request(text, facets, chance_of[text], {"Clinic": 9}, TODAY), meaning)
+
+    texts = questions(chance, files)
+    chance_of = {text: chance.choice([5, 10, 25]) for text in texts}
+    meanings = [None, _Nearest([file.file_id for file in chance.sample(files, 7)])]
+    estimated = mistyped = 0
+    for text in texts:
+        for meaning in meanings:
+            for facets in ({}, {"kind": ["csv", "xlsx"], "month": ["2026-06"]}):
+                one, other = (asked(engine, text, meaning, facets) for engine in (here, there))
+                assert one == other
+                estimated += one.estimated
+                mistyped += bool(one.suggestion)
+        assert completions(here, terms, text[:4], 5) == completions(there, terms, text[:4], 5)
+    assert estimated
+    assert mistyped
+
+
+def test_words_that_look_alike_are_found_by_their_letters(filled: Filled) -> None:
+    chance = random.Random(3)
+    words = [word(chance) for _ in range(600)]
+    near = [
+        (one, other, most) for one in words[:200] for other in words for most in (1, 2) if is_near(one, other, most)
+    ]
+    assert len(near) > 500
+    assert all((bits(one) ^ bits(other)).bit_count() <= 2 * most for one, other, most in near)
+
+
+def test_a_view_with_more_words_than_the_server_takes_is_found_by_the_first(filled: Filled) -> None:
+    words = [f"{chr(0x4E00 + n // 100)}{chr(0x4E00 + n % 100)}" * 30 for n in range(8000)]
+    assert 0 < len(_that_fit(words)) < len(words)
+    assert sum(len(one.encode()) for one in _that_fit(words)) <= MOST_BYTES
+    one = document(facts(1, ([("plate", "flow")], {TERMS[0]: (FOREVER, "")}, "", 0)))
+    (view,) = one.views
+    index = filled([])
+    index.put([replace(one, views=(replace(view, plain=(*view.plain, *words)),))])
+    terms = terms_of("1", "", "known")
+    assert find(index, terms, Request("plate", {}, 20, {}, TODAY)).total == 1
+    assert find(index, terms, Request(words[0], {}, 20, {}, TODAY)).total == 1
