@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -107,6 +108,25 @@ def test_it_is_made_in_turns_and_says_how_far_it_is(lab: Binding, monkeypatch: p
     wait_until(lambda: prepare(amy, 60.0))
     assert prepared(amy) == 1.0
     assert found(lab, "plate") == len(PATHS)
+
+
+def test_a_service_makes_it_and_follows(lab: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OnServer, "may_write", False)  # what this process asks is what the service has written
+    with pytest.raises(SearchUnavailable):
+        found(lab, "plate")
+    service = subprocess.Popen([sys.executable, "-m", "data_platform", "search", "--keep"])
+    try:
+        wait_until(lambda: prepare(asking(lab, "amy", NOW)))
+        assert found(lab, "plate") == len(PATHS)
+        assert found(lab, "murine") == 0
+        add_tag(asking(lab, "amy", NOW), path_id(PATHS[0]), "murine")
+        describe(lab.connection, {path_id(PATHS[0])})
+        wait_until(lambda: found(lab, "murine") == 1)
+        service.terminate()
+        assert service.wait(60) == 0
+    finally:
+        service.kill()
+        service.wait()
 
 
 def test_changing_over_and_back(lab: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
