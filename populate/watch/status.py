@@ -35,13 +35,15 @@ _TABLES = (
 
 _FAILURE = ("batch_id", "part", "attempt", "file_id", "version_id", "failure_message")
 
+# DISTINCT has MySQL find the few batches first; else it goes through the members of all.
 _WAITING = """
     SELECT m.file_id, m.version_id
-    FROM {BackupBatch} AS b
+    FROM (
+        SELECT DISTINCT b.batch_id, b.part, b.attempt FROM {BackupBatch} AS b WHERE NOT EXISTS (
+            SELECT 1 FROM {Backup} AS d WHERE d.batch_id = b.batch_id AND d.part = b.part AND d.attempt = b.attempt
+        )
+    ) AS b
     JOIN {BackupMember} AS m ON m.batch_id = b.batch_id AND m.part = b.part AND m.attempt = b.attempt
-    WHERE NOT EXISTS (
-        SELECT 1 FROM {Backup} AS d WHERE d.batch_id = b.batch_id AND d.part = b.part AND d.attempt = b.attempt
-    )
 """
 _NO_PLACE = "NOT EXISTS (SELECT 1 FROM {Placement} AS p WHERE p.sha256 = v.sha256)"
 # What was stored after that attempt, and left the store since.
