@@ -6,21 +6,22 @@ log to standard output, where it would spoil ``--json``. Here its messages go th
 everybody's: to the handlers of the root logger, if they are warnings to standard error. A
 program that imported DataJoint itself before keeps DataJoint's logging as it was.
 
-DataJoint imports pandas to tell data frames from other values, which is half of the time and of the
-memory that its import takes. Here it does so once somebody makes a data frame.
+DataJoint imports pandas to tell data frames from other values, networkx for the graph of foreign keys, and fsspec
+for external storage; the driver for MySQL imports cryptography for some of its logins. Together that is most of the
+time and of the memory that its import takes. Here each is imported once somebody makes a data frame, asks for the
+graph, and so on.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
-from types import ModuleType
 from typing import Any
+
+from data_platform.later import Later, imported_later
 
 __all__ = ["dj"]
 
@@ -45,33 +46,69 @@ class _DataFrame(type):
         return pd.DataFrame(*args, **named)
 
 
-class _Pandas(ModuleType):
-    """Stands for pandas in the modules of DataJoint, and loads it for all else that they may ask of it."""
+class _Pandas(Later):
+    """Stands for pandas: to ask whether something is a data frame loads nothing."""
 
     DataFrame = _DataFrame("DataFrame", (), {})
 
+
+class _Dependencies:
+    """Stands for the graph of foreign keys of a connection, which is made when somebody looks at it."""
+
+    _made: Any = None
+
+    def __init__(self, connection: Any = None) -> None:
+        self._connection = connection
+
+    def clear(self) -> None:
+        if self._made is not None:
+            self._made.clear()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._graph
+
     def __getattr__(self, name: str) -> Any:
-        import pandas as pd
+        return getattr(self._graph, name)
 
-        return getattr(pd, name)
+    @property
+    def _graph(self) -> Any:
+        if self._made is None:
+            self._made = import_module("datajoint.dependencies").Dependencies(self._connection)
+        return self._made
 
 
-@contextmanager
-def _pandas_later() -> Iterator[None]:
-    """Let what is imported meanwhile have a stand-in for pandas, unless it is loaded or other threads might see it."""
-    if "pandas" in sys.modules or threading.active_count() > 1:
-        yield
-        return
-    sys.modules["pandas"] = _Pandas("pandas")
-    try:
-        yield
-    finally:
-        del sys.modules["pandas"]
+class _Graphs(Later):
+    """Stands for the module that imports networkx."""
+
+    Dependencies = _Dependencies
+
+    @staticmethod
+    def extract_master(part_table: str) -> str | None:
+        master: str | None = import_module("datajoint.dependencies").extract_master(part_table)
+        return master
+
+
+class _Fsspec(Later):
+    """Stands for fsspec, whose classes are in annotations, too, which are read while DataJoint is imported."""
+
+    def __getattr__(self, name: str) -> Any:
+        is_annotation = name in {"AbstractFileSystem", "FSMap"} and self.is_standing_in
+        return Any if is_annotation else super().__getattr__(name)
+
+
+_LATER = {
+    "pandas": _Pandas,
+    "datajoint.dependencies": _Graphs,
+    "fsspec": _Fsspec,
+    "cryptography.hazmat.primitives.hashes": Later,
+    "cryptography.hazmat.primitives.serialization": Later,
+    "cryptography.hazmat.primitives.asymmetric.padding": Later,
+}
 
 
 _log.addFilter(_worth_telling)
 try:
-    with warnings.catch_warnings(), _pandas_later():
+    with warnings.catch_warnings(), imported_later(_LATER):
         warnings.simplefilter("ignore")
         import datajoint as dj
 

@@ -25,15 +25,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NestedSecretsSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+
+from data_platform.later import Later, imported_later
+
+with imported_later({"asyncio": Later}):  # for commands that are coroutines, of which there are none here
+    from pydantic import Field, ValidationError, field_validator
+    from pydantic_settings import (
+        BaseSettings,
+        EnvSettingsSource,
+        NestedSecretsSettingsSource,
+        PydanticBaseSettingsSource,
+        SettingsConfigDict,
+        TomlConfigSettingsSource,
+    )
 
 from data_platform.errors import SettingsError
 from data_platform.settings.dashboard import DashboardSettings

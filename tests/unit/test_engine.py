@@ -1,4 +1,4 @@
-"""DataJoint without pandas, until a data frame is made."""
+"""DataJoint without what it rarely needs, until it does."""
 
 import subprocess
 import sys
@@ -44,6 +44,44 @@ try:
 finally:
     end.set()
 """
+
+
+LATER = """
+import sys
+import data_platform.settings, schemas.engine
+for name in ("asyncio", "networkx", "fsspec", "cryptography.hazmat.primitives.serialization", "datajoint.dependencies"):
+    assert name not in sys.modules, name
+"""
+
+GRAPH = """
+import networkx
+from datajoint import connection, table, dependencies
+assert table.extract_master('"a"."b__c"') == dependencies.extract_master('"a"."b__c"') == '"a"."b"'
+graph = connection.Dependencies(None)
+graph.clear()
+assert "x" not in graph and graph._made is not None
+graph.add_edge("x", "y", key=("a",))
+assert isinstance(graph._made, networkx.MultiDiGraph) and "x" in graph and [*graph.successors("x")] == ["y"]
+assert [*networkx.MultiDiGraph(graph).edges(keys=True)] == [("x", "y", ("a",))]
+graph.clear()
+assert not list(graph.nodes)
+"""
+
+OTHERS = """
+from datajoint import storage
+import asyncio, fsspec, pydantic_settings.main, pymysql._auth
+from cryptography.hazmat.primitives import hashes, serialization
+assert pydantic_settings.main.asyncio.run is asyncio.run
+assert storage.fsspec.filesystem is fsspec.filesystem and storage.fsspec.FSMap is fsspec.FSMap
+assert pymysql._auth.hashes.SHA1 is hashes.SHA1 and pymysql._auth._have_cryptography
+assert pymysql._auth.serialization.load_pem_public_key is serialization.load_pem_public_key
+"""
+
+
+@pytest.mark.parametrize("program", [LATER, LATER + GRAPH, LATER + OTHERS, "import networkx, fsspec" + OTHERS])
+def test_what_few_need_is_loaded_once_it_is_asked_for(program: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("program", [ASKED, ASKED + MADE, LOADED_BEFORE, BESIDE_ANOTHER_THREAD])
