@@ -21,7 +21,7 @@ from schemas import catalogue, declared, people, sharing
 from schemas.connection import Connection, Instance
 from schemas.described import describe
 from schemas.drivers import DRIVER_ERRORS, MySQL, PostgreSQL, Target, target
-from schemas.embedded import EmbeddedServer
+from schemas.embedded import EmbeddedServer, server_of
 from schemas.engine import dj
 
 Schemas = Sequence[tuple[str, dj.Schema]]
@@ -208,7 +208,7 @@ def _place(settings: Settings) -> tuple[object, ...]:
 
 def _connect(settings: Settings) -> Binding:
     database = settings.database
-    server = EmbeddedServer(settings.home) if database.backend == "embedded" else None
+    server = server_of(settings.home) if database.backend == "embedded" else None
     adapter = MySQL() if database.backend == "mysql" else PostgreSQL()
     locate = _locator(server) if server else lambda: target(database)
     try:

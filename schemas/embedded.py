@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from data_platform.errors import DatabaseUnavailable
+from data_platform.errors import DatabaseUnavailable, DataPlatformError
 from schemas import cluster, installation, postmaster
 from schemas.locks import EXCLUSIVE, SHARED, locked, still_names, take_lock, try_lock
 from schemas.postmaster import Address
@@ -73,6 +73,15 @@ class EmbeddedServer:
                 if isinstance(error, OSError) and not isinstance(error, DatabaseUnavailable):
                     raise DatabaseUnavailable(f"The embedded database does not start: {error}. Mend that.") from error
                 raise
+
+    def launch(self) -> None:
+        """Become a user of the server and launch it, but do not wait for it; whatever is wrong `start` tells."""
+        with self._guard, suppress(DataPlatformError, OSError):
+            self._join()
+            with locked(self.home / "postgres.start", EXCLUSIVE, 0.0):
+                data = cluster.data_folder(self.home)
+                if data is not None and not postmaster.is_alive(data):
+                    postmaster.launch(data, installation.find(cluster.release_of(data)), fsync=self._fsync)
 
     def leave(self) -> bool:
         """Cease to be a user; the last one stops the server. Return whether that was this one."""
@@ -163,6 +172,19 @@ class EmbeddedServer:
 
 
 _servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
+_launched: dict[Path, EmbeddedServer] = {}
+
+
+def launch(home: Path) -> None:
+    """Have the server of a home, if there is a database, come up while this process still imports what it needs."""
+    if home not in _launched and os.path.lexists(home / "postgres"):
+        _launched[home] = EmbeddedServer(home)
+        _launched[home].launch()
+
+
+def server_of(home: Path) -> EmbeddedServer:
+    """Return the server of a home, which may have been launched."""
+    return _launched.pop(home, None) or EmbeddedServer(home)
 
 
 def _forget_in_child() -> None:

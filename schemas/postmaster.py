@@ -128,6 +128,7 @@ def launch(data: Path, programs: Installation, *, fsync: bool) -> None:
 
 def stop(data: Path) -> None:
     """Stop the server of a data folder, if it runs, and clear its socket away."""
+    _until(lambda: status(data) is not None or not is_alive(data), 20.0)  # it may have been launched this moment
     known = status(data)
     if known is not None and is_alive(data):
         with suppress(psutil.Error):

@@ -109,6 +109,10 @@ def adopt(
     SettingsError
         If a rate is negative.
     """
+    from schemas.embedded import launch
+
+    if settings().database.backend == "embedded":
+        launch(settings().home)  # it comes up while we import
     from populate.adopt.share import adopt as adopt_share
 
     return adopt_share(
