@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from data_platform.settings import Settings
 from populate import ingest, releases, silo, snapshot, staff
 from populate.adopt import tables as adopt_tables
@@ -84,24 +80,9 @@ def bind_all(settings: Settings | None = None, deploy: bool = False) -> Binding:
     SchemaMismatch
         If the tables are those of another release.
     """
-    with _without_false_alarm():
+    with releases.without_false_alarm():
         releases.bind_releases(settings, deploy, SCHEMAS)
         binding = bind(settings, deploy=deploy, schemas=SCHEMAS)
     if deploy:
         deploy_index(binding)
     return binding
-
-
-@contextmanager
-def _without_false_alarm() -> Iterator[None]:
-    """Drop DataJoint's warning that the jobs tables, which it defines itself, use types of the database."""
-    log = logging.getLogger("datajoint")
-
-    def welcome(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("Native type ")
-
-    log.addFilter(welcome)
-    try:
-        yield
-    finally:
-        log.removeFilter(welcome)

@@ -8,7 +8,9 @@ cut short is done again from its beginning: every step has to bear that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from data_platform.errors import SchemaMismatch
@@ -72,6 +74,36 @@ def bind_releases(settings: Settings | None, deploy: bool, schemas: Schemas) -> 
         if len(binding._active) == len(RELEASES):  # bound just now, and of no use to anybody
             binding.close()
         raise
+
+
+@contextmanager
+def without_false_alarm() -> Iterator[None]:
+    """Drop DataJoint's warning that the jobs tables, which it defines itself, use types of the database."""
+    log = logging.getLogger("datajoint")
+
+    def welcome(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Native type ")
+
+    log.addFilter(welcome)
+    try:
+        yield
+    finally:
+        log.removeFilter(welcome)
+
+
+def bind_if_current(settings: Settings | None, schemas: Schemas) -> Binding | None:
+    """Bind some of this product's schemas, if the tables have the version of this release; else None.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        If no connection can be had.
+    NotDeployed
+        If there are no tables.
+    """
+    with without_false_alarm():
+        bind(settings, schemas=RELEASES)
+        return bind(settings, schemas=schemas) if _version() == len(STEPS) else None
 
 
 def _version() -> int:

@@ -13,7 +13,7 @@ from populate.adopt.progress import AdoptProgress
 from populate.adopt.survey import Unread
 from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure, AdoptMember
 from populate.lookup import lookup
-from populate.work.jobs import Queue, Urgency
+from populate.work.queue import Queue, Urgency
 from populate.work.stopping import Stop, repeat
 from schemas.binding import Binding
 from schemas.catalogue import FileName

@@ -24,7 +24,7 @@ from populate.adopt.tables import (
 from populate.backup.contents import Failure
 from populate.facts import stored
 from populate.lookup import add, lookup, unknown
-from populate.work.jobs import INTERRUPTED
+from populate.work.queue import INTERRUPTED
 from readers.source import Item, Revision
 from schemas.binding import Binding
 from schemas.catalogue import File, FileGone, FileName, FileOwner, SourceSystem

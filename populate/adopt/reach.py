@@ -29,7 +29,7 @@ class Origin:
 
 
 class LeftToOthers(DataPlatformError):
-    """A root went out of reach while a batch was in hand; the job is free again at once (`jobs.INTERRUPTED`)."""
+    """A root went out of reach while a batch was in hand; the job is free again at once (`queue.INTERRUPTED`)."""
 
 
 def ask_for_root(settings: Settings, origin: Origin) -> None:

@@ -15,10 +15,10 @@ from data_platform.redact import redact_url
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.adopt.hands import Hands
+from populate.adopt.needed import bind_needed
 from populate.adopt.plan import Plan, Rate, WrittenPlan, root_id_of
 from populate.adopt.progress import AdoptProgress, adopt_progress_on
 from populate.adopt.survey import Counts, Survey, Unread
-from populate.pipeline import bind_all
 from populate.work.lease import Lease
 from populate.work.stopping import Stop
 from readers.registry import source_for
@@ -109,7 +109,7 @@ def adopt(
     if is_ours(root):
         raise UnsupportedItem(f"{root.url} is where this product keeps its own files. Adopt the folder of your data.")
     progress = progress or adopt_progress_on()
-    binding = bind_all(settings)
+    binding = bind_needed(settings)
     with Stop.on_signals() as stop, closing(progress):
         with _alone(binding, root_id_of(root), root.url):
             plan = Plan(root, source.kind) if dry_run else WrittenPlan(binding, root, source.kind, rate)

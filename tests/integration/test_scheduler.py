@@ -23,7 +23,8 @@ from populate.ingest import Ingest
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import Snapshot
 from populate.watch.status import needs, status
-from populate.work import jobs, scheduler, worker
+from populate.work import queue as work_queue
+from populate.work import scheduler, worker
 from populate.work.jobs import DELAYS, Queue, queues
 from populate.work.lease import Lease, Presence, living, scheduler_lease
 from populate.work.scheduler import Keeper
@@ -237,7 +238,7 @@ def test_what_fails_up_to_the_limit_is_told_with_its_reason_and_tried_again_by_a
 
     with monkeypatch.context() as patch:
         patch.setattr(Ingest, "make", broken)
-        patch.setattr(jobs, "DELAYS", (0,) * len(DELAYS))  # seconds
+        patch.setattr(work_queue, "DELAYS", (0,) * len(DELAYS))  # seconds
         queue.refresh()
 
         def given_up() -> bool:
