@@ -14,10 +14,9 @@ import re
 import socket
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
-from itertools import chain
 from typing import ClassVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -32,15 +31,15 @@ from data_platform.errors import (
     UnsupportedItem,
 )
 from data_platform.settings import Settings
-from readers.file_access import Entry, entries_of, file_error, look_up, opened, settled, state_of, stream
+from readers.file_access import Entry, file_error, look_up, opened, settled, state_of, stream, token_of
+from readers.file_walk import NO_MOUNT, Shown, folders_below
 from readers.mounts import Mount, mount_table
-from readers.source import Item, Login, Refused, Revision, Sink, Source
+from readers.source import Item, Listed, Login, Refused, Revision, Sink, Source
 from schemas.identity import display_text
 
 _WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _EPOCH = datetime(1970, 1, 1)  # naive: all times here are UTC
-_NO_MOUNT = Mount("/")
 _log = logging.getLogger(__name__)
 
 
@@ -93,7 +92,7 @@ class FileSource(Source):
             # The client of a share may answer from memory; opening again asks the server.
             with opened(path) as descriptor:
                 after = state_of(descriptor, path)
-        if received != before.st_size or _token(after) != _token(before):
+        if received != before.st_size or token_of(after) != token_of(before):
             raise SourceChanged(
                 f"{display_text(path)} changed while it was being read. Read it again when it is at rest."
             )
@@ -116,31 +115,30 @@ class FileSource(Source):
     def walk(self, folder: Item, refused: Refused) -> Iterator[tuple[str, Item]]:
         root = self._path(folder)
         left_out: Counter[str] = Counter()
-        levels: list[Iterator[str]] = [iter([""])]  # folders to look into, of each level the rest of them
-        while levels:
-            inside = next(levels[-1], None)
-            if inside is None:
-                levels.pop()
-                continue
-            try:
-                entries = entries_of(f"{root}/{inside}")
-            except SourceError as error:
-                refused(inside, error)
-                continue
+        for inside, entries in folders_below(root, refused):
             for entry in entries:
-                if entry.is_folder:  # and so is all that follows
-                    levels.append(_folders(inside, chain([entry], entries)))
-                    break
-                try:
-                    member = self._member(root, f"{inside}{entry.name}", entry, left_out)
-                except SourceError as error:
-                    refused(f"{inside}{entry.name}", error)
+                yield from self._members(root, f"{inside}{entry.name}", entry, left_out, refused)
+        _tell(root, left_out)
+
+    def listed(self, folder: Item, refused: Refused, left_out: Callable[[Item], bool]) -> Iterator[Listed]:
+        """See `Source.listed`; the state of a regular file is the one that its folder, once opened, showed."""
+        root, told = self._path(folder), Counter[str]()
+
+        def entered(inside: str) -> bool:
+            path = f"{root.rstrip('/')}/{inside}".rstrip("/") or "/"
+            return not left_out(self._describe(path, mount_table().holding(path) or NO_MOUNT, True, 0))
+
+        for inside, entries in folders_below(root, refused, entered):
+            shown = Shown(f"{root.rstrip('/')}/{inside}", inside, self._here, self.settings.file.max_bytes)
+            for entry in entries:
+                if (listed := shown.listed(entry)) is not None:
+                    yield listed
                     continue
-                if member is not None:
-                    yield f"{inside}{entry.name}", member
-        if left_out:
-            counts = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
-            _log.warning("Left out of the file set %s: %s.", display_text(root), counts)
+                path = f"{inside}{entry.name}"
+                for _, item in self._members(root, path, entry, told, refused):
+                    if not left_out(item):
+                        yield Listed(path, item.source_system, item.item_id, item=item)
+        _tell(root, told)
 
     def reopen(self, source_system: str, item_id: str) -> Item:
         path, state = self._found(source_system, item_id)
@@ -166,7 +164,7 @@ class FileSource(Source):
     def _item(self, path: str, state: os.stat_result | Entry) -> Item:
         if stat.S_ISLNK(state.st_mode):
             raise UnsafeLink(f"There is a symlink at {display_text(path)} now. Read where it leads, if that is meant.")
-        mount = mount_table().holding(path) or _NO_MOUNT
+        mount = mount_table().holding(path) or NO_MOUNT
         if mount.pseudo or not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
             raise UnsupportedItem(
                 f"{display_text(path)} is not a file with bytes (a socket, pipe, device or pseudo file). "
@@ -226,6 +224,18 @@ class FileSource(Source):
             )
         return state
 
+    def _members(
+        self, root: str, inside: str, state: Entry, left_out: Counter[str], refused: Refused
+    ) -> Iterator[tuple[str, Item]]:
+        """Yield the item of an entry of a folder with its path, unless it is refused or no file within the root."""
+        try:
+            member = self._member(root, inside, state, left_out)
+        except SourceError as error:
+            refused(inside, error)
+            return
+        if member is not None:
+            yield inside, member
+
     def _member(self, root: str, inside: str, state: Entry, left_out: Counter[str]) -> Item | None:
         """Return the item of an entry of a folder, or None for what is not a file within it."""
         path = f"{root.rstrip('/')}/{inside}"
@@ -248,8 +258,10 @@ class FileSource(Source):
         return None
 
 
-def _folders(inside: str, entries: Iterable[Entry]) -> Iterator[str]:
-    return (f"{inside}{entry.name}/" for entry in entries)
+def _tell(root: str, left_out: Counter[str]) -> None:
+    if left_out:
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
+        _log.warning("Left out of the file set %s: %s.", display_text(root), counts)
 
 
 def _raise(path: str, error: SourceError) -> None:
@@ -283,10 +295,6 @@ def _login(realm: str, user: int) -> Login:
         return Login(realm, f"uid-{user}")
 
 
-def _token(state: os.stat_result) -> str:
-    return f"{state.st_size:x}-{state.st_mtime_ns:x}-{state.st_ctime_ns:x}-{state.st_ino:x}"
-
-
 def modified_ns(token: str) -> int:
     """Return when a file with this revision token was modified, in nanoseconds since 1970; -1 if it does not tell."""
     parts = token.split("-")
@@ -301,7 +309,7 @@ def _revision(state: os.stat_result) -> Revision:
         modified_at = _EPOCH + timedelta(microseconds=state.st_mtime_ns // 1000)
     except OverflowError:  # a time beyond the years 1 to 9999
         modified_at = None
-    return Revision(_token(state), state.st_size, modified_at)
+    return Revision(token_of(state), state.st_size, modified_at)
 
 
 def _undisplayed(item_id: str) -> str:

@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import starmap
 from typing import NamedTuple
 
 from data_platform.errors import (
@@ -153,6 +152,11 @@ def state_of(descriptor: int, path: str) -> os.stat_result:
         raise file_error(error, path) from error
 
 
+def token_of(state: os.stat_result | Entry) -> str:
+    """Return what changes whenever the bytes of a file do: size, times, inode."""
+    return f"{state.st_size:x}-{state.st_mtime_ns:x}-{state.st_ctime_ns:x}-{state.st_ino:x}"
+
+
 def settled(descriptor: int, path: str) -> os.stat_result:
     """Return the file's state once its time is older than the clock's grain.
 
@@ -188,12 +192,17 @@ def _piece(descriptor: int, size: int, path: str) -> bytes:
 
 
 class Entry(NamedTuple):
-    """Something in a folder: its name, and of its state the type with the permissions, and the number of its user."""
+    """Something in a folder: its name, and of its state what tells an item and its revision."""
 
     is_folder: bool
     name: str
     st_mode: int
     st_uid: int
+    st_size: int
+    st_blocks: int
+    st_mtime_ns: int
+    st_ctime_ns: int
+    st_ino: int
 
 
 def entries_of(path: str) -> Iterator[Entry]:
@@ -210,7 +219,7 @@ def entries_of(path: str) -> Iterator[Entry]:
     """
     with opened(path, folder=True) as descriptor:
         try:
-            return starmap(Entry, in_order(_states(descriptor, path)))
+            return map(Entry._make, in_order(_states(descriptor, path)))
         except SourceError:
             raise
         except OSError as error:  # not of the folder: it is there, however the temporary file fails
@@ -224,8 +233,14 @@ def _states(descriptor: int, path: str) -> Iterator[tuple[str | int, ...]]:
     try:
         with os.scandir(descriptor) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):  # removed since
+                try:
                     state = entry.stat(follow_symlinks=False)
-                    yield int(stat.S_ISDIR(state.st_mode)), entry.name, state.st_mode, state.st_uid
+                except FileNotFoundError:  # removed since
+                    continue
+                mode = state.st_mode
+                yield (
+                    *(int(stat.S_ISDIR(mode)), entry.name, mode, state.st_uid, state.st_size, state.st_blocks),
+                    *(state.st_mtime_ns, state.st_ctime_ns, state.st_ino),
+                )
     except OSError as error:
         raise file_error(error, path) from error

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import select
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -94,17 +94,15 @@ class MountTable:
 
     def holding(self, path: str) -> Mount | None:
         """Return the mount that the absolute, real `path` lies in."""
-        mounts = self._current()
-        while (mount := mounts.get(path)) is None and len(path) > 1:
-            path = path[: path.rindex("/")] or "/"
-        return mount
+        return holding(self.mounts(), path)
 
     def local_path(self, system: str, item_id: str) -> str | None:
         """Return where a path of a share is found on this machine, or None if it is not mounted."""
-        here = (mount.local_path(item_id) for mount in self._current().values() if mount.system == system)
+        here = (mount.local_path(item_id) for mount in self.mounts().values() if mount.system == system)
         return next((path for path in here if path is not None), None)
 
-    def _current(self) -> dict[str, Mount]:
+    def mounts(self) -> Mapping[str, Mount]:
+        """Return the mounts of this moment, by where they are."""
         if self._descriptor >= 0 and self._changed():
             self._read()
         return self._mounts
@@ -120,6 +118,13 @@ class MountTable:
         while piece := os.pread(self._descriptor, 1 << 16, sum(map(len, pieces))):
             pieces.append(piece)
         self._mounts = {mount.point: mount for mount in parse_mounts(os.fsdecode(b"".join(pieces)).splitlines())}
+
+
+def holding(mounts: Mapping[str, Mount], path: str) -> Mount | None:
+    """Return which of `mounts` the absolute, real `path` lies in."""
+    while (mount := mounts.get(path)) is None and len(path) > 1:
+        path = path[: path.rindex("/")] or "/"
+    return mount
 
 
 _table: MountTable | None = None

@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import islice
 from typing import IO
 
-RUN = 20_000  # entries in memory at a time
+RUN = 10_000  # entries in memory at a time
 BLOCK = 100  # entries of each run that are read back at a time
 
 Entry = tuple[str | int, ...]

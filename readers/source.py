@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from data_platform.errors import SourceError
 from data_platform.settings import Settings
@@ -80,6 +80,29 @@ class Revision:
     size: int | None = None
     modified_at: datetime | None = None
     source_hash: str = field(default="", compare=False)
+
+
+class Listed(NamedTuple):
+    """A file as a list shows it: enough to tell whether it is as it was, at no cost beyond the list.
+
+    Attributes
+    ----------
+    path
+        Within the folder.
+    source_system, item_id
+        As those of its `Item`.
+    token, size
+        Of its `Revision`; no token: ask `Source.revision`.
+    item
+        If the list has it; else `Source.reopen` makes it.
+    """
+
+    path: str
+    source_system: str
+    item_id: str
+    token: str = ""
+    size: int = 0
+    item: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +181,16 @@ class Source(ABC):
         need not override this.
         """
         return self.list(folder)
+
+    def listed(self, folder: Item, refused: Refused, left_out: Callable[[Item], bool]) -> Iterator[Listed]:
+        """Yield what `walk` yields, in the same order, but nothing that `left_out` tells of, or of a folder above.
+
+        Of millions of files most are as they were when they were last looked at. A source whose lists
+        tell revisions overrides this: then nothing more is asked about those.
+        """
+        for path, item in self.walk(folder, refused):
+            if not left_out(item):
+                yield Listed(path, item.source_system, item.item_id, item=item)
 
     def reopen(self, source_system: str, item_id: str) -> Item:
         """Return the item that the catalogue knows by these, with the worker's credentials."""

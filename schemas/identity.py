@@ -10,18 +10,24 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
+from functools import lru_cache
+from typing import Any
 
 ID_DIGITS = 32
 
 
 def identity(kind: str, *parts: str) -> str:
     """Return the 32-digit identity of `parts`; `kind` keeps the families apart."""
+    digits: str = _digest(kind, *parts).hexdigest()
+    return digits[:ID_DIGITS]
+
+
+def _digest(*parts: str) -> Any:
     digest = hashlib.sha256()
-    for part in (kind, *parts):
+    for part in parts:
         data = _raw(part)
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.hexdigest()[:ID_DIGITS]
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest
 
 
 def _raw(text: str) -> bytes:
@@ -44,7 +50,16 @@ def account_id(realm: str, login: str) -> str:
 
 def file_id(source_system: str, item_id: str) -> str:
     """Identity of an item within its source system."""
-    return identity("file", source_system, item_id)
+    digest, data = _digest_of_system(source_system).copy(), _raw(item_id)
+    digest.update(len(data).to_bytes(8, "big") + data)
+    digits: str = digest.hexdigest()
+    return digits[:ID_DIGITS]
+
+
+@lru_cache(maxsize=64)
+def _digest_of_system(source_system: str) -> Any:
+    """Return where the identities of all files of a system begin; never updated, only copied."""
+    return _digest("file", source_system)
 
 
 def version_id(revision: str, sha256: str) -> str:

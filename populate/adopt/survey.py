@@ -8,8 +8,8 @@ one finds what was taken in, or still waits to be, and plans the rest.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import islice
@@ -18,16 +18,18 @@ from data_platform.errors import SourceError, SourceNotFound
 from populate.adopt.contents import several
 from populate.adopt.plan import Found, Plan
 from populate.adopt.seen import Seen
-from populate.adopt.tables import AdoptFile, AdoptMember, AdoptTaken
+from populate.adopt.tables import AdoptMember, AdoptTaken
+from populate.adopt.unchanged import number_below, pages_below, unchanged
 from populate.backup.contents import THREADS, Failure
 from populate.facts import stored
 from populate.lookup import lookup
-from readers.source import Item, Source
+from readers.source import Item, Listed, Source
 from schemas.catalogue import File, FileGone, FileName, Version
 from schemas.identity import file_id
-from schemas.restrict import where
 
-PORTION = 1000  # files that are compared at once
+LISTED = 5000  # files of which the database is asked at once whether they are as they were
+PORTION = 1000  # files that are compared at once, otherwise
+PAGE = 5000  # files of earlier surveys that are looked for at once among those met
 
 Looked = Callable[[int, int], object]
 """Takes how many files and bytes were found so far."""
@@ -102,6 +104,8 @@ class Survey:
         self._plan = plan
         self._looked = looked
         self._is_ours = is_ours
+        self._is_local = source.is_local(root.source_system, root.item_id)
+        self._unchanged = 0
 
     def run(self) -> int:
         """Look at everything; return how many portions were looked at, and one more.
@@ -111,14 +115,14 @@ class Survey:
         SourceError
             If the root itself cannot be listed.
         """
-        portions, is_local = 1, self._source.is_local(self._root.source_system, self._root.item_id)
+        portions = 1
         with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
-            listed = self._source.walk(self._root, self._refuse)
-            while portion := list(islice(listed, PORTION)):
-                portion = [(path, item) for path, item in portion if not self._is_ours(item)]
-                new = seen.add({file_id(item.source_system, item.item_id): (path, item) for path, item in portion})
-                looks = map(self._look, new.items()) if is_local else several(pool, self._look, list(new.items()))
-                self._compare(list(self._found(looks)))
+            listed = self._source.listed(self._root, self._refuse, self._is_ours)
+            while portion := list(islice(listed, LISTED)):
+                met = seen.add({file_id(one.source_system, one.item_id): one for one in portion})
+                for found in self._without_unchanged(met, pool):
+                    self._compare(found)
+                    self._looked(self.counts.files, self.counts.bytes)
                 self._looked(self.counts.files, self.counts.bytes)
                 portions += 1
             self._plan.flush()
@@ -127,19 +131,43 @@ class Survey:
         self._plan.end(asdict(self.counts))
         return portions
 
-    def _look(self, one: tuple[str, tuple[str, Item]]) -> Found | tuple[str, SourceError]:
-        identity, (path, item) = one
-        try:
-            return Found(identity, item, self._source.revision(item))
-        except SourceError as error:
-            return path, error
+    def _without_unchanged(self, met: Mapping[str, Listed], pool: Executor) -> Iterator[list[Found]]:
+        """Count the files that are as they were beyond doubt; yield the others, looked at one by one, in portions."""
+        told = {identity: one for identity, one in met.items() if one.token}
+        same = self._unchanged_of({identity: (one.token, one.size) for identity, one in told.items()})
+        for some in _portions({identity: one for identity, one in told.items() if identity not in same}):
+            yield self._found(pool, some)
+        for some in _portions({identity: one for identity, one in met.items() if not one.token}):
+            found = self._found(pool, some)
+            same = self._unchanged_of({one.file_id: (one.revision.token, one.revision.size or 0) for one in found})
+            yield [one for one in found if one.file_id not in same]
 
-    def _found(self, looks: Iterable[Found | tuple[str, SourceError]]) -> Iterator[Found]:
-        for look in looks:
+    def _unchanged_of(self, states: Mapping[str, tuple[str, int]]) -> set[str]:
+        """Count those of some files, given with token and size, that are as they were beyond doubt; return them."""
+        same = unchanged(self._plan.root_id, {identity: token for identity, (token, _) in states.items()})
+        self._unchanged += len(same)
+        self.counts.known += len(same)
+        self.counts.files += len(same)
+        self.counts.bytes += sum(states[identity][1] for identity in same)
+        return same
+
+    def _found(self, pool: Executor, met: Mapping[str, Listed]) -> list[Found]:
+        """Look at files, threads several at a time unless they are on a disk of this machine."""
+        found = []
+        for look in map(self._look, met.items()) if self._is_local else several(pool, self._look, list(met.items())):
             if isinstance(look, Found):
-                yield look
+                found.append(look)
             else:
                 self._refuse(*look)
+        return found
+
+    def _look(self, one: tuple[str, Listed]) -> Found | tuple[str, SourceError]:
+        identity, listed = one
+        try:
+            item = listed.item or self._source.reopen(listed.source_system, listed.item_id)
+            return Found(identity, item, self._source.revision(item))
+        except SourceError as error:
+            return listed.path, error
 
     def _refuse(self, path: str, error: SourceError) -> None:
         if not path:
@@ -183,8 +211,10 @@ class Survey:
 
     def _miss(self, seen: Seen, pool: ThreadPoolExecutor) -> None:
         """Find out which of the files of earlier surveys are gone: the source has to say so of each."""
-        for page in _pages(self._plan.root_id):
-            missing = set(seen.missing(page))
+        if self._unchanged == number_below(self._plan.root_id):
+            return
+        for page in pages_below(self._plan.root_id, PAGE):
+            missing = seen.missing(page)
             missing -= _gone(missing)
             places = lookup(File, "file_id", "source_system", "item_id", file_id=missing)
             gone = [identity for identity, is_gone in pool.map(self._is_gone, places) if is_gone]
@@ -200,6 +230,12 @@ class Survey:
         except SourceError:  # nobody knows: it may be in a folder that cannot be looked into
             pass
         return identity, False
+
+
+def _portions(met: Mapping[str, Listed]) -> Iterator[dict[str, Listed]]:
+    waiting = iter(met.items())
+    while portion := dict(islice(waiting, PORTION)):
+        yield portion
 
 
 def _taken_last(root_id: str, versions: Collection[tuple[str, str, str]]) -> dict[str, set[str]]:
@@ -224,11 +260,3 @@ def _gone(file_ids: Collection[str]) -> set[str]:
         if identity in gone and day > gone[identity]:
             del gone[identity]
     return set(gone)
-
-
-def _pages(root_id: str) -> Iterator[list[str]]:
-    """Yield the files that were ever found below a root, some at a time, in order."""
-    below, last = where(AdoptFile, root_id=root_id), ""
-    while page := (below & f"file_id > '{last}'").to_arrays("file_id", order_by="file_id", limit=PORTION).tolist():
-        yield page
-        last = page[-1]

@@ -34,7 +34,7 @@ from typing import ClassVar
 
 import pytest
 
-from data_platform.errors import SourceNotFound
+from data_platform.errors import SourceError, SourceNotFound
 from readers.source import Item, Revision, Source
 
 PIECE_LIMIT = 16 * 1024 * 1024
@@ -83,6 +83,10 @@ def fetch(source: Source, item: Item) -> tuple[bytes, Revision]:
     revision = source.download(item, source.revision(item), received.append)
     assert all(len(piece) <= PIECE_LIMIT for piece in received)
     return b"".join(received), revision
+
+
+def refuse(path: str, error: SourceError) -> None:
+    raise error
 
 
 class SourceContract:
@@ -246,6 +250,22 @@ class SourceContract:
         direct = source.resolve(shelf.link("set/deep/er/b.csv"))
         assert listed["deep/er/b.csv"].item_id == direct.item_id
         assert source.revision(listed["a.csv"]).token
+
+    def test_a_list_tells_revisions_as_they_are_asked_for(self, shelf: Shelf, source: Source, reopened: Source) -> None:
+        if not self.has_folders:
+            pytest.skip("this system has no folders")
+        for path in ("a.csv", "deep/er/b.csv", "deep/c d.csv", "é.csv", "other/d.csv"):
+            shelf.put(f"set/{path}", path.encode())
+        folder = source.resolve(shelf.folder("set"))
+        items = {path: item for path, item in source.walk(folder, refuse) if "/deep/" not in item.path}
+        listed = {one.path: one for one in source.listed(folder, refuse, lambda item: "/deep/" in f"{item.path}/")}
+        assert [*listed] == [*items]
+        assert len(listed) == 3
+        for path, one in listed.items():
+            item = one.item or reopened.reopen(one.source_system, one.item_id)
+            assert (item, one.item_id) == (items[path], items[path].item_id)
+            revision = source.revision(item)
+            assert (one.token, one.size) in ((revision.token, revision.size), ("", 0))
 
     def test_a_folder_has_a_stable_identity(self, shelf: Shelf, source: Source) -> None:
         if not self.has_folders:

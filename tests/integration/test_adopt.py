@@ -39,6 +39,7 @@ from populate.work.jobs import Queue, Urgency, queues, work
 from populate.work.lease import Lease
 from populate.work.worker import run_worker
 from readers import file as file_reader
+from readers import file_walk
 from readers.file import FileSource
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, SourceSystem, Version
@@ -217,7 +218,7 @@ def test_what_cannot_be_read_is_listed_and_tried_again(
         return refusing
 
     with monkeypatch.context() as patch:
-        patch.setattr(file_reader, "entries_of", refuse(file_reader.entries_of, "/plates/old/"))
+        patch.setattr(file_walk, "entries_of", refuse(file_walk.entries_of, "/plates/old/"))
         patch.setattr(file_reader, "opened", refuse(file_reader.opened, "/raw.bin"))
         done = quietly(share)
         assert [(one.path, one.failure) for one in done.unread] == [

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from data_platform.cli.adopting import size
+from populate.adopt import seen as seen_files
 from populate.adopt.contents import IN_MEMORY, PORTION_BYTES, PORTION_FILES, Member, _portions
 from populate.adopt.pace import Pace
 from populate.adopt.plan import BATCH_BYTES, MEMBERS, Rate
@@ -101,12 +102,16 @@ def test_what_waits_in_memory_together_is_bounded() -> None:
             assert held <= max(PORTION_BYTES, IN_MEMORY)
 
 
-def test_files_are_met_once() -> None:
+@pytest.mark.parametrize("few", [0, 55, 100, 1000])
+def test_files_are_met_once(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen_files, "FEW", few)
     ids = [identity("file", str(number)) for number in range(100)]
     with Seen() as seen:
         assert seen.add(dict.fromkeys(ids[:50], "x")) == dict.fromkeys(ids[:50], "x")
         assert list(seen.add(dict.fromkeys(ids[40:60], "x"))) == ids[50:60]
-        assert seen.missing(ids) == ids[60:]
+        assert seen.missing(sorted(ids)) == set(ids[60:])
+        assert seen.missing(sorted(ids)[20:40]) == set(sorted(ids)[20:40]) - set(ids[:60])
+        assert seen.missing([]) == set()
 
 
 def test_elsewhere_than_on_a_terminal_progress_is_plain_lines() -> None:
