@@ -24,7 +24,7 @@ PAGE = 10_000
 
 THREADS = 8  # small files are waiting time, not work
 
-WAITING = 64 * THREADS
+WAITING = 16 * THREADS
 """Groups that wait at most: enough that the next files are looked up while the threads have work."""
 
 
