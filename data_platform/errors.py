@@ -55,6 +55,7 @@ Each class is ours and, where one fits, the built-in that a caller would expect,
         ├── DatabaseUnavailable (ConnectionError) no connection
         ├── NotDeployed (LookupError)          the tables are not there yet
         ├── SchemaMismatch (RuntimeError)      tables of another release
+        ├── DatabaseOutdated (RuntimeError)    older than what a store knows
         └── RestrictionError (ValueError)      an unsafe or misspelt restriction
 
 P marks `Permanent`: trying again cannot help.
@@ -303,6 +304,10 @@ class NotDeployed(DatabaseError, LookupError):
 
 class SchemaMismatch(DatabaseError, RuntimeError):
     """The tables belong to another release of this product."""
+
+
+class DatabaseOutdated(DatabaseError, RuntimeError):
+    """A content store knows of decisions that the database does not: it was restored from an older dump."""
 
 
 class RestrictionError(DatabaseError, ValueError):

@@ -247,7 +247,8 @@ def _writers(index: str) -> Mapping[str, Mapping[tuple[str, str], set[str]]]:
             **_each(_kept(), "INSERT", "UPDATE", "DELETE"),
             **_each((*REQUESTED, *DECIDED, *FOUND, *REMOVED, Erasure), "INSERT"),
             **_each(ERASED, "INSERT", "UPDATE", "DELETE"),
-            **_each((ContentStore,), "UPDATE"),  # without which MySQL lets nobody lock its rows
+            # Without UPDATE MySQL lets nobody lock its rows; INSERT, for a hold may be the first that a store keeps.
+            **_each((ContentStore,), "INSERT", "UPDATE"),
             **_each(REPEATED, "DELETE"),
         },
         "answers": _each(TOLD, "INSERT"),

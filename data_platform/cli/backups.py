@@ -141,28 +141,33 @@ def erase(ctx: click.Context, /, sha256: str, reason: str, yes: bool, as_json: b
 
 @click.command()
 @click.option("--verify-data", is_flag=True, help="Read what the catalogue knows already, too, and compare its hash.")
+@click.option("--only-decisions", is_flag=True, help="Enter legal holds and rules only, which takes a steward.")
 @json_option
 @click.pass_context
-def rebuild(ctx: click.Context, verify_data: bool, as_json: bool) -> None:
+def rebuild(ctx: click.Context, verify_data: bool, only_decisions: bool, as_json: bool) -> None:
     """Enter what the content store holds into the catalogue; exit 1 if there is anything that cannot be.
 
     For when the database was lost and the store was not. Restore the newest backup of the database first,
-    for only that tells what files were called and who read them.
+    for only that tells what files were called and who read them. Contents are entered by a worker, legal holds and
+    rules by a steward.
 
     \b
     Example:
         data-platform rebuild --verify-data
+        data-platform rebuild --only-decisions
     """
     from data_platform import face
 
-    found = face.rebuild(verify_data=verify_data)
+    found = face.rebuild(verify_data=verify_data, only_decisions=only_decisions)
     if as_json:
         print_json(asdict(found))
     else:
         for refused in found.refused[:SHOWN]:
             click.echo(printable(refused))
-        held = f"{found.contents:,} contents of {human_bytes(found.bytes)} are in the store"
-        click.echo(f"{held}, {found.added:,} of them were entered; {len(found.refused):,} objects were refused.")
+        click.echo(f"{found.decisions:,} decisions about keeping were entered.")
+        if not only_decisions:
+            held = f"{found.contents:,} contents of {human_bytes(found.bytes)} are in the store"
+            click.echo(f"{held}, {found.added:,} of them were entered; {len(found.refused):,} objects were refused.")
     if found.refused:
         ctx.exit(PROBLEMS_FOUND)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_platform.errors import StoreUnavailable
 from data_platform.links import Link
 from data_platform.settings import settings
 
@@ -131,15 +134,20 @@ def erase(sha256: str, *, reason: str) -> Erased:
         If no content is known by this hash, or several are.
     RestrictionError
         If there is no reason, or a legal hold keeps it.
+    DatabaseOutdated
+        If a store knows of decisions that the catalogue does not: one may be a hold that keeps it.
     StoreUnavailable, StoreError
         If the store does not answer, or does not let anything be removed. Nothing is lost by trying again.
     """
     from populate.backup.erasing import erase as erase_content
     from populate.pipeline import bind_all
     from populate.retention.keeping import assert_not_held
-    from populate.store import open_store
+    from populate.retention.noting import assert_none_unknown
+    from populate.store import open_store, reachable_stores
 
     binding = bind_all(settings())
+    with suppress(StoreUnavailable):  # nothing is removed from a store that does not answer, but the order is kept
+        assert_none_unknown(binding, reachable_stores(settings()))
     assert_not_held(binding, sha256)
     return erase_content(binding, open_store(settings()), settings(), sha256, reason)
 
@@ -168,16 +176,22 @@ def seal(*, progress: Callable[[Sealed], object] | None = None) -> Sealed:
     return seal_all(bind_all(settings()), settings(), progress=progress)
 
 
-def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] | None = None) -> Rebuilt:
+def rebuild(
+    *, verify_data: bool = False, only_decisions: bool = False, progress: Callable[[Rebuilt], object] | None = None
+) -> Rebuilt:
     """Enter every content of the content store into the catalogue that has no place there; what is there stays.
 
     For when the database was lost and the store was not: what files were called and who read them comes
-    back with a backup of the database, and what the store took after that with this.
+    back with a backup of the database, and what the store took after that with this. So do holds and rules that
+    were made or ended since, from the store and its replica as far as they answer, if this login may enter them as a
+    steward may.
 
     Parameters
     ----------
     verify_data
         Read contents that the catalogue knows already, too, and enter them only if they have their hashes.
+    only_decisions
+        Enter holds and rules, and no contents, which a steward may not.
     progress
         Called with what has been found so far.
 
@@ -186,11 +200,18 @@ def rebuild(*, verify_data: bool = False, progress: Callable[[Rebuilt], object] 
     StoreUnavailable
         If the store does not answer.
     """
-    from populate.backup.rebuild import rebuild as enter_all
+    from populate.backup.rebuild import Rebuilt
+    from populate.backup.rebuild import rebuild as enter_contents
     from populate.pipeline import bind_all
-    from populate.store import open_store
+    from populate.retention.entering import enter_decisions
+    from populate.store import open_store, reachable_stores
 
-    return enter_all(bind_all(settings()), open_store(settings()), verify_data=verify_data, progress=progress)
+    binding = bind_all(settings())
+    entered = enter_decisions(binding, reachable_stores(settings()))
+    found = Rebuilt()
+    if not only_decisions:
+        found = enter_contents(binding, open_store(settings()), verify_data=verify_data, progress=progress)
+    return replace(found, decisions=entered.decisions, refused=[*entered.refused, *found.refused])
 
 
 def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:

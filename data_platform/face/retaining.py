@@ -1,4 +1,8 @@
-"""Retention: what may leave the content store, what must not, and having it leave."""
+"""Retention: what may leave the content store, what must not, and having it leave.
+
+What is decided is in force at once, and noted down in the content stores, too; if one does not answer, a warning is
+logged, and the next `retain` does it.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,8 @@ def retain(*, dry_run: bool = False) -> list[Retained]:
 
     Raises
     ------
+    DatabaseOutdated
+        If a store knows of holds or rules that the catalogue does not: `rebuild` enters them.
     StoreUnavailable, StoreError
         If a store does not answer, does not let anything be removed, or something else is being removed from it.
     """

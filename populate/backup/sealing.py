@@ -27,7 +27,7 @@ from data_platform.errors import (
 from data_platform.settings import Settings
 from populate.backup.removing import Round, removing
 from populate.store import Place, Store, content_of, stores
-from populate.store.base import PACKS, SEALED, pack_name_of
+from populate.store.base import PACKS, SEALED, decision_of, pack_name_of
 from populate.store.sealed import NO_SIZE, SealedStore
 from populate.store.sealing import plain_size
 from schemas.binding import Binding
@@ -195,7 +195,7 @@ def _without_plain(store: SealedStore, names: list[str]) -> frozenset[str]:
 def seal_object(store: SealedStore, one: Object) -> bool | str:
     """Seal an object and read it back; False if it is gone by now, or a text that says why it stays as it is."""
     try:
-        sha256 = content_of(one.name) or _pack_of(one.name)
+        sha256 = content_of(one.name) or decision_of(one.name) or _pack_of(one.name)
         if one.size == NO_SIZE:
             raise BlobDamaged("It was cut off. Run `data-platform check`, which tells how to have it again.")
         if not (store.holds(one.name, one.size, sha256) and store.key_of(one.name) == store.newest.id):
@@ -215,7 +215,7 @@ def seal_object(store: SealedStore, one: Object) -> bool | str:
 
 def _write(store: SealedStore, one: Object, sha256: str) -> None:
     with store.writer(sha256, one.size) as writer:
-        writer.is_pack, writer.anew = one.name.startswith(PACKS), True
+        writer.is_pack, writer.anew, writer.stored_as = one.name.startswith(PACKS), True, one.name
         for piece in store.read(Place(one.name, 0, one.size)):
             writer.write(piece)
         writer.commit()

@@ -192,12 +192,17 @@ def ready_store(settings: Settings, store_id: str = "") -> Store:
     store = next((one for one in _named(settings, store_id)), None)
     if store is None:
         raise StoreUnavailable("The settings name another store by now. Set store.url or store.replica_url to it.")
+    assert_mounted(store)
+    return store
+
+
+def assert_mounted(store: Store) -> None:
+    """Raise `StoreUnavailable` if a store is empty and should not be: nothing is written to it then."""
     if store.looks_empty() and (kept := len(where(Placement, store_id=identity("store", store.name)))):
         raise StoreUnavailable(
             f"{store.name} is empty, and {kept:,} contents should be there. Mount its disk. "
             "If it is lost, set store.url to a new folder and run `data-platform retry`."
         )
-    return store
 
 
 def _named(settings: Settings, store_id: str) -> Iterator[Store]:

@@ -20,5 +20,7 @@ wherever any of it is killed; tests race and kill for each:
    whole bytes there: then rows lead to it. So it is with what else is in a pack that goes. A store of which the
    catalogue knows too little is left alone: then the catalogue was lost, restored from an old copy, or is not the
    only one of that store.
-7. *All of it can be broken off and done again.*
+7. *Nothing is removed while a store knows of a decision that the catalogue does not* (`populate.retention.noting`):
+   holds and rules are noted down in the stores, so a database that was restored from an old dump forgets none.
+8. *All of it can be broken off and done again.*
 """

@@ -1,4 +1,7 @@
-"""Rules and holds: made, ended, listed. Nothing is overwritten: what held when stays known."""
+"""Rules and holds: made, ended, listed. Nothing is overwritten: what held when stays known.
+
+What is decided is in force at once, and is noted down in the content stores as well, if they answer.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from populate.backup.removal import pass_gate, within_transaction
 from populate.backup.restorable import person_called
 from populate.backup.restore import content_of_prefix
 from populate.backup.stores import ContentStore
+from populate.retention.decisions import MOST_KEPT
+from populate.retention.noting import note_at_once
 from populate.retention.references import known_of
 from populate.retention.rules import EVERYTHING, KINDS, Hold, Rule, holding
 from populate.retention.tables import LegalHold, LegalHoldEnded, RetentionRule, RetentionRuleEnded
@@ -66,8 +71,8 @@ def add_rule(
     binding.ensure()
     if keeps not in KINDS:
         raise RestrictionError(f"A rule keeps one of {', '.join(KINDS)}, not {keeps[:40]!r}. Name one of these.")
-    if keeps != EVERYTHING and not 1 <= amount <= 100_000:
-        raise RestrictionError("A rule keeps at least 1 and at most 100,000 versions or days. Say how many.")
+    if keeps != EVERYTHING and not 1 <= amount <= MOST_KEPT:
+        raise RestrictionError(f"A rule keeps at least 1 and at most {MOST_KEPT:,} versions or days. Say how many.")
     row = {
         "rule_since": _now(),
         "rule_by": _who(settings),
@@ -77,8 +82,10 @@ def add_rule(
         "rule_department": display_text(department.strip())[:128],
         "rule_tag": display_text(tag.strip().lower())[:64],
     }
-    number = _numbered(RetentionRule, "rule_number", row)
-    return next(rule for rule in rules() if rule.number == number)
+    number = insert_numbered(RetentionRule, "rule_number", row)
+    made = next(rule for rule in rules() if rule.number == number)
+    note_at_once(settings)
+    return made
 
 
 def end_rule(binding: Binding, settings: Settings, number: int) -> None:
@@ -93,8 +100,9 @@ def end_rule(binding: Binding, settings: Settings, number: int) -> None:
     if number not in {rule.number for rule in rules()}:
         raise VersionUnavailable(f"No rule {number} is in force. List them with `data-platform retention`.")
     row = {"rule_number": number, "rule_ended_at": _now(), "rule_ended_by": _who(settings)}
-    with _between_sweeps(RetentionRuleEnded):
+    with between_sweeps(RetentionRuleEnded):
         RetentionRuleEnded.insert1(row)  # a steward may insert only, and skip nothing
+    note_at_once(settings)
 
 
 def hold(
@@ -132,8 +140,10 @@ def hold(
         "hold_department": display_text(department.strip())[:128],
         "hold_tag": display_text(tag.strip().lower())[:64],
     }
-    number = _numbered(LegalHold, "hold_number", row)
-    return next(one for one in holds() if one.number == number)
+    number = insert_numbered(LegalHold, "hold_number", row)
+    made = next(one for one in holds() if one.number == number)
+    note_at_once(settings)
+    return made
 
 
 def release(binding: Binding, settings: Settings, number: int) -> None:
@@ -149,6 +159,7 @@ def release(binding: Binding, settings: Settings, number: int) -> None:
         raise VersionUnavailable(f"No hold {number} is in force. List them with `data-platform retention`.")
     row = {"hold_number": number, "hold_ended_at": _now(), "hold_ended_by": _who(settings)}
     LegalHoldEnded.insert1(row)
+    note_at_once(settings)
 
 
 def assert_not_held(binding: Binding, sha256: str) -> None:
@@ -171,11 +182,13 @@ def assert_not_held(binding: Binding, sha256: str) -> None:
         )
 
 
-def _numbered(table: Any, name: str, row: dict[str, Any]) -> int:
+def insert_numbered(table: Any, name: str, row: dict[str, Any], wanted: int = 0) -> int:
+    """Insert a row with a number that nobody has yet, and return that: the one that is wanted, if it is free."""
     for _ in range(TRIES):
-        number = max((taken for (taken,) in lookup_all(table, name)), default=0) + 1
+        taken = {number for (number,) in lookup_all(table, name)}
+        number = wanted if wanted and wanted not in taken else max(taken, default=0) + 1
         try:
-            with _between_sweeps(table):
+            with between_sweeps(table):
                 table.insert1({name: number, **row})
         except dj.errors.DuplicateError:  # somebody else was faster
             continue
@@ -184,7 +197,7 @@ def _numbered(table: Any, name: str, row: dict[str, Any]) -> int:
 
 
 @contextmanager
-def _between_sweeps(table: Any) -> Iterator[None]:
+def between_sweeps(table: Any) -> Iterator[None]:
     """Begin a transaction once no sweep is judging: who is told that something is kept may rely on it from then on."""
     connection = table().connection
     with within_transaction(connection):

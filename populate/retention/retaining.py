@@ -18,9 +18,10 @@ from populate.backup.repacking import repack
 from populate.backup.tables import Placement
 from populate.lookup import lookup
 from populate.retention import quarantine, strays
+from populate.retention.noting import assert_none_unknown, note_down, put_back
 from populate.retention.quarantine import Judge
 from populate.retention.strays import Inventory, pages
-from populate.store import Store
+from populate.store import Store, stores
 from schemas.binding import Binding
 from schemas.identity import identity
 
@@ -109,10 +110,16 @@ def retain(
 
     Raises
     ------
+    DatabaseOutdated
+        If a store knows of decisions that the catalogue does not: one may be a hold. Nothing is changed.
     StoreUnavailable, StoreError
-        If the store does not answer, does not let anything be removed, or another round is at work in it.
+        If a store does not answer, this one does not let anything be removed, or another round is at work in it.
     """
     binding.ensure()
+    assert_none_unknown(binding, _all(store, settings))
+    if not dry_run:
+        note_down(store)
+        put_back(store)
     judge = Judge(binding, now or server_now(binding.connection))
     due_before = judge.now - timedelta(days=settings.store.quarantine_days)
     done = Retained(store.name)
@@ -132,6 +139,11 @@ def retain(
             _repack(round_, judge, stock, done)
             done.locked += len(round_.locked)
     return done
+
+
+def _all(store: Store, settings: Settings) -> list[Store]:
+    """Return a store and all others: whichever of them knows of a hold."""
+    return [store, *(other for other in stores(settings) if other.name != store.name)]
 
 
 def _looked_through(

@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
-from populate.backup.stores import ContentStore  # noqa: F401  (definitions refer to both)
+from datetime import UTC, datetime
+from typing import Any
+
+from data_platform.settings import settings
+from populate.backup.stores import ContentStore  # noqa: F401  (definitions refer to it)
+from populate.backup.tables import assert_mounted, ready_store
+from populate.retention.decisions import HOLD, RELEASE, RULE, RULE_END, Decision, hashes, noted_in, write
+from populate.store import Store
 from schemas.catalogue import Blob  # noqa: F401
 from schemas.engine import dj
 
 schema = dj.Schema()
+
+
+class NotedDown:
+    """Has a decision noted down in a store, for each decision and store; before `dj.Computed`.
+
+    Attributes
+    ----------
+    store
+        Of an instance, whose caller has opened it; None stands for that of the settings.
+    """
+
+    store: Store | None = None
+    noted: tuple[str, str]
+
+    def decision(self, key: dict[str, Any]) -> Decision:
+        """Return what was decided."""
+        raise NotImplementedError
+
+    def make_fetch(self, key: dict[str, Any]) -> tuple[Any, ...]:
+        """Return what was decided."""
+        decided = self.decision(key)
+        return decided.kind, decided.number, tuple(decided.row.items()), decided.of
+
+    def make_compute(self, key: dict[str, Any], kind: str, number: int, row: Any, of: str) -> tuple[Any, ...]:
+        """Write the object unless it is there; outside the transaction, and harmless to repeat."""
+        store, decided = self.store or ready_store(settings(), key["store_id"]), Decision(kind, number, dict(row), of)
+        assert_mounted(store)
+        if decided.sha256 not in hashes(noted_in(store)):  # perhaps with the number that it had in another database
+            write(store, decided)
+        return (decided.sha256,)
+
+    def make_insert(self, key: dict[str, Any], sha256: str) -> None:
+        """Record it; whoever notes down the same at the same time has written the same object."""
+        at, known_by = self.noted
+        now = datetime.now(UTC).replace(tzinfo=None)
+        self.insert1({**key, at: now, known_by: sha256})  # type: ignore[attr-defined]
 
 
 @schema
@@ -63,6 +106,88 @@ class LegalHoldEnded(dj.Manual):
     hold_ended_at : datetime(6) # UTC
     hold_ended_by : varchar(255) # realm and login
     """
+
+
+@schema
+class LegalHoldNoted(NotedDown, dj.Computed):
+    definition = """
+    # A hold is noted down in a store, which outlives the database
+    -> LegalHold
+    -> ContentStore
+    ---
+    hold_noted_at : datetime(6) # UTC
+    hold_noted_sha256 : char(64) # of the object below decisions/
+    """
+    noted = ("hold_noted_at", "hold_noted_sha256")
+
+    def decision(self, key: dict[str, Any]) -> Decision:
+        """Return the hold."""
+        return hold_of(key)
+
+
+@schema
+class LegalHoldEndNoted(NotedDown, dj.Computed):
+    definition = """
+    # That a hold was lifted is noted down in a store
+    -> LegalHoldEnded
+    -> ContentStore
+    ---
+    hold_end_noted_at : datetime(6) # UTC
+    hold_end_noted_sha256 : char(64) # of the object below decisions/
+    """
+    noted = ("hold_end_noted_at", "hold_end_noted_sha256")
+
+    def decision(self, key: dict[str, Any]) -> Decision:
+        """Return the end, which names the hold by its hash."""
+        row = (LegalHoldEnded() & key).fetch1()
+        return Decision.of_row(RELEASE, row["hold_number"], row, hold_of(key).sha256)
+
+
+@schema
+class RetentionRuleNoted(NotedDown, dj.Computed):
+    definition = """
+    # A rule is noted down in a store
+    -> RetentionRule
+    -> ContentStore
+    ---
+    rule_noted_at : datetime(6) # UTC
+    rule_noted_sha256 : char(64) # of the object below decisions/
+    """
+    noted = ("rule_noted_at", "rule_noted_sha256")
+
+    def decision(self, key: dict[str, Any]) -> Decision:
+        """Return the rule."""
+        return rule_of(key)
+
+
+@schema
+class RetentionRuleEndNoted(NotedDown, dj.Computed):
+    definition = """
+    # That a rule does not hold any more is noted down in a store
+    -> RetentionRuleEnded
+    -> ContentStore
+    ---
+    rule_end_noted_at : datetime(6) # UTC
+    rule_end_noted_sha256 : char(64) # of the object below decisions/
+    """
+    noted = ("rule_end_noted_at", "rule_end_noted_sha256")
+
+    def decision(self, key: dict[str, Any]) -> Decision:
+        """Return the end, which names the rule by its hash."""
+        row = (RetentionRuleEnded() & key).fetch1()
+        return Decision.of_row(RULE_END, row["rule_number"], row, rule_of(key).sha256)
+
+
+def hold_of(key: dict[str, Any]) -> Decision:
+    """Return the hold of a key."""
+    row = (LegalHold() & {"hold_number": key["hold_number"]}).fetch1()
+    return Decision.of_row(HOLD, row["hold_number"], row)
+
+
+def rule_of(key: dict[str, Any]) -> Decision:
+    """Return the rule of a key."""
+    row = (RetentionRule() & {"rule_number": key["rule_number"]}).fetch1()
+    return Decision.of_row(RULE, row["rule_number"], row)
 
 
 @schema

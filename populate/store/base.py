@@ -28,6 +28,13 @@ SEALED = ".sealed"
 SEALS = "seals/"
 """Beginning of the names of objects that tell with which keys the others are encrypted."""
 
+DECISIONS = "decisions/"
+"""Beginning of the names of objects that tell what was decided of keeping; see `populate.retention.decisions`."""
+
+DECISION = re.compile(
+    r"decisions/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-(?P<number>[1-9][0-9]{0,8})-(?P<sha256>[0-9a-f]{64})", re.ASCII
+)
+
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _OBJECT_NAME = re.compile(r"[a-z0-9]+(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
 
@@ -69,6 +76,12 @@ def content_of(object_name: str) -> str | None:
     """Return the SHA-256 whose own object this is, or None for any other object."""
     sha256 = object_name[-64:]
     return sha256 if _SHA256.fullmatch(sha256) and object_name == object_name_of(sha256) else None
+
+
+def decision_of(object_name: str) -> str | None:
+    """Return the SHA-256 of the decision that has this name, or None for any other object."""
+    match = DECISION.fullmatch(object_name)
+    return match["sha256"] if match else None
 
 
 def checked_object_name(object_name: str) -> str:
@@ -132,8 +145,8 @@ class Writer(ABC):
     is_pack
         Whether the bytes are a pack, which has a name of its own kind.
     stored_as
-        Name of the object where it is not made of the hash of these bytes, because they are sealed.
-        Set it before `commit`; a hash is not announced then.
+        Name of the object where it is not made of the hash of these bytes alone: they are sealed, or a decision.
+        Set it before the first bytes if their hash is announced, else before `commit`.
     """
 
     def __init__(self, sha256: str | None, size: int | None) -> None:

@@ -21,7 +21,7 @@ from itertools import chain, groupby
 from cryptography.exceptions import InvalidTag
 
 from data_platform.errors import BlobDamaged, BlobMissing, ObjectLocked
-from populate.store.base import SEALED, SEALS, Place, Store, Traits, Writer, checked_object_name, without_key
+from populate.store.base import DECISIONS, SEALED, SEALS, Place, Store, Traits, Writer, checked_object_name, without_key
 from populate.store.sealing import HEADER, Header, MasterKey, Opening, Seal, plain_size, sealed_size
 
 REMEMBERED = 4096
@@ -145,7 +145,8 @@ class SealedStore(Store):
 
     def forms(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Yield the name of each object, and how many bytes each form of it has, by the name of that."""
-        for name, found in groupby(self.inner.objects(), lambda one: one[0].removesuffix(SEALED)):
+        objects = chain.from_iterable(map(self.inner.objects, ("objects/", DECISIONS)))
+        for name, found in groupby(objects, lambda one: one[0].removesuffix(SEALED)):
             yield name, dict(found)
 
     def noted_keys(self) -> set[str]:
@@ -310,7 +311,7 @@ class PlainWriter(Writer):
         self._inner.write(chunk)
 
     def _publish(self) -> None:
-        self._inner.replace, self._inner.is_pack = self.replace, self.is_pack
+        self._inner.replace, self._inner.is_pack, self._inner.stored_as = self.replace, self.is_pack, self.stored_as
         self._inner.commit()
         if self.replace and not self._store.holds(self.object_name, self.received, self.sha256):
             with suppress(ObjectLocked):

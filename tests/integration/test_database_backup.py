@@ -7,16 +7,22 @@ import re
 import shlex
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deliveries import hand_in, item, read
+from deliveries import hand_in, item, read, read_file, sha256
 from servers.mysql import client
 from servers.sessions import another_session
 
+from data_platform import face
+from data_platform.errors import DatabaseOutdated
 from data_platform.settings import settings
+from populate.backup.tables import Placement
 from populate.pipeline import SCHEMAS, bind_all
+from populate.retention.retaining import retain
+from populate.store import open_store
 from populate.work.worker import run_worker
 from schemas import declared, installation
 from schemas.binding import Binding, unbind
@@ -103,6 +109,31 @@ def test_what_was_dumped_comes_back(binding: Binding, backend: str, tmp_path: Pa
     drop_all(backend, [f"{settings().database.prefix}_{name}" for name, _ in SCHEMAS])
     carry_out(restore, settings().database.prefix, tmp_path, login)
     assert rows(bind_all()) == before
+
+
+def test_a_hold_of_after_the_dump_is_not_forgotten(binding: Binding, backend: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(name.encode())
+    hand_in(binding, [read_file(tmp_path / name) for name in ("a", "b")])
+    assert run_worker(settings(), once=True).failed_jobs == 0
+    assert len(Placement()) == 2
+    face.add_rule("days", 1)
+    dump, restore = commands(backend)
+    programs(backend, tmp_path)
+    login = account(backend, tmp_path)
+    carry_out(dump, settings().database.prefix, tmp_path, login)
+    held = face.hold("case 17", sha256=sha256(b"a"))
+    unbind()
+    drop_all(backend, [f"{settings().database.prefix}_{name}" for name, _ in SCHEMAS])
+    carry_out(restore, settings().database.prefix, tmp_path, login)
+    store, later = open_store(settings()), datetime.now(UTC).replace(tzinfo=None) + timedelta(days=100)
+    with pytest.raises(DatabaseOutdated, match="rebuild"):
+        retain(bind_all(), store, settings(), now=later)
+    assert face.rebuild().decisions == 1
+    assert face.retention().holds == [held]
+    for days in (0, 100):
+        retain(bind_all(), store, settings(), now=later + timedelta(days=days))
+    assert set(Placement.to_arrays("sha256").tolist()) == {sha256(b"a")}
 
 
 @pytest.mark.parametrize("backend", ["postgresql", "mysql"])

@@ -27,7 +27,7 @@ from servers.sites import Site, hire, mysql_site, postgresql_site
 from dashboard.catalogue import Catalogue
 from dashboard.entering import enter, entering
 from dashboard.queries import files as queries
-from data_platform.errors import DatabaseError
+from data_platform.errors import DatabaseError, DatabaseOutdated
 from data_platform.settings import DashboardSettings, MailSettings, QuestionSettings
 from populate.adopt.share import adopt
 from populate.backup.check import Problem, verified
@@ -41,8 +41,10 @@ from populate.conversation.questions import Question, question_id
 from populate.directory.request import Request, sync_people
 from populate.ingest import Ingest
 from populate.pipeline import SCHEMAS, bind_all
+from populate.retention.entering import Entered, enter_decisions
 from populate.retention.keeping import add_rule, end_rule, hold, release
 from populate.retention.retaining import retain
+from populate.retention.tables import LegalHold, LegalHoldNoted
 from populate.roles import ROLES, deploy_roles
 from populate.sharing.drives import lookup_all
 from populate.sharing.notices import Lifecycle, note, note_lifecycle
@@ -107,6 +109,7 @@ FOUND = {"verification_batch", "verification", "damage", "damage_mended", "erasu
 REMOVED = {
     *("removal", "removal_claim", "removal_done", "quarantine", "quarantine_end", "stray", "stray_end"),
     *("retention_rule", "retention_rule_ended", "legal_hold", "legal_hold_ended"),
+    *("retention_rule_noted", "retention_rule_end_noted", "legal_hold_noted", "legal_hold_end_noted"),
 }
 NOTICED = {
     ("releases", "release"): {"SELECT"},
@@ -175,7 +178,7 @@ def expected(role: str, schema: str, table: str) -> set[str]:
     if role == "steward" and table in REPEATED:
         return {"SELECT", "DELETE"}
     if role == "steward" and (schema, table) == ("backup", "content_store"):
-        return {"SELECT", "UPDATE"}
+        return {"SELECT", "INSERT", "UPDATE"}
     if role == "steward" and (table in PEOPLE or (schema == "directory" and data)):
         return set(VERBS)
     if role == "steward" and (name in REQUESTED | DECIDED | FOUND | REMOVED or table == "#silo_parameter"):
@@ -497,6 +500,27 @@ def test_a_steward_has_go_what_no_rule_keeps(site: Site, tmp_path: Path) -> None
     case = hold(binding, settings, "case 17")
     release(binding, settings, case.number)
     assert len(Placement & {"sha256": hashlib.sha256(b"old").hexdigest()}) == 0
+
+
+def test_a_steward_enters_what_was_decided_and_a_worker_does_not(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    settings = site.settings("steward")
+    case = hold(bind_all(settings), settings, "case 18")
+    assert "not noted down" not in caplog.text
+    unbind()
+    bind_all(site.settings())
+    LegalHoldNoted().delete_quick()
+    where(LegalHold, hold_number=case.number).delete_quick()
+    stores = [open_store(settings)]
+    unbind()
+    done = enter_decisions(bind_all(site.settings("worker")), stores)
+    assert (done.decisions, len(done.refused)) == (0, 1)
+    assert "only a steward" in done.refused[0]
+    unbind()
+    binding = bind_all(settings)
+    with pytest.raises(DatabaseOutdated):
+        retain(binding, stores[0], settings)
+    assert enter_decisions(binding, stores) == Entered(1)
+    release(binding, settings, case.number)
 
 
 def test_a_steward_keeps_what_objects_without_rows_have_the_last_bytes_of(site: Site, tmp_path: Path) -> None:
