@@ -43,7 +43,7 @@ from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.watch.status import left_to_do, queue_states, status
 from populate.watch.tally import Tally, Tallying, known_totals
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from schemas.binding import Binding
 
 BACKENDS = ("postgresql", "mysql")

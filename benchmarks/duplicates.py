@@ -45,7 +45,7 @@ from populate.duplicates.find import duplicates
 from populate.duplicates.live import exact_duplicates, exact_sets
 from populate.duplicates.tables import Canonical, CanonicalContent
 from populate.pipeline import bind_all
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from readers.event import Consumer, access_record
 from readers.file import FileSource
 from readers.source import Login

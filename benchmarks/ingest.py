@@ -37,7 +37,7 @@ from pathlib import Path
 from data_platform.settings import Settings, load
 from populate.ingest import BackupMember, Ingest
 from populate.pipeline import bind_all
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from readers.event import Consumer, access_record
 from readers.outbox import Outbox
 from readers.run import run_record

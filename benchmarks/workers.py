@@ -46,7 +46,8 @@ from populate.ingest import Ingest
 from populate.lookup import add
 from populate.pipeline import bind_all
 from populate.store import open_store
-from populate.work.jobs import Queue, queues
+from populate.work.jobs import queues
+from populate.work.queue import Queue
 from readers.event import Consumer, access_record
 from readers.file import FileSource
 from readers.source import Login

@@ -17,7 +17,7 @@ from populate.watch.seldom import Answer, Seldom
 
 if TYPE_CHECKING:
     from populate.watch.status import Need
-    from populate.work.jobs import State
+    from populate.work.queue import State
 
 SIZES = ("blob_bytes", "logical_bytes", "stored_bytes", "proven_bytes")
 OLD_SECONDS = 10.0  # before the time of a sum is shown

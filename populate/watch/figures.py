@@ -19,8 +19,9 @@ from populate.backup.proof import statements as proof_statements
 from populate.backup.tables import Placement
 from populate.watch.session import Watch
 from populate.watch.status import statements
-from populate.work.jobs import State, queues
+from populate.work.jobs import queues
 from populate.work.lease import Living, LivingLocks
+from populate.work.queue import State
 from readers.backlog import Backlog
 from schemas.binding import Binding
 from schemas.catalogue import Blob

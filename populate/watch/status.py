@@ -20,8 +20,9 @@ from populate.lineage.tables import LineageRefused, LineageSent
 from populate.lookup import lookup
 from populate.retention.tables import QuarantineEnd
 from populate.watch.totals import totals
-from populate.work.jobs import State, queues
+from populate.work.jobs import queues
 from populate.work.lease import living
+from populate.work.queue import State
 from populate.work.retries import Unresolved, needs_person, retry_failed, unresolved
 from readers.outbox import pending
 from schemas.binding import Binding

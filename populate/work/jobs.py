@@ -18,21 +18,7 @@ from populate.search.tables import Document, DocumentAdopted, DocumentDescribed,
 from populate.sharing.history import History
 from populate.silo import SiloMetric
 from populate.watch.observing import Observer
-from populate.work.queue import DELAYS, INTERRUPTED, OUTAGES, Queue, State, Stuck, Urgency
-
-__all__ = [
-    "DELAYS",
-    "DOCUMENTS",
-    "INTERRUPTED",
-    "OUTAGES",
-    "PER_SNAPSHOT",
-    "Queue",
-    "State",
-    "Stuck",
-    "Urgency",
-    "queues",
-    "work",
-]
+from populate.work.queue import Queue, Urgency
 
 DOCUMENTS = (Document, DocumentProfiled, DocumentDescribed, DocumentAdopted)
 """Tables whose rows say that files were described for search."""

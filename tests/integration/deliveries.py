@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from data_platform.settings import load
 from populate.backup.tables import Placement
 from populate.store import Place, open_store
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from readers.backlog import Noted
 from readers.delivery import deliver
 from readers.event import Consumer, access_record

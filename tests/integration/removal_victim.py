@@ -24,7 +24,7 @@ from populate.pipeline import bind_all
 from populate.retention.retaining import retain
 from populate.store import open_store
 from populate.store.folder import FolderStore
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from schemas.connection import Connection
 
 CALLS: tuple[tuple[Any, str], ...] = (

@@ -35,8 +35,9 @@ from populate.adopt.tables import (
 from populate.backup.erased import Erasure
 from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, Ingest
-from populate.work.jobs import Queue, Urgency, queues, work
+from populate.work.jobs import queues, work
 from populate.work.lease import Lease
+from populate.work.queue import Queue, Urgency
 from populate.work.worker import run_worker
 from readers import file as file_reader
 from readers import file_walk

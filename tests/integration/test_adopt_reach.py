@@ -21,7 +21,8 @@ from populate.adopt.share import Adopted, adopt
 from populate.adopt.tables import Adopt, AdoptBatch, AdoptFailure
 from populate.backup.tables import Backup
 from populate.watch.status import queue_states
-from populate.work.jobs import Queue, State, Urgency, queues, work
+from populate.work.jobs import queues, work
+from populate.work.queue import Queue, State, Urgency
 from populate.work.worker import run_worker
 from schemas.binding import Binding
 from schemas.catalogue import SourceSystem, Version

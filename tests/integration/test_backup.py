@@ -16,7 +16,7 @@ from populate.backup.contents import GIVE_UP_AFTER
 from populate.backup.tables import Backup, BackupFailure, ContentStore, StoreProbe
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.store import open_store
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from populate.work.retries import retry_due, retry_failed, unresolved
 from readers import registry
 from readers.cache import Cache

@@ -13,7 +13,7 @@ from populate.backup.elsewhere import ELSEWHERE
 from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import BackupBatch
 from populate.watch.status import status, waiting_elsewhere
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from populate.work.retries import retry_failed
 from populate.work.worker import run_worker
 from schemas.binding import Binding

@@ -18,7 +18,7 @@ from populate.watch.service import Service, log_made
 from populate.work import crew as crew_module
 from populate.work import worker as worker_module
 from populate.work.crew import Crew
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from populate.work.worker import run_worker
 from schemas.binding import Binding
 

@@ -29,7 +29,7 @@ from populate.store.clients import control_client, session_of
 from populate.store.folder import FolderStore
 from populate.store.s3 import BucketStore
 from populate.watch.status import needs, status
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from readers.cache import Cache
 from readers.cache_sets import set_path
 from schemas.binding import Binding

@@ -21,7 +21,7 @@ from data_platform.settings import load, settings
 from populate.backup.tables import Backup, Placement
 from populate.ingest import BackupBatch, BackupMember, Ingest
 from populate.pipeline import SCHEMAS, bind_all
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from populate.work.worker import run_worker
 from readers import registry
 from readers.source import Item

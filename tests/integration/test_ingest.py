@@ -16,7 +16,7 @@ from deliveries import Record, contents, hand_in, item, read, sha256, shuffled, 
 from data_platform.settings import load
 from populate.facts import MEMBERS
 from populate.ingest import BackupBatch, BackupMember, Ingest
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileGone, FileName, FileOwner, FileSet, FileSetMember, SourceSystem, Version
 from schemas.identity import account_id, file_id, version_id
@@ -145,7 +145,7 @@ BATCHES = [some_reads(seed, 200, files=150) for seed in range(6)]
 
 WORK = """
 from populate.ingest import Ingest
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from populate.pipeline import bind_all
 bind_all()
 queue = Queue(Ingest())

@@ -17,7 +17,7 @@ from data_platform.settings import load
 from populate.ingest import Ingest
 from populate.watch.observing import Made, _Watched
 from populate.work.crew import Alone
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from schemas.binding import Binding
 
 pytestmark = pytest.mark.slow

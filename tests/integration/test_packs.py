@@ -36,7 +36,7 @@ from populate.store import Place, object_name_of, open_store
 from populate.store.base import PACKS, pack_name_of
 from populate.store.folder import FolderStore
 from populate.store.pack import FEW, PACKED, contents_of_pack, divided, keep
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from schemas.binding import Binding
 from schemas.catalogue import Version
 from schemas.restrict import where

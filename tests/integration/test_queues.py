@@ -11,7 +11,8 @@ from populate.ingest import Ingest
 from populate.silo import SiloMetric, SiloParameter
 from populate.snapshot import take_snapshot
 from populate.watch.observing import Made
-from populate.work.jobs import DELAYS, PER_SNAPSHOT, Queue, Urgency, queues, work
+from populate.work.jobs import PER_SNAPSHOT, queues, work
+from populate.work.queue import DELAYS, Queue, Urgency
 from schemas.binding import Binding
 
 

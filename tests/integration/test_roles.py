@@ -53,8 +53,8 @@ from populate.store import object_name_of, open_store
 from populate.store.folder import FolderStore
 from populate.store.pack import FEW, keep
 from populate.watch.status import try_again
-from populate.work.jobs import Queue
 from populate.work.lease import living, scheduler_lease
+from populate.work.queue import Queue
 from populate.work.scheduler import Keeper
 from populate.work.worker import run_worker
 from readers.backlog import Noted

@@ -25,8 +25,9 @@ from populate.snapshot import Snapshot
 from populate.watch.status import needs, status
 from populate.work import queue as work_queue
 from populate.work import scheduler, worker
-from populate.work.jobs import DELAYS, Queue, queues
+from populate.work.jobs import queues
 from populate.work.lease import Lease, Presence, living, scheduler_lease
+from populate.work.queue import DELAYS, Queue
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 from schemas.drivers import ConnectionLost

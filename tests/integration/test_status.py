@@ -10,7 +10,7 @@ from data_platform.settings import load, settings
 from populate.backup.tables import Backup
 from populate.ingest import Ingest
 from populate.watch.status import status
-from populate.work.jobs import Queue
+from populate.work.queue import Queue
 from populate.work.retries import retry_failed
 from readers.outbox import Outbox
 from readers.run import run_record

@@ -22,7 +22,8 @@ from populate.backup.tables import Backup, BackupFailure
 from populate.ingest import Ingest
 from populate.store import open_store
 from populate.watch.status import status
-from populate.work.jobs import Queue, queues
+from populate.work.jobs import queues
+from populate.work.queue import Queue
 from populate.work.stopping import Stop, repeat
 from populate.work.worker import run_worker
 from readers import registry
