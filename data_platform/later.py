@@ -12,17 +12,30 @@ from typing import Any
 
 
 class Later(ModuleType):
-    """Stands for a module in those that import it, and loads it once they ask anything of it."""
+    """Stands for a module in those that import it, and loads it once they ask anything of it.
+
+    Who asks while it stands in, as ``from asyncio import Future`` does, gets the module, as do all who import it then.
+    """
+
+    asked_for: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
-        if self.is_standing_in:  # its importer looks for a path to modules within it
-            raise AttributeError(name)
+        if self.is_standing_in:
+            if name.startswith("__") and name not in self.asked_for:  # what Python looks for in any module
+                raise AttributeError(name)
+            del sys.modules[self.__name__]
         return getattr(import_module(self.__name__), name)
 
     @property
     def is_standing_in(self) -> bool:
         """Whether whoever imports the module now gets this."""
         return sys.modules.get(self.__name__) is self
+
+
+class LaterPackage(Later):
+    """Stands for a package, of which modules may be imported, too; that asks for where they are."""
+
+    asked_for = ("__path__",)
 
 
 @contextmanager
@@ -34,10 +47,12 @@ def imported_later(stand_ins: Mapping[str, Callable[[str], ModuleType]]) -> Iter
     stand_ins
         By the name of a module what makes its stand-in.
     """
-    names = {name for name in stand_ins if name not in sys.modules} if threading.active_count() == 1 else set()
-    sys.modules.update({name: stand_ins[name](name) for name in names})
+    alone = threading.active_count() == 1
+    made = {name: stand_ins[name](name) for name in stand_ins if name not in sys.modules} if alone else {}
+    sys.modules.update(made)
     try:
         yield
     finally:
-        for name in names:
-            sys.modules.pop(name, None)
+        for name, stand_in in made.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]

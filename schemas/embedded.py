@@ -18,7 +18,8 @@ import os
 import threading
 import time
 import weakref
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psutil
@@ -82,6 +83,11 @@ class EmbeddedServer:
                 data = cluster.data_folder(self.home)
                 if data is not None and not postmaster.is_alive(data):
                     postmaster.launch(data, installation.find(cluster.release_of(data)), fsync=self._fsync)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether this process is a user of it by this."""
+        return self._users is not None
 
     def leave(self) -> bool:
         """Cease to be a user; the last one stops the server. Return whether that was this one."""
@@ -175,11 +181,20 @@ _servers: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 _launched: dict[Path, EmbeddedServer] = {}
 
 
-def launch(home: Path) -> None:
-    """Have the server of a home, if there is a database, come up while this process still imports what it needs."""
-    if home not in _launched and os.path.lexists(home / "postgres"):
+@contextmanager
+def launched(home: Path) -> Iterator[None]:
+    """Have the server of a home, if there is a database, come up while this process still imports what it needs.
+
+    If it is not used by then, as when that fails, it is left. Where this process uses it already, nothing is done.
+    """
+    if os.path.lexists(home / "postgres") and not any(one.home == home and one.is_in_use for one in list(_servers)):
         _launched[home] = EmbeddedServer(home)
         _launched[home].launch()
+    try:
+        yield
+    finally:
+        if (server := _launched.pop(home, None)) is not None:
+            server.leave()
 
 
 def server_of(home: Path) -> EmbeddedServer:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from populate.search.engine import Engine, in_sample
-from populate.search.question import SAMPLE
+from populate.search.question import SAMPLE, SPARSE
 from populate.search.searching import Request, completions, find
 from populate.search.views import Facts, Name, account_term, document, group_term, terms_of
 from populate.who.asker import FOREVER
@@ -125,3 +125,22 @@ def see_that_which_of_very_many_are_looked_at_does_not_depend_on_the_others(
     assert one.estimated
     assert one.words == other.words
     assert [x.file_id for x in one.candidates] == [x.file_id for x in other.candidates] != []
+
+
+def see_that_the_more_files_fit_the_sparser_the_sample_that_counts_them(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("populate.search.question.CLOSE", (20,))
+    monkeypatch.setattr("populate.search.searching.MANY", 10)
+    mine = {account_term("1"): (FOREVER, "")}
+    files = [facts(n, ([("trial" if n % 10 else "plate", "flow")], mine, "", n % 3)) for n in range(400)]
+    index, terms = filled(files), terms_of("1", "", "known")
+    for text, name, sample in (("flow", "", SPARSE), ("trial", "trial.csv", SPARSE), ("plate", "plate.csv", SAMPLE)):
+        found = find(index, terms, Request(text, {}, 10, {}, TODAY))
+        sampled = sum(
+            in_sample(one.file_id, sample) for one in files if one.names[0].name == (name or one.names[0].name)
+        )
+        assert sampled > 0
+        assert (text, found.total) == (text, sample * sampled)
+        assert found.facets["kind"] == [("csv", sample * sampled)]
+        assert found.estimated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -109,20 +110,19 @@ def adopt(
     SettingsError
         If a rate is negative.
     """
-    from schemas.embedded import launch
+    from schemas.embedded import launched
 
-    if settings().database.backend == "embedded":
-        launch(settings().home)  # it comes up while we import
-    from populate.adopt.share import adopt as adopt_share
+    with launched(settings().home) if settings().database.backend == "embedded" else nullcontext():
+        from populate.adopt.share import adopt as adopt_share
 
-    return adopt_share(
-        url,
-        settings=settings(),
-        dry_run=dry_run,
-        work=work,
-        files_per_second=files_per_second,
-        bytes_per_second=bytes_per_second,
-    )
+        return adopt_share(
+            url,
+            settings=settings(),
+            dry_run=dry_run,
+            work=work,
+            files_per_second=files_per_second,
+            bytes_per_second=bytes_per_second,
+        )
 
 
 def status() -> dict[str, int]:

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from data_platform.later import Later, imported_later
+from data_platform.later import LaterPackage, imported_later
 
-with imported_later({"asyncio": Later}):  # for commands that are coroutines, of which there are none here
+with imported_later({"asyncio": LaterPackage}):  # for commands that are coroutines, of which there are none here
     from pydantic import Field, ValidationError, field_validator
     from pydantic_settings import (
         BaseSettings,

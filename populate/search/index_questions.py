@@ -123,7 +123,10 @@ class IndexQuestions(Questions):
         field = f"{prefix}words"
         if word.distance:
             return self._near(field, word)
-        return self.either([self._term(field, word.stemmed)] + [self._beginning(field, word.plain)] * word.begins)
+        ways = [self._beginning(field, word.plain)] if word.begins else []
+        if not (word.begins and word.stemmed.startswith(word.plain)):  # else it is among what begins so
+            ways.append(self._term(field, word.stemmed))
+        return self.either(ways)
 
     def fits(self, word: Word) -> tantivy.Query:
         """Return what finds a word, whole in a name best; whatever fits counts multiples of `STEP`."""

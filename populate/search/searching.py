@@ -20,6 +20,7 @@ from populate.search.engine import FACETS, Engine
 from populate.search.following import advance, index_of, share
 from populate.search.question import (
     SAMPLE,
+    SPARSE,
     Counted,
     Facets,
     Questions,
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from schemas.binding import Binding
 
 MANY = 20_000
-"""Files that fit, from which on they and values of facets are counted by the sample."""
+"""Files that fit, from which on they and values of facets are counted by a sample: by the sparse one from as many times
+more on as it is sparser, so that it tells as well."""
 
 MOST_MEANT = 100
 """Files that are found by what they mean alone: the nearest."""
@@ -101,7 +103,7 @@ class Results:
         For kind, source, owner, department and month (of the last read): values and how many of the files have
         each, most first.
     estimated
-        Total and facets are estimates, in sixteens and without the rarest values, for some 20,000 files or more fit.
+        Total and facets are estimates, in multiples and without the rarest values, for some 20,000 files or more fit.
     suggestion
         The question with words put right that nothing is called; empty if there are none.
     by_meaning
@@ -273,18 +275,19 @@ class ByWords(NamedTuple):
 
 
 def _by_words(ask: Questions, sought: Sought, wanted: int) -> ByWords:
-    most = closely(wanted)
-    if ask.at_most(sought.words, sought.least) >= MANY:
-        total, facets = _estimated(ask.counted(sought, SAMPLE))
-        if total >= MANY:
-            return ByWords(ask.closest_of_many(sought, most, total), total, facets)
+    most, at_most = closely(wanted), ask.at_most(sought.words, sought.least)
+    for sample in (SPARSE, SAMPLE):
+        if at_most >= (many := MANY * sample // SAMPLE):
+            total, facets = _estimated(ask.counted(sought, sample), sample)
+            if total >= many:
+                return ByWords(ask.closest_of_many(sought, most, total), total, facets)
     return ByWords(*ask.closest(sought, most))
 
 
-def _estimated(sample: Counted) -> Counted:
-    """Return how many fit, and how they divide, by those in the sample."""
-    facets = {facet: [(value, SAMPLE * count) for value, count in values] for facet, values in sample.facets.items()}
-    return Counted(SAMPLE * sample.total, facets)
+def _estimated(counted: Counted, sample: int) -> Counted:
+    """Return how many fit, and how they divide, by those in a sample."""
+    facets = {facet: [(value, sample * count) for value, count in values] for facet, values in counted.facets.items()}
+    return Counted(sample * counted.total, facets)
 
 
 def _by_meaning(ask: Questions, sought: Sought, meant: Collection[str]) -> tuple[list[Seen], int]:

@@ -99,6 +99,12 @@ def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(
     worlds.see_that_which_of_very_many_are_looked_at_does_not_depend_on_the_others(filled, monkeypatch)
 
 
+def test_the_more_files_fit_the_sparser_the_sample_that_counts_them(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worlds.see_that_the_more_files_fit_the_sparser_the_sample_that_counts_them(filled, monkeypatch)
+
+
 class _Nearest:
     """Stands for what tells meanings: it needs a model, and engines do not know of it."""
 

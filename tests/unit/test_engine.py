@@ -1,7 +1,9 @@
 """DataJoint without what it rarely needs, until it does."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +83,35 @@ assert pymysql._auth.serialization.load_pem_public_key is serialization.load_pem
 @pytest.mark.parametrize("program", [LATER, LATER + GRAPH, LATER + OTHERS, "import networkx, fsspec" + OTHERS])
 def test_what_few_need_is_loaded_once_it_is_asked_for(program: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plugin_of_pydantic_gets_what_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "impatient.py").write_text("""
+from asyncio import Future
+import asyncio.queues
+
+class Plugin:
+    def new_schema_validator(self, *arguments, **named):
+        return None, None, None
+plugin = Plugin()
+""")
+    about = tmp_path / "impatient-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: impatient\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pydantic]\nimpatient = impatient:plugin\n")
+    program = """
+import data_platform.settings, sys, asyncio, pydantic_settings.main
+assert sys.modules["impatient"].Future is asyncio.Future and asyncio.queues.Queue
+assert pydantic_settings.main.asyncio.run is asyncio.run
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 

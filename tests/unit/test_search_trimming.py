@@ -103,3 +103,7 @@ def test_a_file_is_the_same_whichever_of_the_runs_that_read_it_was_the_last() ->
 
 def test_which_of_very_many_are_looked_at_does_not_depend_on_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     worlds.see_that_which_of_very_many_are_looked_at_does_not_depend_on_the_others(index_of, monkeypatch)
+
+
+def test_the_more_files_fit_the_sparser_the_sample_that_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    worlds.see_that_the_more_files_fit_the_sparser_the_sample_that_counts_them(index_of, monkeypatch)

@@ -28,7 +28,7 @@ from server_users import (
 
 from data_platform.errors import DatabaseUnavailable
 from schemas import cluster, installation
-from schemas.embedded import EmbeddedServer, launch, server_of
+from schemas.embedded import EmbeddedServer, launched, server_of
 from schemas.locks import is_locked
 
 # --- sharing
@@ -80,10 +80,9 @@ def test_coming_and_going_at_once_never_stops_a_server_under_anybody(home: Path)
 def test_a_server_that_was_launched_is_the_one_that_is_used(embedded: EmbeddedServer, home: Path) -> None:
     embedded.start()
     embedded.leave()
-    launch(home)
-    launch(home)
-    server = server_of(home)
-    assert server_of(home) is not server
+    with launched(home), launched(home):
+        server = server_of(home)
+        assert server_of(home) is not server
     try:
         assert server.start().host == str(data(home))
         assert runs(home)
@@ -96,15 +95,23 @@ def test_a_server_that_was_launched_in_vain_does_not_stay(embedded: EmbeddedServ
     embedded.start()
     embedded.leave()
     for _ in range(5):
-        launch(home)
-        assert server_of(home).leave()
+        with pytest.raises(ZeroDivisionError), launched(home):
+            1 / 0  # noqa: B018
         assert not runs(home)
 
 
+def test_nothing_is_launched_where_this_process_uses_the_server_already(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    with launched(home):
+        assert server_of(home).leave() is False
+    assert embedded.leave()  # as its only user
+    assert not runs(home)
+
+
 def test_nothing_is_launched_where_there_is_no_database(home: Path) -> None:
-    launch(home)
-    assert not (home / "postgres").exists()
-    assert not (home / "postgres.users").exists()
+    with launched(home):
+        assert not (home / "postgres").exists()
+        assert not (home / "postgres.users").exists()
 
 
 def test_leaving_and_starting_again_in_one_process(embedded: EmbeddedServer, home: Path) -> None:
@@ -123,7 +130,7 @@ def test_a_forked_child_stops_nothing(home: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from schemas.embedded import EmbeddedServer, launch, server_of
+from schemas.embedded import EmbeddedServer
 
 home = Path(sys.argv[1])
 server = EmbeddedServer(home, fsync=False)
@@ -151,7 +158,7 @@ def test_a_forked_child_that_uses_the_server_keeps_it_when_its_parent_leaves(hom
     script = """
 import os, sys
 from pathlib import Path
-from schemas.embedded import EmbeddedServer, launch, server_of
+from schemas.embedded import EmbeddedServer
 
 server = EmbeddedServer(Path(sys.argv[1]), fsync=False)
 server.start()
@@ -267,7 +274,7 @@ def test_a_process_killed_while_it_makes_the_database_leaves_nothing_in_the_way(
 import os, signal, sys
 from pathlib import Path
 from schemas import cluster
-from schemas.embedded import EmbeddedServer, launch, server_of
+from schemas.embedded import EmbeddedServer
 
 make = cluster._initialise
 
