@@ -15,6 +15,7 @@ from dashboard.display import human_bytes
 from data_platform.cli.output import json_option, print_json, printable
 
 if TYPE_CHECKING:
+    from populate.backup.rebuild import Rebuilt
     from populate.backup.restoring import Restored
 
 PROBLEMS_FOUND = 1
@@ -158,18 +159,31 @@ def rebuild(ctx: click.Context, verify_data: bool, only_decisions: bool, as_json
     """
     from data_platform import face
 
-    found = face.rebuild(verify_data=verify_data, only_decisions=only_decisions)
+    progress = None if as_json else _Entered()
+    found = face.rebuild(verify_data=verify_data, only_decisions=only_decisions, progress=progress)
     if as_json:
         print_json(asdict(found))
     else:
         for refused in found.refused[:SHOWN]:
             click.echo(printable(refused))
-        click.echo(f"{found.decisions:,} decisions about keeping were entered.")
+        click.echo(f"{len(found.decisions):,} decisions about keeping were entered.")
         if not only_decisions:
             held = f"{found.contents:,} contents of {human_bytes(found.bytes)} are in the store"
             click.echo(f"{held}, {found.added:,} of them were entered; {len(found.refused):,} objects were refused.")
     if found.refused:
         ctx.exit(PROBLEMS_FOUND)
+
+
+class _Entered:
+    """Prints each decision once it is entered: whoever may write to the store can write decisions into it."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def __call__(self, found: Rebuilt) -> None:
+        for decision in found.decisions[self._shown :]:
+            click.echo(f"entered: {printable(decision)}")
+        self._shown = len(found.decisions)
 
 
 class _Measured(click.ParamType[float]):

@@ -193,7 +193,7 @@ def rebuild(
     only_decisions
         Enter holds and rules, and no contents, which a steward may not.
     progress
-        Called with what has been found so far.
+        Called with what has been found so far, first with the decisions.
 
     Raises
     ------
@@ -208,10 +208,17 @@ def rebuild(
 
     binding = bind_all(settings())
     entered = enter_decisions(binding, reachable_stores(settings()))
-    found = Rebuilt()
-    if not only_decisions:
-        found = enter_contents(binding, open_store(settings()), verify_data=verify_data, progress=progress)
-    return replace(found, decisions=entered.decisions, refused=[*entered.refused, *found.refused])
+
+    def both(found: Rebuilt) -> Rebuilt:
+        found = replace(found, decisions=entered.decisions, refused=[*entered.refused, *found.refused])
+        if progress is not None:
+            progress(found)
+        return found
+
+    found = both(Rebuilt())  # told before contents, which take long and which a steward may not enter
+    if only_decisions:
+        return found
+    return both(enter_contents(binding, open_store(settings()), verify_data=verify_data, progress=both))
 
 
 def check(*, verify_data: bool = False, sample: float = 1.0, older_than: timedelta | None = None) -> Iterator[Problem]:

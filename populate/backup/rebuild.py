@@ -44,14 +44,14 @@ class Rebuilt:
         What was not entered: objects that are neither a content nor a whole pack, damaged contents, and decisions
         that cannot be read.
     decisions
-        How many decisions about keeping were entered, as holds, which `populate.retention.entering` does.
+        What was decided of keeping and entered, as holds, which `populate.retention.entering` does.
     """
 
     contents: int = 0
     bytes: int = 0
     added: int = 0
     refused: list[str] = field(default_factory=list)
-    decisions: int = 0
+    decisions: list[str] = field(default_factory=list)
 
 
 def rebuild(

@@ -45,7 +45,7 @@ class Kind(NamedTuple):
     at
         Column of when it was decided.
     needed
-        Columns of texts that are never empty, and their most characters.
+        Columns of texts that are never empty, and their most characters; first that of who decided it.
     texts
         Those of the other texts.
     numbers
@@ -142,7 +142,11 @@ class Decision:
         return f"{DECISIONS}{self.at:%Y%m%dT%H%M%S.%fZ}-{self.number}-{self.sha256}"
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.number} of {self.at:%Y-%m-%d %H:%M} UTC"
+        by, *others = (kind := DECIDED[self.kind]).needed
+        told = ((name.partition("_")[2], self.row[name]) for name in (*others, *kind.numbers, *kind.texts))
+        what = ", ".join(f"{name} {value}" for name, value in told if value)
+        said = f"{self.kind} {self.number} of {self.at:%Y-%m-%d %H:%M} UTC by {self.row[by]}"
+        return f"{said}: {what}" if what else said
 
 
 def decoded(name: str, content: bytes) -> Decision:

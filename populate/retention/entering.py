@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_platform.errors import BlobDamaged, StoreUnavailable
@@ -37,13 +37,17 @@ class Entered:
     Attributes
     ----------
     decisions
-        How many were entered.
+        What was entered, each with its number in the catalogue, when it was decided, by whom, and what.
     refused
         What was not, and why.
     """
 
-    decisions: int = 0
+    decisions: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+
+    def enter(self, decision: Decision, number: int) -> None:
+        """Note that a decision was entered, with that number."""
+        self.decisions.append(str(replace(decision, number=number)))
 
 
 def enter_decisions(binding: Binding, stores: Iterable[Store]) -> Entered:
@@ -72,8 +76,8 @@ def _entered(stores: Iterable[Store]) -> Entered:
         _enter_ends([one for one in found.values() if one.of], done)
     except dj.errors.AccessError:
         done.refused.append(
-            f"{len(found) - done.decisions:,} decisions about keeping were not entered, for only a steward may enter "
-            "them. Run `data-platform rebuild --only-decisions` with the login of one; until then nothing is removed."
+            f"{len(found) - len(done.decisions):,} decisions about keeping were not entered, for only a steward may do "
+            "that. Run `data-platform rebuild --only-decisions` with the login of one; until then nothing is removed."
         )
     return done
 
@@ -102,8 +106,7 @@ def _enter_made(made: list[Decision], done: Entered) -> None:
         those = sorted((one for one in made if one.kind == kind), key=lambda one: (one.at, one.sha256))
         own = {one.number: one for one in reversed(those) if one.number not in taken}
         for one in sorted(those, key=lambda one: own.get(one.number) is not one):
-            insert_numbered(table, name, dict(one.row), one.number)
-            done.decisions += 1
+            done.enter(one, insert_numbered(table, name, dict(one.row), one.number))
 
 
 def _enter_ends(ends: list[Decision], done: Entered) -> None:
@@ -118,7 +121,8 @@ def _enter_ends(ends: list[Decision], done: Entered) -> None:
                 "there is none, remove the object: what is not known cannot be in force."
             )
         elif one.of not in ended:
-            with suppress(dj.errors.DuplicateError), between_sweeps(table):  # ended by somebody else at this moment
-                table.insert1({name: of.number, **one.row})
             ended.add(one.of)
-            done.decisions += 1
+            with suppress(dj.errors.DuplicateError):  # ended by somebody else at this moment
+                with between_sweeps(table):
+                    table.insert1({name: of.number, **one.row})
+                done.enter(one, of.number)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 from botocore.loaders import create_loader
@@ -15,6 +16,8 @@ pytest.register_assert_rewrite("source_contract", "store_contract", "web_server"
 from servers.ceph import HOW_TO_INSTALL, Ceph, ceph_server, missing_programs  # noqa: E402
 from servers.moto import moto_server  # noqa: E402
 from servers.processes import S3Server  # noqa: E402
+
+from data_platform.settings import settings  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,3 +52,16 @@ def any_s3(request: pytest.FixtureRequest) -> S3Server:
     """The most real one of the S3 servers that are installed here."""
     found: S3Server = request.getfixturevalue("s3_server" if missing_programs() else "ceph")
     return found
+
+
+@pytest.fixture
+def set_store(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what changes settings of the store, which has a second one in a folder from the beginning."""
+
+    def change(**values: str) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"DATA_PLATFORM_STORE__{name}", value)
+        settings.cache_clear()
+
+    change(REPLICA_URL=str(tmp_path / "second"))
+    return change

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from deciding import Set, dumped, folders, restored, spoil
 from deliveries import sha256, stored
 from removal_victim import killed_at
 from servers.processes import S3Server
@@ -21,7 +22,7 @@ from test_retention import LATER, NOW, retained, states
 from data_platform import face
 from data_platform.cli import main
 from data_platform.errors import DatabaseOutdated, StoreUnavailable
-from data_platform.settings import load, settings
+from data_platform.settings import load
 from populate.backup import sealing
 from populate.backup.check import check
 from populate.backup.removal import Removal
@@ -34,41 +35,18 @@ from populate.retention.noting import known, unknown_in
 from populate.retention.tables import (
     LegalHold,
     LegalHoldEnded,
-    LegalHoldEndNoted,
-    LegalHoldNoted,
     Quarantine,
     RetentionRule,
     RetentionRuleEnded,
-    RetentionRuleEndNoted,
-    RetentionRuleNoted,
 )
 from populate.store import Store, open_store, stores
 from populate.store.base import DECISIONS, SEALED
 from populate.store.folder import FolderStore
 from populate.store.s3 import BucketStore
-from populate.store.sealed import SealedStore
 from populate.work.lease import Lease
 from schemas.binding import Binding
 
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])  # where no statement differs
-TABLES: tuple[Any, ...] = (
-    *(LegalHoldNoted, LegalHoldEndNoted, RetentionRuleNoted, RetentionRuleEndNoted),
-    *(LegalHoldEnded, RetentionRuleEnded, LegalHold, RetentionRule),
-)
-Set = Callable[..., None]
-
-
-@pytest.fixture
-def set_store(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Set:
-    """Return what changes settings of the store, which has a second one in a folder from the beginning."""
-
-    def change(**values: str) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(f"DATA_PLATFORM_STORE__{name}", value)
-        settings.cache_clear()
-
-    change(REPLICA_URL=str(tmp_path / "second"))
-    return change
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -81,34 +59,15 @@ def anywhere(request: pytest.FixtureRequest, set_store: Set) -> Set:
     return set_store
 
 
-def dumped() -> dict[Any, list[dict[str, Any]]]:
-    """Return what a dump of this moment has of decisions."""
-    return {table: table.to_dicts() for table in TABLES}
-
-
-def restored(dump: dict[Any, list[dict[str, Any]]]) -> None:
-    """Have the catalogue know what a dump has, and no more; an empty one is a database that was lost."""
-    for table in TABLES:
-        table.delete_quick()
-    for table in reversed(TABLES):
-        table.insert(dump.get(table, []), allow_direct_insert=True)
-
-
 def decided() -> list[Any]:
     """Return all decisions with their numbers."""
     return [table.to_dicts(order_by="KEY") for table in (LegalHold, LegalHoldEnded, RetentionRule, RetentionRuleEnded)]
 
 
-def folders() -> list[FolderStore]:
-    found = [one.inner if isinstance(one, SealedStore) else one for one in stores(load())]
-    assert all(isinstance(one, FolderStore) for one in found)
-    return found  # type: ignore[return-value]
-
-
 def entered(binding: Binding) -> int:
     done = enter_decisions(binding, stores(load()))
     assert done.refused == []
-    return done.decisions
+    return len(done.decisions)
 
 
 def test_a_hold_of_after_the_dump_is_in_force_once_it_is_rebuilt(
@@ -132,9 +91,9 @@ def test_a_hold_of_after_the_dump_is_in_force_once_it_is_rebuilt(
             with pytest.raises(DatabaseOutdated, match=r"older than the store.*rebuild"):
                 retained(binding, NOW + LATER, **options)
         assert (len(Quarantine()), len(Removal())) == (marks, rounds)
-        assert face.rebuild().decisions == (4 if old else 6)
+        assert len(face.rebuild().decisions) == (4 if old else 6)
         assert decided() == before
-        assert face.rebuild().decisions == 0
+        assert face.rebuild().decisions == []
         retained(binding)
         assert [noted_in(store) for store in stores(load())] == objects
     done = retained(binding, NOW + LATER)
@@ -233,11 +192,6 @@ def store_id_of(store: Store) -> str:
     return record_store(store.name)
 
 
-def spoil(store: FolderStore, name: str, content: bytes) -> None:
-    (store.root / name).chmod(0o600)
-    (store.root / name).write_bytes(content)
-
-
 def other(name: str, content: bytes) -> tuple[str, bytes]:
     """Return the object of somebody who knows how they are called."""
     return f"{name[:-64]}{hashlib.sha256(content).hexdigest()}", content
@@ -263,7 +217,7 @@ def test_what_cannot_be_read_is_told_and_stops_nothing_but_removals(
         (store.root / other(names[2], b"")[0]).write_bytes(b"")
     spoil(first, names[3], b"")
     done = face.rebuild()
-    assert done.decisions == 3
+    assert len(done.decisions) == 3
     for name in (names[0], forged[0], "note.txt", other(names[2], b"")[0], names[6]):
         assert any(name in reason for reason in done.refused)
     assert not any(name in reason for reason in done.refused for name in (names[2], names[3], names[4]))
@@ -465,6 +419,6 @@ def test_one_store_that_answers_is_enough_to_rebuild_and_not_to_remove(
     restored({})
     (tmp_path / "away").write_bytes(b"no folder")
     set_store(REPLICA_URL=str(tmp_path / "away"))
-    assert face.rebuild().decisions == 1
+    assert len(face.rebuild().decisions) == 1
     with pytest.raises(StoreUnavailable):
         retained(binding)

@@ -123,6 +123,14 @@ def test_other_bytes_are_refused(content: bytes) -> None:
         decoded(own, content)
 
 
+def test_it_says_what_was_decided_when_and_by_whom() -> None:
+    assert str(hold(hold_below="/shares/x")) == (
+        "hold 3 of 2026-06-01 12:30 UTC by acme/amy: reason case 17, below /shares/x"
+    )
+    assert str(rule("days", 730)) == "rule 1 of 2026-06-01 12:30 UTC by acme/amy: keeps days, amount 730"
+    assert str(release("0" * 64)) == "release 3 of 2026-06-01 12:30 UTC by acme/bob"
+
+
 @pytest.mark.parametrize("wrong", ["hold", "decisions/x", f"decisions/{AT:%Y}-3-{'0' * 64}", hold().name + "x"])
 def test_other_names_are_none_of_decisions(wrong: str) -> None:
     assert decision_of(wrong) is None
