@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -137,18 +136,25 @@ def erase(sha256: str, *, reason: str) -> Erased:
     DatabaseOutdated
         If a store knows of decisions that the catalogue does not: one may be a hold that keeps it.
     StoreUnavailable, StoreError
-        If the store does not answer, or does not let anything be removed. Nothing is lost by trying again.
+        If a store does not answer, which may know of such a hold, or does not let anything be removed. The order is
+        kept, and the next `retain` carries it out; nothing is lost by trying again.
     """
     from populate.backup.erasing import erase as erase_content
+    from populate.backup.erasing import order
     from populate.pipeline import bind_all
     from populate.retention.keeping import assert_not_held
-    from populate.retention.noting import assert_none_unknown
-    from populate.store import open_store, reachable_stores
+    from populate.retention.noting import unasked
+    from populate.store import open_store
 
     binding = bind_all(settings())
-    with suppress(StoreUnavailable):  # nothing is removed from a store that does not answer, but the order is kept
-        assert_none_unknown(binding, reachable_stores(settings()))
+    failed = unasked(binding, settings())
     assert_not_held(binding, sha256)
+    if failed:
+        order(binding, settings(), sha256, reason)
+        raise StoreUnavailable(
+            "The order to erase is kept, and nothing was removed from any store, for one could not be asked whether it "
+            f"knows of a hold: {failed[0]} The next `data-platform retain` finishes it once all stores answer."
+        ) from failed[0]
     return erase_content(binding, open_store(settings()), settings(), sha256, reason)
 
 

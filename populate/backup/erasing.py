@@ -85,26 +85,48 @@ def erase(binding: Binding, store: Store, settings: Settings, sha256: str, reaso
     StoreUnavailable, StoreError
         If the store does not answer, or does not let anything be removed. Nothing is lost by trying again.
     """
-    if not reason.strip():
-        raise RestrictionError("Without a reason nothing is erased. Give one: it stays in the catalogue.")
-    binding.ensure()
-    content = content_of_prefix(sha256)
-    _write_down(settings, content, reason)
-    forget_profile(content.sha256)  # at once: a store may not answer
-    cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
-    cached = forget(cache, content.sha256, content.size)
+    content, cached = order(binding, settings, sha256, reason)  # at once: a store may not answer
     removed, locked = list[str](), list[ObjectLocked]()
     for one in (store, *(other for other in stores(settings) if other.name != store.name)):
         try:
             removed += out_of(binding, one, settings, content.sha256)
         except ObjectLocked as error:  # which keeps it from going nowhere else
             locked.append(error)
-    cached |= forget(cache, content.sha256, content.size)  # and what was just being kept
-    forget_profile(content.sha256)
+    cached |= _forget(settings, content)  # and what was just being kept
     if locked:
         raise locked[0]
     rest = (ContentStore & where(Placement, sha256=content.sha256)).to_arrays("store_name", order_by="store_name")
     return Erased(content.sha256, tuple(removed), cached, tuple(rest.tolist()))
+
+
+def order(binding: Binding, settings: Settings, sha256: str, reason: str) -> tuple[Content, bool]:
+    """Write down that a content is to be erased, and have this machine forget it; rounds of retention do the rest.
+
+    Returns
+    -------
+    Content, bool
+        The content, and whether it was in the cache of this machine.
+
+    Raises
+    ------
+    VersionUnavailable
+        If no content is known by this hash, or several are.
+    RestrictionError
+        If there is no reason.
+    """
+    if not reason.strip():
+        raise RestrictionError("Without a reason nothing is erased. Give one: it stays in the catalogue.")
+    binding.ensure()
+    content = content_of_prefix(sha256)
+    _write_down(settings, content, reason)
+    return content, _forget(settings, content)
+
+
+def _forget(settings: Settings, content: Content) -> bool:
+    """Remove what was learnt of a content, and its copy in the cache; tell whether there was one."""
+    forget_profile(content.sha256)
+    cache = Cache(settings.cache_folder, settings.cache.max_bytes, settings.cache.keep_seconds)
+    return forget(cache, content.sha256, content.size)
 
 
 def _write_down(settings: Settings, content: Content, reason: str) -> None:

@@ -9,7 +9,12 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from data_platform.errors import BlobDamaged, DatabaseOutdated, DataPlatformError
+from data_platform.errors import (
+    BlobDamaged,
+    DatabaseOutdated,
+    DataPlatformError,
+    StoreError,
+)
 from data_platform.settings import Settings
 from populate.backup.stores import record_store
 from populate.backup.tables import assert_mounted
@@ -152,6 +157,24 @@ def assert_none_unknown(binding: Binding, stores: Iterable[Store]) -> None:
                 f"{names[0]}: the database seems to be older than the store, as after a restore from an older dump. "
                 "Nothing was removed. Run `data-platform rebuild --only-decisions` as a steward, which enters them."
             )
+
+
+def unasked(binding: Binding, settings: Settings) -> list[StoreError]:
+    """See that the catalogue knows all that the stores know that answer; return why the others could not be asked.
+
+    Raises
+    ------
+    DatabaseOutdated
+        If it does not, whichever other store does not answer.
+    """
+    failed = list[StoreError]()
+    for opened in (open_store, open_replica):
+        try:
+            if (store := opened(settings)) is not None:
+                assert_none_unknown(binding, [store])
+        except StoreError as error:
+            failed.append(error)
+    return failed
 
 
 def unknown_in(store: Store) -> Iterator[str]:

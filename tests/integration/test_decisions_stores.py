@@ -3,23 +3,114 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from deciding import Set, restored
+from deciding import Set, folders, restored
+from deliveries import sha256, work_off
+from test_retention import states
 
+from data_platform import face
 from data_platform.cli import main
-from data_platform.errors import StoreUnavailable
+from data_platform.errors import DatabaseOutdated, RestrictionError, StoreUnavailable
 from data_platform.settings import load
+from populate.backup.erased import Erasure
+from populate.backup.replica import Replica
 from populate.retention.keeping import hold, release
+from populate.store.folder import FolderStore
+from populate.work.scheduler import Keeper
 from schemas.binding import Binding
 
 pytestmark = pytest.mark.parametrize("backend", ["postgresql"])  # no statement differs
 
 
+@contextmanager
+def unlisted(store: FolderStore) -> Iterator[None]:
+    """Have a store answer everything but what it knows of decisions."""
+    place, aside = store.root / "decisions", store.root / "aside"
+    place.rename(aside)
+    place.write_bytes(b"no folder")
+    yield
+    place.unlink()
+    aside.rename(place)
+
+
+def everywhere() -> list[set[bytes]]:
+    """Return the contents of each store."""
+    places = [(store.root / "objects").rglob("*") for store in folders()]
+    return [{path.read_bytes() for path in some if path.is_file()} for some in places]
+
+
 @pytest.fixture(autouse=True)
 def _set(set_store: Set) -> None:
     """Have the stores set before anything is bound."""
+
+
+@pytest.fixture
+def content(binding: Binding, tmp_path: Path) -> bytes:
+    """Return a content that is in both stores."""
+    found, *_ = states(binding, tmp_path / "a", 1)
+    Keeper(binding, snapshots=False).tend()
+    work_off(Replica)
+    assert everywhere() == [{found}, {found}]
+    return found
+
+
+def erased(content: bytes) -> tuple[str, ...]:
+    return face.erase(sha256(content), reason="consent withdrawn").removed
+
+
+def test_a_hold_that_the_other_store_knows_keeps_from_erasing(binding: Binding, content: bytes) -> None:
+    hold(binding, load(), "case 17")
+    restored({})
+    for away in folders():
+        with unlisted(away), pytest.raises(DatabaseOutdated):
+            erased(content)
+    assert everywhere() == [{content}, {content}]
+    assert len(Erasure()) == 0
+
+
+def test_where_a_store_was_not_asked_the_order_is_kept_and_retain_finishes_it(
+    binding: Binding, content: bytes, set_store: Set, tmp_path: Path
+) -> None:
+    hold(binding, load(), "case 17", below="/elsewhere")
+    first, second = folders()
+    for away in (first, second):
+        with unlisted(away):
+            with pytest.raises(StoreUnavailable, match=r"order to erase is kept.*`data-platform retain` finishes"):
+                erased(content)
+            with pytest.raises(StoreUnavailable):
+                face.retain()
+        assert everywhere() == [{content}, {content}]
+        assert Erasure.to_arrays("sha256").tolist() == [sha256(content)]
+    (tmp_path / "away").write_bytes(b"no folder")
+    for name, url in (("URL", first.root), ("REPLICA_URL", second.root)):
+        set_store(**{name: str(tmp_path / "away")})
+        with pytest.raises(StoreUnavailable, match="order to erase is kept"):
+            erased(content)
+        set_store(**{name: str(url)})
+    assert everywhere() == [{content}, {content}]
+    assert [done.erased for done in face.retain()] == [1, 1]
+    assert everywhere() == [set(), set()]
+
+
+def test_what_was_ordered_meanwhile_is_kept_by_the_hold_that_turns_up(binding: Binding, content: bytes) -> None:
+    hold(binding, load(), "another case", below="/elsewhere")
+    first, _ = folders()
+    with unlisted(first), pytest.raises(StoreUnavailable):
+        erased(content)
+    hold(binding, load(), "case 17")
+    restored({})
+    with pytest.raises(DatabaseOutdated):
+        face.retain()
+    assert face.rebuild(only_decisions=True).refused == []
+    assert [done.erased for done in face.retain()] == [0, 0]
+    assert everywhere() == [{content}, {content}]
+    with unlisted(first), pytest.raises(RestrictionError, match="Hold 2 keeps"):
+        erased(content)
 
 
 def test_each_decision_that_is_entered_is_told_before_contents_are(
