@@ -42,7 +42,7 @@ class Rebuilt:
         How many of these had no place in the catalogue before.
     refused
         What was not entered: objects that are neither a content nor a whole pack, damaged contents, and decisions
-        that cannot be read.
+        that cannot be read; also stores that could not be asked for these.
     decisions
         What was decided of keeping and entered, as holds, which `populate.retention.entering` does.
     """

@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from data_platform.errors import BlobDamaged, StoreUnavailable
+from data_platform.errors import BlobDamaged, StoreError, StoreUnavailable
+from populate.backup.tables import assert_mounted
 from populate.retention.decisions import DECIDED, HOLD, RELEASE, RULE, RULE_END, Decision, noted_in, read
 from populate.retention.keeping import between_sweeps, insert_numbered, lookup_all
 from populate.retention.noting import known
@@ -39,7 +40,7 @@ class Entered:
     decisions
         What was entered, each with its number in the catalogue, when it was decided, by whom, and what.
     refused
-        What was not, and why.
+        What was not, and why; also why a store could not be asked.
     """
 
     decisions: list[str] = field(default_factory=list)
@@ -57,8 +58,8 @@ def enter_decisions(binding: Binding, stores: Iterable[Store]) -> Entered:
 
     Raises
     ------
-    StoreUnavailable
-        If a store does not answer, or somebody else enters decisions at this moment.
+    StoreUnavailable, StoreError
+        If no store answers, or somebody else enters decisions at this moment.
     """
     binding.ensure()
     with Lease(binding, "decisions").held() as is_alone:
@@ -69,7 +70,7 @@ def enter_decisions(binding: Binding, stores: Iterable[Store]) -> Entered:
 
 def _entered(stores: Iterable[Store]) -> Entered:
     done = Entered()
-    found, damaged = _read(stores)
+    found, damaged = _read(_listed(stores, done))
     done.refused += [reason for sha256, reason in damaged if sha256 not in found]
     try:
         _enter_made([one for one in found.values() if not one.of], done)
@@ -82,10 +83,24 @@ def _entered(stores: Iterable[Store]) -> Entered:
     return done
 
 
-def _read(stores: Iterable[Store]) -> tuple[dict[str, Decision], list[tuple[str, str]]]:
+def _listed(stores: Iterable[Store], done: Entered) -> list[tuple[Store, dict[str, int]]]:
+    """Return what each store holds below ``decisions/``, and note which cannot be asked; one is enough."""
+    there, failed = list[tuple[Store, dict[str, int]]](), list[StoreError]()
+    for store in stores:
+        try:
+            assert_mounted(store)
+            there.append((store, noted_in(store)))
+        except StoreError as error:
+            failed.append(error)
+            done.refused.append(f"{store.name} could not be asked: {error}")
+    if failed and not there:
+        raise failed[0]
+    return there
+
+
+def _read(there: Iterable[tuple[Store, dict[str, int]]]) -> tuple[dict[str, Decision], list[tuple[str, str]]]:
     """Return what the catalogue does not know, by hash, and what cannot be read: hash and why."""
     found, damaged = dict[str, Decision](), list[tuple[str, str]]()
-    there = [(store, noted_in(store)) for store in stores]
     decided = known()  # after the objects: what is decided at this moment has its row already
     for store, objects in there:
         for name, size in objects.items():

@@ -146,11 +146,12 @@ def assert_none_unknown(binding: Binding, stores: Iterable[Store]) -> None:
     ------
     DatabaseOutdated
         If it does not: holds may be forgotten.
-    StoreUnavailable
-        If a store does not answer.
+    StoreUnavailable, StoreError
+        If a store does not answer, or is empty and should not be: it may know more.
     """
     binding.ensure()
     for store in stores:
+        assert_mounted(store)
         if names := list(unknown_in(store)):
             raise DatabaseOutdated(
                 f"{store.name} knows {len(names):,} decisions about keeping that the catalogue does not, as "

@@ -56,8 +56,11 @@ class FolderStore(Store):
             raise translated(error, self.root) from error
 
     def looks_empty(self) -> bool:
-        with os.scandir(self.root / "objects") as entries:
-            return next(entries, None) is None
+        try:
+            with os.scandir(self.root / "objects") as entries:
+                return next(entries, None) is None
+        except OSError as error:
+            raise translated(error, self.root) from error
 
     def writer(self, sha256: str | None, size: int | None) -> FolderWriter:
         return FolderWriter(self, sha256, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from deciding import Set, folders, restored
 from deliveries import sha256, work_off
-from test_retention import states
+from test_retention import retained, states
 
 from data_platform import face
 from data_platform.cli import main
@@ -19,7 +20,9 @@ from data_platform.errors import DatabaseOutdated, RestrictionError, StoreUnavai
 from data_platform.settings import load
 from populate.backup.erased import Erasure
 from populate.backup.replica import Replica
+from populate.retention.entering import enter_decisions
 from populate.retention.keeping import hold, release
+from populate.store import open_store
 from populate.store.folder import FolderStore
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
@@ -113,6 +116,34 @@ def test_what_was_ordered_meanwhile_is_kept_by_the_hold_that_turns_up(binding: B
         erased(content)
 
 
+def unmounted(store: FolderStore) -> None:
+    """Have the folder of a disk that is not mounted in the place of a store."""
+    store.root.rename(store.root.with_name("mounted elsewhere"))
+    FolderStore(store.root)
+
+
+def test_a_store_that_is_not_mounted_is_none_that_knows_nothing(
+    binding: Binding, content: bytes, tmp_path: Path
+) -> None:
+    hold(binding, load(), "case 1")
+    first, second = folders()
+    restored({})
+    shutil.move(first.root / "decisions", tmp_path / "only the second knows")
+    unmounted(second)
+    with pytest.raises(StoreUnavailable, match="Mount its disk"):
+        retained(binding, dry_run=True)
+    with pytest.raises(StoreUnavailable, match="order to erase is kept"):
+        erased(content)
+    assert everywhere() == [{content}, set()]
+    with pytest.raises(StoreUnavailable, match="Mount its disk"):
+        enter_decisions(binding, [second])
+    shutil.move(tmp_path / "only the second knows", first.root / "decisions")
+    done = face.rebuild()
+    assert len(done.decisions) == 1
+    (reason,) = done.refused
+    assert reason.startswith(f"{second.name} could not be asked")
+
+
 def test_each_decision_that_is_entered_is_told_before_contents_are(
     binding: Binding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,3 +168,11 @@ def test_each_decision_that_is_entered_is_told_before_contents_are(
     restored({})
     told = json.loads(CliRunner().invoke(main, ["rebuild", "--only-decisions", "--json"]).stdout)
     assert [f"entered: {one}" for one in told["decisions"]][1:] == lines[1:]
+
+
+def test_a_folder_that_is_none_is_told_as_such(backend: str) -> None:
+    store = open_store(load())
+    assert isinstance(store, FolderStore)
+    (store.root / "objects").rmdir()
+    with pytest.raises(StoreUnavailable, match="Check that it is mounted"):
+        store.looks_empty()
