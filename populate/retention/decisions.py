@@ -19,10 +19,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from data_platform.errors import BlobDamaged, BlobMissing, StoreSealed, StoreUnavailable
+from data_platform.errors import BlobDamaged, StoreError, StoreFull, StoreSealed, StoreUnavailable
 from populate.retention.rules import EVERYTHING, KINDS
 from populate.store import Place, Store
-from populate.store.base import DECISION, DECISIONS, decision_of
+from populate.store.base import DECISIONS, Named, decision_of, named
 from schemas.identity import display_text
 
 LARGEST = 128 * 1024
@@ -157,10 +157,11 @@ def decoded(name: str, content: bytes) -> Decision:
     BlobDamaged
         If its bytes are not those that its name tells, or no decision that this release knows.
     """
-    if (match := DECISION.fullmatch(name)) is None or hashlib.sha256(content).hexdigest() != match["sha256"]:
+    told = _named(name)
+    if hashlib.sha256(content).hexdigest() != told.sha256:
         raise BlobDamaged(f"{name} is damaged: its bytes do not have the hash of its name. {ADVICE}")
     try:
-        found = _told(json.loads(content), int(match["number"]))
+        found = _told(json.loads(content), told.number)
         is_as_written = (found.name, found.content) == (name, content)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         is_as_written = False
@@ -168,6 +169,14 @@ def decoded(name: str, content: bytes) -> Decision:
         raise BlobDamaged(
             f"{name} is no decision that this release knows: a newer one wrote it, or somebody else. Look who put it "
             f"there, or run `data-platform rebuild` of that release. {ADVICE}"
+        )
+    return found
+
+
+def _named(name: str) -> Named:
+    if (found := named(name)) is None:
+        raise BlobDamaged(
+            f"{name} has no name of a decision. Look who put it there, and remove it if it is somebody's own. {ADVICE}"
         )
     return found
 
@@ -208,8 +217,8 @@ def noted_in(store: Store) -> dict[str, int]:
 
     Raises
     ------
-    StoreUnavailable
-        If the store does not answer.
+    StoreUnavailable, StoreError
+        If the store does not answer, or cannot list them.
     """
     return dict(store.objects(DECISIONS))
 
@@ -229,6 +238,7 @@ def read(store: Store, name: str, size: int) -> Decision:
     StoreUnavailable
         If the store does not answer.
     """
+    _named(name)
     try:
         if not 0 < size <= LARGEST:
             raise BlobDamaged(f"It has {size:,} bytes.")
@@ -237,7 +247,7 @@ def read(store: Store, name: str, size: int) -> Decision:
         raise BlobDamaged(f"{name} cannot be read: {error}") from error
     except StoreUnavailable:
         raise
-    except (BlobMissing, BlobDamaged) as error:
+    except StoreError as error:  # of this object, as where the disk has a bad sector
         raise BlobDamaged(f"{name} cannot be read: {error} {ADVICE}") from error
     return decoded(name, content)
 
@@ -255,8 +265,13 @@ def write(store: Store, decision: Decision, damaged: str = "") -> None:
     StoreUnavailable, StoreError
         If the store does not take it.
     """
-    content = decision.content
-    with store.writer(decision.sha256, len(content)) as writer:
-        writer.stored_as, writer.replace = damaged or decision.name, bool(damaged)
-        writer.write(content)
-        writer.commit()
+    content, name = decision.content, damaged or decision.name
+    try:
+        with store.writer(decision.sha256, len(content)) as writer:
+            writer.stored_as, writer.replace = name, bool(damaged)
+            writer.write(content)
+            writer.commit()
+    except (StoreUnavailable, StoreFull):
+        raise
+    except StoreError as error:
+        raise StoreError(f"{name} is not noted down: {error} Then run `data-platform retain`.") from error

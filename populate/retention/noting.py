@@ -14,6 +14,7 @@ from data_platform.errors import (
     DatabaseOutdated,
     DataPlatformError,
     StoreError,
+    StoreUnavailable,
 )
 from data_platform.settings import Settings
 from populate.backup.stores import record_store
@@ -119,16 +120,23 @@ def put_back(store: Store) -> None:
     Raises
     ------
     StoreUnavailable, StoreError
-        If the store does not take them.
+        If the store does not take them; those that it takes are there then.
     """
     assert_mounted(store)
     there = noted_in(store)
     names = {decision_of(name): name for name in there}
+    failed = list[StoreError]()
     for sha256, decision in known().items():
-        if (name := names.get(sha256)) is None:
-            write(store, decision)
-        elif not _is_whole(store, name, there[name]):
-            write(store, decision, name)
+        name = names.get(sha256, "")
+        try:
+            if not name or not _is_whole(store, name, there[name]):
+                write(store, decision, name)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:  # of this object: the others are put back all the same
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def _is_whole(store: Store, name: str, size: int) -> bool:

@@ -31,11 +31,8 @@ SEALS = "seals/"
 DECISIONS = "decisions/"
 """Beginning of the names of objects that tell what was decided of keeping; see `populate.retention.decisions`."""
 
-DECISION = re.compile(
-    r"decisions/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-(?P<number>[1-9][0-9]{0,8})-(?P<sha256>[0-9a-f]{64})", re.ASCII
-)
-
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_DECISION = re.compile(r"decisions/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-([1-9][0-9]{0,8})-([0-9a-f]{64})", re.ASCII)
 _OBJECT_NAME = re.compile(r"[a-z0-9]+(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
 
 
@@ -78,10 +75,22 @@ def content_of(object_name: str) -> str | None:
     return sha256 if _SHA256.fullmatch(sha256) and object_name == object_name_of(sha256) else None
 
 
+class Named(NamedTuple):
+    """What the name of a decision tells beside the time: `number` (int), and `sha256` (str) that it is known by."""
+
+    number: int
+    sha256: str
+
+
+def named(object_name: str) -> Named | None:
+    """Return what the name of a decision tells, or None for any other object."""
+    match = _DECISION.fullmatch(object_name)
+    return Named(int(match[1]), match[2]) if match else None
+
+
 def decision_of(object_name: str) -> str | None:
     """Return the SHA-256 of the decision that has this name, or None for any other object."""
-    match = DECISION.fullmatch(object_name)
-    return match["sha256"] if match else None
+    return found.sha256 if (found := named(object_name)) else None
 
 
 def checked_object_name(object_name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +18,15 @@ from test_retention import retained, states
 
 from data_platform import face
 from data_platform.cli import main
-from data_platform.errors import DatabaseOutdated, RestrictionError, StoreUnavailable
+from data_platform.errors import DatabaseOutdated, RestrictionError, StoreError, StoreUnavailable
 from data_platform.settings import load
 from populate.backup.erased import Erasure
 from populate.backup.replica import Replica
+from populate.retention.decisions import noted_in
 from populate.retention.entering import enter_decisions
-from populate.retention.keeping import hold, release
-from populate.store import open_store
+from populate.retention.keeping import hold, holds, release
+from populate.store import folder, open_store
+from populate.store.base import Place
 from populate.store.folder import FolderStore
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
@@ -39,6 +43,18 @@ def unlisted(store: FolderStore) -> Iterator[None]:
     yield
     place.unlink()
     aside.rename(place)
+
+
+def spoiled(patch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have the disk fail wherever it is to read one of some objects."""
+    pieces = folder._pieces
+
+    def failing(path: Path, place: Place) -> Iterator[bytes]:
+        if path.name in {name.rpartition("/")[2] for name in names}:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pieces(path, place)
+
+    patch.setattr(folder, "_pieces", failing)
 
 
 def everywhere() -> list[set[bytes]]:
@@ -114,6 +130,52 @@ def test_what_was_ordered_meanwhile_is_kept_by_the_hold_that_turns_up(binding: B
     assert everywhere() == [{content}, {content}]
     with unlisted(first), pytest.raises(RestrictionError, match="Hold 2 keeps"):
         erased(content)
+
+
+def test_a_disk_that_fails_and_files_of_others_keep_no_decision_from_being_entered(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for case in ("case 1", "case 2"):
+        hold(binding, load(), case)
+    first, second = folders()
+    lost, *_ = sorted(noted_in(first))
+    for store in (first, second):
+        (store.root / "decisions" / ".DS_Store").write_bytes(b"somebody's")
+    restored({})
+    with monkeypatch.context() as patch:
+        spoiled(patch, lost)
+        done = face.rebuild()
+        assert [one.reason for one in holds()] == ["case 2"]
+        for name in (lost, "decisions/.DS_Store"):
+            assert any(name in reason and "remove" in reason for reason in done.refused)
+        assert any("DS_Store has no name of a decision" in reason for reason in done.refused)
+        with pytest.raises(DatabaseOutdated):
+            retained(binding)
+    assert len(face.rebuild().decisions) == 1
+    for store in (first, second):
+        (store.root / "decisions" / ".DS_Store").unlink()
+    with monkeypatch.context() as patch:
+        spoiled(patch, lost)
+        before = (first.root / lost).stat().st_ino
+        retained(binding)
+        assert (first.root / lost).stat().st_ino != before  # written anew, elsewhere on the disk
+    assert [len(noted_in(store)) for store in (first, second)] == [2, 2]
+
+
+def test_what_cannot_be_put_back_is_told_and_the_others_are(binding: Binding) -> None:
+    for case in ("case 1", "case 2", "case 3"):
+        hold(binding, load(), case)
+    first, _ = folders()
+    names = sorted(noted_in(first))
+    for name in names:
+        (first.root / name).unlink()
+    (first.root / names[0] / "in the way").mkdir(parents=True)
+    with pytest.raises(StoreError, match=rf"{names[0]} is not noted down.*Is a directory"):
+        retained(binding)
+    assert sorted(noted_in(first)) == names[1:]
+    shutil.rmtree(first.root / names[0])
+    retained(binding)
+    assert sorted(noted_in(first)) == names
 
 
 def unmounted(store: FolderStore) -> None:
