@@ -149,7 +149,7 @@ SERVER_TIME = {
 def _store(settings: Settings) -> Iterator[Finding]:
     from populate.store import open_store
 
-    if settings.database.backend != "embedded" and not settings.store.url:
+    if not settings.store_is_set:
         yield Finding("store", "note", "not configured (store.url): fine for reading, needed by workers and restore")
         return
     store = open_store(settings)

@@ -158,6 +158,11 @@ class Settings(BaseSettings):
         return self.store.url or str(self.home / "store")
 
     @property
+    def store_is_set(self) -> bool:
+        """Whether that is the catalogue's store: a database on a server has none in the home of a machine."""
+        return bool(self.store.url) or self.database.backend == "embedded"
+
+    @property
     def cache_folder(self) -> Path:
         return self.home / "cache"
 

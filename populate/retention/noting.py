@@ -13,6 +13,7 @@ from data_platform.errors import (
     BlobDamaged,
     DatabaseOutdated,
     DataPlatformError,
+    SettingsError,
     StoreError,
     StoreUnavailable,
 )
@@ -81,11 +82,11 @@ def note_at_once(settings: Settings) -> list[str]:
     Whatever happens here, what was decided is in force, and a round of retention notes it down before anything else.
     """
     failed = list[str]()
-    for opened in (open_store, open_replica):
+    for opened in (_open_store, open_replica):
         try:
             if (store := opened(settings)) is not None:
                 note_down(store)
-        except (DataPlatformError, dj.DataJointError) as error:
+        except (DataPlatformError, dj.DataJointError, OSError) as error:  # whatever it is, it was decided
             failed.append(str(error))
     for reason in failed:
         _log.warning(
@@ -94,6 +95,12 @@ def note_at_once(settings: Settings) -> list[str]:
             reason,
         )
     return failed
+
+
+def _open_store(settings: Settings) -> Store:
+    if not settings.store_is_set:  # the default is a folder of this machine, where nobody would look for a hold
+        raise SettingsError("The content store is not set on this machine. Set store.url as the workers have it.")
+    return open_store(settings)
 
 
 def note_down(store: Store) -> None:

@@ -56,12 +56,12 @@ def any_s3(request: pytest.FixtureRequest) -> S3Server:
 
 @pytest.fixture
 def set_store(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return what changes settings of the store, which has a second one in a folder from the beginning."""
+    """Return what changes settings of the store; there is one in a folder, and a second one, from the beginning."""
 
     def change(**values: str) -> None:
         for name, value in values.items():
             monkeypatch.setenv(f"DATA_PLATFORM_STORE__{name}", value)
         settings.cache_clear()
 
-    change(REPLICA_URL=str(tmp_path / "second"))
+    change(URL=str(home / "store"), REPLICA_URL=str(tmp_path / "second"))
     return change

@@ -111,7 +111,11 @@ def test_what_was_dumped_comes_back(binding: Binding, backend: str, tmp_path: Pa
     assert rows(bind_all()) == before
 
 
-def test_a_hold_of_after_the_dump_is_not_forgotten(binding: Binding, backend: str, tmp_path: Path) -> None:
+def test_a_hold_of_after_the_dump_is_not_forgotten(
+    binding: Binding, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__URL", str(settings().home / "store"))
+    settings.cache_clear()
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(name.encode())
     hand_in(binding, [read_file(tmp_path / name) for name in ("a", "b")])

@@ -19,9 +19,10 @@ from test_retention import retained, states
 from data_platform import face
 from data_platform.cli import main
 from data_platform.errors import DatabaseOutdated, RestrictionError, StoreError, StoreUnavailable
-from data_platform.settings import load
+from data_platform.settings import load, settings
 from populate.backup.erased import Erasure
 from populate.backup.replica import Replica
+from populate.backup.stores import ContentStore
 from populate.retention.decisions import noted_in
 from populate.retention.entering import enter_decisions
 from populate.retention.keeping import hold, holds, release
@@ -178,6 +179,23 @@ def test_what_cannot_be_put_back_is_told_and_the_others_are(binding: Binding) ->
     assert sorted(noted_in(first)) == names
 
 
+def test_a_machine_on_which_the_store_is_not_set_notes_nothing_down_in_its_home(
+    binding: Binding, set_store: Set, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATA_PLATFORM_STORE__URL")
+    settings.cache_clear()
+    told = CliRunner().invoke(main, ["hold", "--reason", "case 17"])
+    assert told.exit_code == 0
+    assert "is not noted down in the content store yet" in told.output
+    assert "Set store.url as the workers have it" in told.output
+    assert not (home / "store").exists()
+    assert ContentStore.to_arrays("store_name").tolist() == [f"folder:{tmp_path / 'second'}"]
+    assert len(noted_in(folders()[1])) == 1
+    set_store(URL=str(tmp_path / "workers"))
+    face.retain()
+    assert len(noted_in(FolderStore(tmp_path / "workers"))) == 1
+
+
 def unmounted(store: FolderStore) -> None:
     """Have the folder of a disk that is not mounted in the place of a store."""
     store.root.rename(store.root.with_name("mounted elsewhere"))
@@ -230,6 +248,24 @@ def test_each_decision_that_is_entered_is_told_before_contents_are(
     restored({})
     told = json.loads(CliRunner().invoke(main, ["rebuild", "--only-decisions", "--json"]).stdout)
     assert [f"entered: {one}" for one in told["decisions"]][1:] == lines[1:]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_whatever_the_disk_says_a_decision_is_in_force(
+    binding: Binding, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def failing(self: FolderStore, *_: object) -> object:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "writer", failing)
+        done = CliRunner().invoke(main, ["hold", "--reason", "case 17"])
+    assert done.exit_code == 0
+    assert done.output.count(os.strerror(number)) == 2  # of each store
+    assert "is in force, and is not noted down" in done.output
+    assert [one.reason for one in holds()] == ["case 17"]
+    retained(binding)
+    assert len(noted_in(open_store(load()))) == 1
 
 
 def test_a_folder_that_is_none_is_told_as_such(backend: str) -> None:

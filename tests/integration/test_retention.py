@@ -444,7 +444,9 @@ def said(*arguments: str) -> str:
 
 
 @on_postgresql
-def test_the_commands(binding: Binding, tmp_path: Path) -> None:
+def test_the_commands(binding: Binding, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_PLATFORM_STORE__URL", str(tmp_path / "store"))
+    settings.cache_clear()
     contents = states(binding, tmp_path / "a", 2)
     assert "Everything is kept" in said("retention")
     assert said("add-rule", "versions", "1") == "rule 1: the latest 1 versions, files of any kind\n"

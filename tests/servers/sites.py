@@ -29,7 +29,7 @@ class Site:
     def settings(self, login: str = "owner") -> Settings:
         """Return the settings of a login."""
         account = {"user": f"{self.prefix}_login_{login}", "password": self.logins[login]}
-        return load(home=self.home, database={**self.database, **account})
+        return load(home=self.home, store={"url": str(self.home / "store")}, database={**self.database, **account})
 
     @property
     def prefix(self) -> str:

@@ -28,6 +28,14 @@ def values() -> dict[str, tuple[str, str]]:
     return {value.name: (value.value, value.origin) for value in doctor.configured(load())}
 
 
+@pytest.mark.parametrize(
+    ("backend", "url", "is_set"),
+    [("embedded", "", True), ("postgresql", "", False), ("mysql", "", False), ("mysql", "s3://lab", True)],
+)
+def test_beside_a_server_the_default_store_is_none_that_was_set(backend: str, url: str, is_set: bool) -> None:
+    assert load(database={"backend": backend}, store={"url": url}).store_is_set == is_set
+
+
 def test_every_setting_is_listed_with_its_origin(no_configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (no_configuration / "data-platform.toml").write_text(
         'realm = "lab"\n[database]\nhost = "db"\nport = 5\n[file.owners]\n"/shares/maria" = "maria"\n'
