@@ -5,9 +5,10 @@ What is decided is in force at once, and is noted down in the content stores as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from data_platform.errors import RestrictionError, VersionUnavailable
@@ -21,6 +22,7 @@ from populate.retention.noting import note_at_once
 from populate.retention.references import known_of
 from populate.retention.rules import EVERYTHING, KINDS, Hold, Rule, holding
 from populate.retention.tables import LegalHold, LegalHoldEnded, RetentionRule, RetentionRuleEnded
+from populate.store.base import LAST_NUMBER
 from readers.event import consumer
 from schemas.binding import Binding
 from schemas.engine import dj
@@ -186,7 +188,7 @@ def insert_numbered(table: Any, name: str, row: dict[str, Any], wanted: int = 0)
     """Insert a row with a number that nobody has yet, and return that: the one that is wanted, if it is free."""
     for _ in range(TRIES):
         taken = {number for (number,) in lookup_all(table, name)}
-        number = wanted if wanted and wanted not in taken else max(taken, default=0) + 1
+        number = wanted if wanted and wanted not in taken else _free(taken)
         try:
             with between_sweeps(table):
                 table.insert1({name: number, **row})
@@ -194,6 +196,13 @@ def insert_numbered(table: Any, name: str, row: dict[str, Any], wanted: int = 0)
             continue
         return int(number)
     raise RestrictionError("Many others write rules at the same time. Try again.")
+
+
+def _free(taken: Collection[int]) -> int:
+    """Return the number after the highest, or once that is the last one the lowest that is free."""
+    if (highest := max(taken, default=0)) < LAST_NUMBER:
+        return highest + 1
+    return next(number for number in count(1) if number not in taken)
 
 
 @contextmanager

@@ -31,8 +31,11 @@ SEALS = "seals/"
 DECISIONS = "decisions/"
 """Beginning of the names of objects that tell what was decided of keeping; see `populate.retention.decisions`."""
 
+LAST_NUMBER = 2**31 - 1
+"""Largest number that a hold or rule can have in its column."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_DECISION = re.compile(r"decisions/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-([1-9][0-9]{0,8})-([0-9a-f]{64})", re.ASCII)
+_DECISION = re.compile(r"decisions/[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-([1-9][0-9]{0,9})-([0-9a-f]{64})", re.ASCII)
 _OBJECT_NAME = re.compile(r"[a-z0-9]+(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+", re.ASCII)
 
 
@@ -85,7 +88,7 @@ class Named(NamedTuple):
 def named(object_name: str) -> Named | None:
     """Return what the name of a decision tells, or None for any other object."""
     match = _DECISION.fullmatch(object_name)
-    return Named(int(match[1]), match[2]) if match else None
+    return Named(int(match[1]), match[2]) if match and int(match[1]) <= LAST_NUMBER else None
 
 
 def decision_of(object_name: str) -> str | None:

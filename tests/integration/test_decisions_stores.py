@@ -26,8 +26,9 @@ from populate.backup.stores import ContentStore
 from populate.retention.decisions import noted_in
 from populate.retention.entering import enter_decisions
 from populate.retention.keeping import hold, holds, release
+from populate.retention.tables import LegalHold
 from populate.store import folder, open_store
-from populate.store.base import Place
+from populate.store.base import LAST_NUMBER, Place
 from populate.store.folder import FolderStore
 from populate.work.scheduler import Keeper
 from schemas.binding import Binding
@@ -248,6 +249,22 @@ def test_each_decision_that_is_entered_is_told_before_contents_are(
     restored({})
     told = json.loads(CliRunner().invoke(main, ["rebuild", "--only-decisions", "--json"]).stdout)
     assert [f"entered: {one}" for one in told["decisions"]][1:] == lines[1:]
+
+
+def test_the_last_number_there_can_be_stops_nobody_from_deciding(binding: Binding) -> None:
+    hold(binding, load(), "case 1")
+    (row,) = LegalHold.to_dicts()
+    restored({})
+    for store in folders():
+        shutil.rmtree(store.root / "decisions")
+    LegalHold.insert1({**row, "hold_number": LAST_NUMBER})
+    retained(binding)
+    restored({})
+    face.rebuild()
+    assert [one.number for one in holds()] == [LAST_NUMBER]
+    assert [hold(binding, load(), case).number for case in ("case 2", "case 3")] == [1, 2]
+    retained(binding)
+    assert [len(noted_in(store)) for store in folders()] == [3, 3]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])

@@ -123,6 +123,21 @@ def test_other_bytes_are_refused(content: bytes) -> None:
         decoded(own, content)
 
 
+@pytest.mark.parametrize("number", [1, 999_999_999, 1_000_000_000, 2**31 - 1])
+def test_each_number_that_a_column_holds_is_in_names(number: int) -> None:
+    numbered = replace(hold(), number=number)
+    assert decoded(numbered.name, numbered.content).number == number
+    assert decision_of(numbered.name) == numbered.sha256
+
+
+@pytest.mark.parametrize("number", [0, 2**31, 9_999_999_999, 10**12])
+def test_no_other_number_is(number: int) -> None:
+    numbered = replace(hold(), number=number)
+    assert decision_of(numbered.name) is None
+    with pytest.raises(BlobDamaged, match="no name of a decision"):
+        decoded(numbered.name, numbered.content)
+
+
 def test_it_says_what_was_decided_when_and_by_whom() -> None:
     assert str(hold(hold_below="/shares/x")) == (
         "hold 3 of 2026-06-01 12:30 UTC by acme/amy: reason case 17, below /shares/x"
