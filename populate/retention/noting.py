@@ -170,8 +170,10 @@ def assert_none_unknown(binding: Binding, stores: Iterable[Store]) -> None:
         if names := list(unknown_in(store)):
             raise DatabaseOutdated(
                 f"{store.name} knows {len(names):,} decisions about keeping that the catalogue does not, as "
-                f"{names[0]}: the database seems to be older than the store, as after a restore from an older dump. "
-                "Nothing was removed. Run `data-platform rebuild --only-decisions` as a steward, which enters them."
+                f"{names[0]}. Nothing was removed. If the database is older than the store, as after a restore from an "
+                "older dump, run `data-platform rebuild --only-decisions` as a steward, which enters them. If another "
+                "catalogue keeps its contents in this store, too, do not: give each a prefix of its own in store.url, "
+                "as docs/how-to/retention.md says."
             )
 
 

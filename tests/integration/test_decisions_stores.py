@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from deciding import Set, folders, restored
+from deciding import Set, dumped, folders, restored
 from deliveries import sha256, work_off
 from test_retention import retained, states
 
@@ -23,7 +23,7 @@ from data_platform.settings import load, settings
 from populate.backup.erased import Erasure
 from populate.backup.replica import Replica
 from populate.backup.stores import ContentStore
-from populate.retention.decisions import noted_in
+from populate.retention.decisions import hashes, noted_in
 from populate.retention.entering import enter_decisions
 from populate.retention.keeping import hold, holds, release
 from populate.retention.tables import LegalHold
@@ -249,6 +249,30 @@ def test_each_decision_that_is_entered_is_told_before_contents_are(
     restored({})
     told = json.loads(CliRunner().invoke(main, ["rebuild", "--only-decisions", "--json"]).stdout)
     assert [f"entered: {one}" for one in told["decisions"]][1:] == lines[1:]
+
+
+def test_two_catalogues_in_one_store_are_told_and_parted_as_the_page_says(
+    binding: Binding, set_store: Set, home: Path, tmp_path: Path
+) -> None:
+    set_store(REPLICA_URL="")
+    hold(binding, load(), "of the one")
+    the_one = dumped()
+    restored({})
+    hold(binding, load(), "of the other")
+    with pytest.raises(DatabaseOutdated, match=r"another catalogue.*do not: give each a prefix of its own"):
+        retained(binding)
+    set_store(URL=str(tmp_path / "own"))
+    retained(binding)
+    (own,) = hashes(noted_in(open_store(load())))
+    restored(the_one)
+    set_store(URL=str(home / "store"))
+    with pytest.raises(DatabaseOutdated):
+        retained(binding)
+    for name in noted_in(open_store(load())):
+        if name.endswith(own):
+            (home / "store" / name).unlink()
+    retained(binding)
+    assert len(noted_in(open_store(load()))) == 1
 
 
 def test_the_last_number_there_can_be_stops_nobody_from_deciding(binding: Binding) -> None:
