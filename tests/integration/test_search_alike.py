@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from search_worlds import TERMS, TEXTS, TODAY, answers, askers, facts
 
 from data_platform.settings import SearchSettings
+from populate.search import server_questions
 from populate.search.engine import Engine
 from populate.search.index import Index
 from populate.search.searching import Found, Request, completions, find
@@ -23,7 +24,7 @@ from populate.search.server_questions import bits
 from populate.search.server_tables import deploy_index
 from populate.search.text import is_near
 from populate.search.vectors import Near
-from populate.search.views import Facts, document, terms_of
+from populate.search.views import Document, Facts, document, terms_of
 from populate.who.asker import FOREVER
 from schemas.binding import Binding
 
@@ -194,14 +195,37 @@ def test_words_that_look_alike_are_found_by_their_letters(filled: Filled) -> Non
     assert all((bits(one) ^ bits(other)).bit_count() <= 2 * most for one, other, most in near)
 
 
+def with_words(number: int, term: str, words: Iterable[str]) -> Document:
+    """Return a file called plate that whoever has a term may know, with some words more than it is described with."""
+    one = document(facts(number, ([("plate", "flow")], {term: (FOREVER, "")}, "", 0)))
+    (view,) = one.views
+    return replace(one, views=(replace(view, plain=(*view.plain, *words)),))
+
+
+def test_what_may_not_be_known_does_not_refuse_a_mistyped_word(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, terms, request = filled([]), terms_of("1", "", "known"), Request("abcdefghij", {}, 20, {}, TODAY)
+    index.put([with_words(1, TERMS[0], ["abcdefghix", "abcdefgxij"])])
+    alone = find(index, terms, request)
+    assert alone.total == 1
+    # More than the server takes at once: what it refuses it would say.
+    hidden = [f"abcdefgh{chr(0x4E00 + n // 200)}{chr(0x4E00 + n % 200)}" for n in range(30_000)]
+    index.put([with_words(2, TERMS[1], hidden)])
+    assert find(index, terms, request) == alone
+
+    # Of too many that may be known the first count, whatever others there are.
+    monkeypatch.setattr(server_questions, "MOST_ALIKE", 1)
+    index = filled([])
+    for number, word in enumerate(["aacdefghij", "abcdefgxij", "abcdefghix"]):
+        index.put([with_words(number, TERMS[not number], [word])])
+    assert [one.file_id for one in find(index, terms, request).candidates] == [f"{2:032x}"]
+
+
 def test_a_view_with_more_words_than_the_server_takes_is_found_by_the_first(filled: Filled) -> None:
     words = [f"{chr(0x4E00 + n // 100)}{chr(0x4E00 + n % 100)}" * 30 for n in range(8000)]
     assert 0 < len(_that_fit(words)) < len(words)
     assert sum(len(one.encode()) for one in _that_fit(words)) <= MOST_BYTES
-    one = document(facts(1, ([("plate", "flow")], {TERMS[0]: (FOREVER, "")}, "", 0)))
-    (view,) = one.views
     index = filled([])
-    index.put([replace(one, views=(replace(view, plain=(*view.plain, *words)),))])
+    index.put([with_words(1, TERMS[0], words)])
     terms = terms_of("1", "", "known")
     assert find(index, terms, Request("plate", {}, 20, {}, TODAY)).total == 1
     assert find(index, terms, Request(words[0], {}, 20, {}, TODAY)).total == 1
