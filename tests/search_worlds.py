@@ -66,7 +66,7 @@ def answers(index: Engine, terms: tuple[str, ...], texts: Iterable[str]) -> list
     found: list[Any] = []
     for text in texts:
         found.append(completions(index, terms, text[:3], 8))
-        for facets in ({}, {"kind": ["csv"], "department": ["Clinic"]}):
+        for facets in ({}, {"kind": ["csv"], "department": ["Clinic"]}, {"source": ["", "elsewhere"]}):
             one = find(index, terms, Request(text, facets, 20, {"Clinic": 9}, TODAY))
             found.append((one.total, one.facets, one.suggestion, one.words, one.candidates))
     return found

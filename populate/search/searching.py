@@ -36,6 +36,7 @@ from populate.search.text import is_near, plain_words
 from populate.search.views import terms_of
 from populate.who.asker import Asker
 from populate.who.whom import printable
+from schemas.identity import display_text
 
 if TYPE_CHECKING:
     from populate.search.meaning import Meaning
@@ -192,7 +193,8 @@ def search(
     tables = Tables(asker.binding.connection, asker.now)
     sizes = {name: int(count) for name, count in tables.ask("departments")}
     index = index_of(asker.binding)
-    request = Request(text, facets, offset + limit, sizes, asker.now.date())
+    chosen = {facet: [*map(display_text, values)] for facet, values in facets.items()}  # as the tables have them
+    request = Request(text, chosen, offset + limit, sizes, asker.now.date())
     meaning, meant = _meaning(asker.binding)
     found = find(index, _terms(asker), request, meaning)
     held, gone = _held(asker, found.candidates, offset + limit)

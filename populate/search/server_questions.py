@@ -112,7 +112,9 @@ class ServerQuestions(Questions):
             conditions.append(_either(ways))
         if among is not None:
             conditions.append(_of_files(among))
-        conditions += [(f"{facet} = ANY(%s)", [list(facets[facet])]) for facet in FACETS if facets.get(facet)]
+        for facet in FACETS:
+            if wanted := facets.get(facet):  # no view is counted for an empty value, so none is found by it
+                conditions.append((f"{facet} = ANY(%s::text[])", [[value for value in wanted if value]]))
         texts, arguments = zip(*conditions, *more, strict=True)
         return f"FROM $view_of_file WHERE {' AND '.join(texts)}", [one for some in arguments for one in some]
 

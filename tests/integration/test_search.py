@@ -112,6 +112,8 @@ def test_what_is_found_by_what_why_and_by_whom(company: Binding) -> None:
     assert ask(company, "plaet") == replace(ask(company, "plaet"), total=2, suggestion="plate")
     assert ask(company, "").total == 2
     assert ask(company, "csv", facets={"month": ["2026-04"]}).total == 0
+    assert ask(company, "csv", facets={"kind": ["csv", "\0", "\udcff", ""]}).total == 2  # as an address may have it
+    assert ask(company, "csv", facets={"kind": ["\0", "\udcff"]}).total == 0
     assert names(ask(company, "plate", limit=1, offset=1)) == ["plate_2.csv"]
     assert complete(asking(company, "zoe", NOW), "itx pl") == ["itx plate"]
     with pytest.raises(RestrictionError, match="no facet 'size'"):
