@@ -37,6 +37,7 @@ from populate.profile import tables as profile
 from populate.releases import RELEASES, Release
 from populate.retention import tables as retention
 from populate.search.server_tables import TABLES as INDEX_TABLES
+from populate.search.server_tables import is_ours
 from populate.search.server_tables import schema_of as index_schema
 from populate.silo import SiloParameter
 from populate.snapshot import Snapshot, coverage
@@ -183,9 +184,9 @@ def _assert_owner(binding: Binding) -> None:
 
 
 def _schemas(binding: Binding) -> list[str]:
-    """Return what all schemas are called on the server, that of the search index too, which may not be there."""
+    """Return what all schemas are called on the server, that of the search index too if it is there."""
     named = [f"{binding.settings.database.prefix}_{name}" for name, _ in SCHEMAS]
-    return [*named, index_schema(binding.settings)]
+    return [*named, index_schema(binding.settings)] if is_ours(binding) else named
 
 
 def _grants(binding: Binding) -> list[Grant]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from string import Template
 
-from data_platform.errors import NotDeployed
+from data_platform.errors import DatabaseError, NotDeployed
 from data_platform.settings import Settings
 from populate.search.question import SAMPLES
 from schemas.binding import Binding
@@ -19,7 +19,8 @@ SCHEMA = "index"
 FORMAT = 1
 """Rises when what is indexed of the same tables, or how it is kept, becomes another; deploying drops what there is."""
 
-_COMMENT = f"data-platform, format {FORMAT}"
+_OURS = "data-platform, format "
+_COMMENT = f"{_OURS}{FORMAT}"
 TABLES = ("view_of_file", "word", "progress")
 
 DEFINITIONS = (
@@ -93,25 +94,53 @@ def is_wanted(settings: Settings) -> bool:
 
 def are_there(binding: Binding) -> bool:
     """Return whether the server has the tables of this format."""
+    return _comment(binding) == _COMMENT
+
+
+def is_ours(binding: Binding) -> bool:
+    """Return whether the server has a schema of this name that some release of ours has made."""
+    return binding.backend == "postgresql" and (_comment(binding) or "").startswith(_OURS)
+
+
+def _comment(binding: Binding) -> str | None:
+    """Return what the server says of the schema; None if it is not there."""
     found = binding.connection.query(
-        "SELECT obj_description(oid, 'pg_namespace') FROM pg_catalog.pg_namespace WHERE nspname = %s",
+        "SELECT COALESCE(obj_description(oid, 'pg_namespace'), '') FROM pg_catalog.pg_namespace WHERE nspname = %s",
         (schema_of(binding.settings),),
     ).fetchone()
-    return bool(found and found[0] == _COMMENT)
+    return str(found[0]) if found else None
 
 
 def deploy_index(binding: Binding) -> None:
-    """Make the tables if the settings want them, and drop them if not; doing it again changes nothing."""
-    if binding.backend != "postgresql":
-        return
-    if is_wanted(binding.settings) and are_there(binding):
+    """Make the tables if the settings want them, and drop them if not; doing it again changes nothing.
+
+    Raises
+    ------
+    DatabaseError
+        If somebody else has a schema of this name.
+    """
+    if binding.backend != "postgresql" or _is_deployed(binding):
         return
     with binding._deploying(), binding.transaction() as connection:
-        if is_wanted(binding.settings) and are_there(binding):
+        if _is_deployed(binding):
             return  # somebody else was faster
-        connection.query(rendered("DROP SCHEMA IF EXISTS $schema CASCADE", binding))
+        _drop(binding)
         for text in DEFINITIONS if is_wanted(binding.settings) else ():
             connection.query(rendered(text, binding))
+
+
+def _is_deployed(binding: Binding) -> bool:
+    return are_there(binding) if is_wanted(binding.settings) else not is_ours(binding)
+
+
+def _drop(binding: Binding) -> None:
+    if is_ours(binding):
+        binding.connection.query(rendered("DROP SCHEMA $schema CASCADE", binding))
+    elif _comment(binding) is not None:
+        raise DatabaseError(
+            f"The schema {schema_of(binding.settings)} is there, and nothing says that it is a search index of ours. "
+            "Have its owner rename it, or set search.engine to tantivy."
+        )
 
 
 def assert_there(binding: Binding) -> None:

@@ -208,6 +208,21 @@ def site(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
         unbind()
 
 
+def test_a_schema_of_that_name_that_is_not_ours_is_left_alone(site: Site) -> None:
+    schema = f"{site.prefix}_index"
+    unbind()
+    bind_all(engine_of(site.settings(), "tantivy"), deploy=True)  # ours goes
+    site.execute(f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.own AS SELECT 1 AS n")
+    unbind()
+    deploy_roles(bind_all(engine_of(site.settings(), "tantivy"), deploy=True))
+    unbind()
+    with pytest.raises(DatabaseError, match=rf"{schema} is there.* rename it, or set search\.engine to tantivy"):
+        bind_all(engine_of(site.settings()), deploy=True)
+    assert site.execute(
+        f"SELECT n, has_schema_privilege('{site.prefix}_worker', '{schema}', 'USAGE') FROM {schema}.own"
+    ) == [(1, False)]
+
+
 def as_role(site: Site, role: str) -> Binding:
     unbind()
     return bind_all(engine_of(site.settings(role)))
