@@ -11,7 +11,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from small_company import MONDAY, NOW, REALM, asking, deliver, hire, path_id, person
 
 from data_platform.errors import DataPlatformError
-from data_platform.settings import load
+from data_platform.settings import SearchSettings, load
 from populate.describe.view import describe_file, describe_run
 from populate.notes.collected import collection, collections_of
 from populate.notes.subscriptions import follow, subscriptions_of
@@ -36,7 +36,9 @@ from populate.recall.looking import recalls_of
 from populate.recall.making import recall, version_of
 from populate.search.describing import describe
 from populate.search.following import TheIndex
+from populate.search.on_server import OnServer
 from populate.search.searching import complete, search
+from populate.search.server_tables import deploy_index
 from populate.who.analyses import similar_to
 from populate.who.asker import Asker, find_colleague, oneself
 from populate.who.own import open_asks, questions_to, receipts
@@ -46,6 +48,7 @@ from populate.who.whom import about_text
 from schemas.asking import PersonAskChoice
 from schemas.binding import Binding
 from schemas.catalogue import Blob, File, FileName, FileOwner, FileSet, FileSetMember, Version
+from schemas.connection import Connection
 from schemas.directory import DirectoryGroup, GroupMember
 from schemas.following import PermissionExpiry
 from schemas.identity import identity, version_id
@@ -215,7 +218,8 @@ class Company(RuleBasedStateMachine):
 
     def _answers(self, asker: Asker, doors: list[str], run: str, path: str) -> dict[str, Any]:
         if {"search", "complete"} & set(doors):
-            TheIndex(self.binding)._forget()
+            for index in (TheIndex(self.binding), OnServer(_of_server(self.binding))):
+                index._forget()
         return {door: refused_alike(DOORS[door], asker, run, path) for door in doors}
 
     @contextmanager
@@ -344,6 +348,25 @@ def refused_alike(door: Callable[[Asker, str, str], Any], asker: Asker, run: str
         return type(error).__name__, str(error)
 
 
+class Within(Binding):
+    """A binding in the midst of a transaction, which is that of the states."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        yield self.connection
+
+
+def _of_server(binding: Binding) -> Binding:
+    """Return the same with the index on its server."""
+    chosen = binding.settings.model_copy(update={"search": SearchSettings(engine="postgresql")})
+    return Within(binding.instance, binding.backend, chosen)
+
+
+def of_both_engines(door: Callable[[Asker], Any], asker: Asker) -> Any:
+    """Return what a door answers by the index of this machine, and by that of the server."""
+    return [door(asker), door(replace(asker, binding=_of_server(asker.binding)))]
+
+
 def _trace(asker: Asker, about: str, *, back: bool) -> Any:
     return trace(asker, about, load(realm=REALM, account="zoe"), depth=9, back=back)
 
@@ -352,8 +375,12 @@ _hidden = path_id(HIDDEN)
 _versions = [version_id("1", content_of(path)) for path in (HIDDEN, PATHS[0])]
 DOORS: dict[str, Callable[[Asker, str, str], Any]] = {
     "who": lambda asker, run, path: [about_text(asker, text, 9) for text in ("plate", "secret layoffs", "lung trial")],
-    "search": lambda asker, run, path: [search(asker, text, explain=True) for text in ("plate", "layofs", "csv", "")],
-    "complete": lambda asker, run, path: [complete(asker, text) for text in ("p", "se", "lay")],
+    "search": lambda asker, run, path: of_both_engines(
+        lambda one: [search(one, text, explain=True) for text in ("plate", "layofs", "csv", "")], asker
+    ),
+    "complete": lambda asker, run, path: of_both_engines(
+        lambda one: [complete(one, text) for text in ("p", "se", "lay")], asker
+    ),
     "page": lambda asker, run, path: [file_page(asker, path_id(each)) for each in PATHS],
     "page of it": lambda asker, run, path: file_page(asker, _hidden),
     "difference": lambda asker, run, path: difference(asker, _hidden, *_versions),
@@ -386,7 +413,9 @@ DOORS: dict[str, Callable[[Asker, str, str], Any]] = {
 
 @pytest.mark.timeout(300 if STATES <= 60 else 0)
 @pytest.mark.parametrize("backend", ["postgresql"])  # that both answer alike is compared elsewhere
-def test_no_door_tells_that_a_hidden_file_exists(binding: Binding) -> None:
+def test_no_door_tells_that_a_hidden_file_exists(binding: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("populate.search.server._READING", "SELECT 1")  # the transaction has begun, and goes on writing
+    deploy_index(_of_server(binding))
     departments = dict.fromkeys(LOGINS, "Screening") | {"dan": "Clinic", "eve": "Clinic"}
     for login, department in departments.items():
         hire(login, department)
