@@ -261,6 +261,13 @@ def _search(settings: Settings) -> Iterator[Finding]:
     yield Finding("search", "ok", f"by meaning, too: {model_folder(settings)}, {encoder.width} numbers a text")
 
 
+def _search_index(settings: Settings) -> Iterator[Finding]:
+    from populate.search.checkup import checkup
+
+    for seen in checkup(settings):
+        yield Finding(*seen)
+
+
 def _git(settings: Settings) -> Iterator[Finding]:
     if shutil.which("git"):
         yield Finding("git", "ok", "runs are recorded with their commit")
@@ -280,6 +287,7 @@ EXAMINATIONS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "readers": _readers,
     "microsoft365": _microsoft365,
     "search": _search,
+    "search index": _search_index,
     "git": _git,
 }
 ADVICE = {
@@ -294,5 +302,6 @@ ADVICE = {
     "readers": "Reinstall the package that provides the reader.",
     "microsoft365": "Check the settings `microsoft365.*`, see docs/how-to/microsoft365.md.",
     "search": "Set search.model to the folder of a sentence model, or search.semantic to false.",
+    "search index": "Make the database reachable; then see docs/how-to/search.md.",
     "git": "Install git.",
 }

@@ -137,6 +137,13 @@ class Follower(ABC, Generic[Kept]):
         """How far it is, whoever advanced it."""
         return self._read()
 
+    def waiting(self) -> list[datetime]:
+        """Return when each change was noted that it does not follow yet, UTC; ValueError if it cannot be read."""
+        state = self._read()
+        changes = self._changes(state)
+        held = self._present().digests(file_id for file_id, _, _ in changes)
+        return [at for file_id, digest, at in changes if at > state.at or held.get(file_id, digest) != digest]
+
     def follow(self) -> Kept:
         with self._usable():
             if not self._is_complete():

@@ -135,7 +135,18 @@ def test_a_fresh_installation_is_deployed_and_well(running: Path) -> None:
     assert report["well"]
     assert {finding["state"] for finding in report["findings"]} <= {"ok", "note"}
     names = {finding["name"] for finding in report["findings"]}
-    assert {"home", "database", "clock", "store", "cache", "outbox", "shipper", "reader file", "git"} <= names
+    assert {
+        "home",
+        "database",
+        "clock",
+        "store",
+        "cache",
+        "outbox",
+        "shipper",
+        "reader file",
+        "search index",
+        "git",
+    } <= names
     assert "database" in run("doctor").stdout
     assert run_json("check") == []  # what the doctor wrote into the store is nobody's problem
 

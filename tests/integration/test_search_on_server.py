@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -26,6 +26,7 @@ from populate.notes.tags import add_tag
 from populate.pipeline import bind_all
 from populate.roles import deploy_roles
 from populate.search import following, server
+from populate.search.checkup import checkup
 from populate.search.describing import describe
 from populate.search.following import advance, check, index_of, rebuild, share
 from populate.search.on_server import OnServer
@@ -247,6 +248,46 @@ def test_a_worker_keeps_it_a_dashboard_asks_it_and_a_reader_does_not_see_it(site
     for role, verb in (("dashboard", "DELETE FROM"), ("reader", "SELECT * FROM"), ("worker", "TRUNCATE")):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             site.execute(f"{verb} {view}", login=role)
+
+
+def examined(site: Site, role: str, engine: str = "postgresql") -> tuple[str, str, bool]:
+    unbind()
+    (seen,) = checkup(engine_of(site.settings(role), engine))
+    return seen.state, seen.detail, bool(seen.advice)
+
+
+def test_the_doctor_tells_whether_it_is_there_whole_and_followed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = "postgresql: on the server, whole; "
+    assert examined(site, "dashboard") == ("todo", "postgresql: on the server, 0% made so far", True)
+    rebuild(as_role(site, "worker"))
+    assert examined(site, "dashboard") == ("ok", f"{whole}it follows the tables", False)
+    assert examined(site, "reader") == (
+        "note",
+        "postgresql: on the server; this login may not search (role dashboard)",
+        False,
+    )
+    owner = as_role(site, "owner")
+    add_tag(asking(owner, "amy", datetime.now(UTC).replace(tzinfo=None)), path_id(PATHS[0]), "murine")
+    describe(owner.connection, {path_id(PATHS[0])})
+    assert examined(site, "dashboard") == ("ok", f"{whole}1 changes wait", False)
+    monkeypatch.setattr("populate.search.checkup.LATE", timedelta(0))
+    assert examined(site, "dashboard") == ("todo", f"{whole}1 changes wait, the oldest for 0 minutes", True)
+    index_of(as_role(site, "worker"))
+    assert examined(site, "dashboard") == ("ok", f"{whole}it follows the tables", False)
+
+    site.execute(f"COMMENT ON SCHEMA {site.prefix}_index IS 'data-platform, format 0'")
+    assert examined(site, "worker") == (
+        "todo",
+        "postgresql: the server has no tables for the index of this release",
+        True,
+    )
+
+    # On this machine it is looked at only where somebody has searched.
+    assert examined(site, "reader", "tantivy")[0] == "ok"
+    unbind()
+    with_tantivy = bind_all(engine_of(site.settings("dashboard"), "tantivy"))
+    assert found(with_tantivy, "plate") == len(PATHS)
+    assert examined(site, "dashboard", "tantivy")[1] == "tantivy: on this machine, whole; it follows the tables"
 
 
 def test_what_is_new_is_found_by_a_dashboard_once_a_worker_has_followed(site: Site) -> None:
