@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from math import log2
 from types import MappingProxyType
 from typing import Any
@@ -24,8 +23,8 @@ from populate.search.views import Document, View
 from schemas.binding import Binding
 from schemas.catalogue import File
 
-TOGETHER = 500
-"""Files of a transaction."""
+TOGETHER, WORDS_TOGETHER = 500, 500_000
+"""Files of a transaction, and words of their views: of many large ones fewer, for a statement is below a gigabyte."""
 
 MOST_BYTES = 2**20 - 1
 """Of all words of a view: more does not go into a ``tsvector``."""
@@ -94,8 +93,8 @@ class ServerIndex:
         done
             Called with the last file of each portion, in its transaction.
         """
-        count, coming = 0, iter(documents)
-        while some := list(islice(coming, TOGETHER)):
+        count = 0
+        for some in _portions(documents):
             with self._binding.transaction():
                 self._put(some)
                 done(some[-1].file_id)
@@ -140,6 +139,19 @@ class ServerIndex:
 
     def _do(self, text: str, arguments: Sequence[Any] = (), named: Mapping[str, str] = MappingProxyType({})) -> int:
         return int(self._binding.connection.query(rendered(text, self._binding, named), arguments or None).rowcount)
+
+
+def _portions(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    some: list[Document] = []
+    words = 0
+    for document in documents:
+        some.append(document)
+        words += sum(len(view.plain) for view in document.views)
+        if len(some) >= TOGETHER or words >= WORDS_TOGETHER:
+            yield some
+            some, words = [], 0
+    if some:
+        yield some
 
 
 def _row(document: Document, number: int, view: View) -> dict[str, Any]:

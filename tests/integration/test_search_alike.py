@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from search_worlds import TERMS, TEXTS, TODAY, answers, askers, facts
 
 from data_platform.settings import SearchSettings
-from populate.search import server_questions
+from populate.search import server, server_questions
 from populate.search.engine import Engine
 from populate.search.index import Index
 from populate.search.searching import Found, Request, completions, find
@@ -218,6 +218,18 @@ def test_what_may_not_be_known_does_not_refuse_a_mistyped_word(filled: Filled, m
     for number, word in enumerate(["aacdefghij", "abcdefgxij", "abcdefghix"]):
         index.put([with_words(number, TERMS[not number], [word])])
     assert [one.file_id for one in find(index, terms, request).candidates] == [f"{2:032x}"]
+
+
+def test_of_files_with_very_many_words_fewer_are_written_together(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "WORDS_TOGETHER", 100)
+    index, lasting = filled([]), list[str]()
+    few, many = ([f"{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(count)] for count in (1, 60))
+    files = [with_words(number, TERMS[0], few if number < 5 else many) for number in range(10)]
+    assert index.put(files, lasting.append) == 10
+    assert lasting == [files[number].file_id for number in (5, 7, 9)]
+    assert find(index, terms_of("1", "", "known"), Request("plate", {}, 20, {}, TODAY)).total == 10
 
 
 def test_a_view_with_more_words_than_the_server_takes_is_found_by_the_first(filled: Filled) -> None:
