@@ -113,8 +113,10 @@ class OnServer(Follower[ServerIndex]):
         count, told = 0, time.monotonic()
 
         def lasting(last: str) -> None:
-            if not self._lease.take():  # the session was lost, and with it the lock
-                raise DatabaseUnavailable("Another process has begun to write the search index. Nothing is lost.")
+            if not self._lease.is_held:  # the session was lost, and with it the lock: another may have begun anew
+                raise DatabaseUnavailable(
+                    "The connection was lost, so others may have written the search index. Repeat what was being done."
+                )
             done(last)
 
         def counted() -> Iterator[Document]:

@@ -61,6 +61,11 @@ class Lease:
         self._session = connection.connection_id if taken else None
         return taken
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the session in which it was taken is still the present one; else others may have had it since."""
+        return bool(self._session == self._binding.connection.connection_id)
+
     def give(self) -> None:
         """Give it back; if the database is away, it is free anyway."""
         session, self._session = self._session, None

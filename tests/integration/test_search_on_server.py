@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,21 +13,21 @@ import psycopg2
 import pytest
 from click.testing import CliRunner
 from removal_victim import killed_at
-from servers.sessions import another_binding
+from servers.sessions import another_binding, end_session, session_of
 from servers.sites import Site, postgresql_site
 from servers.sites import hire as give_role
 from small_company import NOW, REALM, asking, deliver, hire, path_id
 from waiting import wait_until
 
 from data_platform.cli import main
-from data_platform.errors import DatabaseError, NotDeployed, SearchUnavailable
+from data_platform.errors import DatabaseError, DatabaseUnavailable, NotDeployed, SearchUnavailable
 from data_platform.settings import SearchSettings, Settings, load, settings
 from populate.notes.tags import add_tag
 from populate.pipeline import bind_all
 from populate.roles import deploy_roles
-from populate.search import following, server
+from populate.search import following, server, views
 from populate.search.checkup import checkup
-from populate.search.describing import describe
+from populate.search.describing import Tables, describe
 from populate.search.following import advance, check, index_of, rebuild, share
 from populate.search.on_server import OnServer
 from populate.search.searching import prepare, prepared, search
@@ -95,6 +95,29 @@ def test_whoever_is_killed_at_any_statement_leaves_an_index_that_goes_on(
         if not code and number % 2 == 0:
             break
     assert code == 0
+
+
+def test_whoever_loses_the_session_does_not_go_on_with_what_another_has_begun_anew(
+    lab: Binding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnServer, "portion", 1)
+    documents, calls = Tables.documents, list[int]()
+
+    def described(tables: Tables, files: Collection[str]) -> dict[str, views.Document]:
+        calls.append(len(calls))
+        if len(calls) == 4:
+            end_session(lab.settings, session_of(lab))
+            with another_binding(lab) as other, OnServer(other)._locked(0.0):
+                OnServer(other)._forget()
+        return documents(tables, files)
+
+    monkeypatch.setattr(server, "TOGETHER", 1)
+    monkeypatch.setattr(Tables, "documents", described)
+    with pytest.raises(DatabaseUnavailable, match="may have written the search index"):
+        advance(lab, 60.0)
+    assert not prepare(asking(lab, "amy", NOW), 0.0)
+    assert advance(lab, 60.0)
+    assert found(lab, "plate") == len(PATHS)
 
 
 def test_it_is_made_in_turns_and_says_how_far_it_is(lab: Binding, monkeypatch: pytest.MonkeyPatch) -> None:
