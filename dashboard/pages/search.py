@@ -18,7 +18,7 @@ from populate.search.searching import Hit, Results, prepare, prepared, search
 from populate.who.whom import about_text, day
 
 STEP = 15  # hits of a page
-PAUSE = 0.1  # seconds
+PAUSE, STANDSTILL = 0.1, 10.0  # seconds
 MOST_VALUES = 12  # of a facet
 FACETS = {
     "kind": ("Kind", "category"),
@@ -65,14 +65,17 @@ def _search(viewer: Viewer) -> None:
 def _prepare(viewer: Viewer) -> None:
     """Have the index made at the first time, in short turns: others use the connection, too.
 
-    One on the server is made by a service; whoever waits for that is told how far it is.
+    One on the server is made by a service; whoever waits for that is told how far it is, and where it stands still
+    the search says what to do.
     """
     if viewer.ask(prepare):
         return
     with st.spinner("Making the search index, once …", show_time=True):
-        turn = st.empty()
-        while not viewer.ask(prepare):
-            turn.caption(f"{viewer.ask(prepared):.0%} so far")  # whoever has left the page ends here
+        turn, most, since = st.empty(), -1.0, time.monotonic()
+        while not viewer.ask(prepare) and time.monotonic() - since < STANDSTILL:
+            if (made := viewer.ask(prepared)) > most:
+                most, since = made, time.monotonic()
+            turn.caption(f"{made:.0%} so far")  # whoever has left the page ends here
             time.sleep(PAUSE)
         turn.empty()
 

@@ -18,7 +18,7 @@ from trials import with_a_trial
 import dashboard
 from dashboard.catalogue import catalogue
 from dashboard.queries import files as queries
-from data_platform.errors import SettingsError
+from data_platform.errors import SearchUnavailable, SettingsError
 from data_platform.serve import ADDRESS, serve
 from data_platform.settings import SearchSettings
 from populate.search.meaning import TheMeanings, advance_meaning
@@ -238,6 +238,20 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(people: Colleagues, m
     assert app.text[0].value
     monkeypatch.undo()
     catalogue.clear()
+
+
+@on_one_database
+def test_whoever_waits_for_an_index_that_nobody_makes_is_told(
+    people: Colleagues, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(*_: object, **__: object) -> None:
+        raise SearchUnavailable("The index is being made, 0% so far. Run `data-platform search --keep`.")
+
+    monkeypatch.setattr("populate.search.searching.prepare", lambda *_: False)
+    monkeypatch.setattr("populate.search.searching.search", search)
+    app = AppTest.from_file(str(PAGE.with_name("search.py")), default_timeout=PATIENCE).run()
+    assert app.error[0].value == "The search does not answer."
+    assert "search --keep" in app.text[0].value
 
 
 def test_a_port_that_is_taken_is_refused() -> None:
