@@ -43,11 +43,13 @@ class Times:
 def interleaved(work: Mapping[str, Callable[[int], object]], rounds: int, warm_up: int = 0) -> dict[str, Times]:
     """Time each function once a round, in turns, so that a slow moment of the machine hits all alike.
 
-    Each function gets the number of the round. Who comes first changes from round to round.
+    Each function gets the number of the round. Who comes first changes from round to round. What was imported and
+    set up before is not looked through for garbage meanwhile, as in the dashboard; what the functions leave is.
     """
     names = list(work)
     taken: dict[str, list[tuple[float, bool]]] = {name: [] for name in names}
     gc.collect()
+    gc.freeze()
     for number in range(-warm_up, rounds):
         for name in names if number % 2 else reversed(names):
             function, before = work[name], _preemptions()
@@ -56,6 +58,7 @@ def interleaved(work: Mapping[str, Callable[[int], object]], rounds: int, warm_u
             seconds = perf_counter() - start
             if number >= 0:
                 taken[name].append((1000 * seconds, _preemptions() == before))
+    gc.unfreeze()
     return {name: _sorted(calls) for name, calls in taken.items()}
 
 

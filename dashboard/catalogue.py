@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import RLock
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -44,4 +46,13 @@ class Catalogue:
 @st.cache_resource(show_spinner="Opening the catalogue …")
 def catalogue() -> Catalogue:
     """Return the catalogue of this process, connected once."""
-    return Catalogue(bind_all(settings()))
+    binding = bind_all(settings())
+    _keep_what_is_imported()
+    return Catalogue(binding)
+
+
+@cache
+def _keep_what_is_imported() -> None:
+    """Have it looked through for garbage never again: each such look stops all pages for a tenth of a second."""
+    gc.collect()
+    gc.freeze()
