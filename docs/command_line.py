@@ -25,7 +25,9 @@ def command_line_page() -> str:
 
 
 def _shown(group: click.Group) -> list[click.Command]:
-    return [command for _, command in sorted(group.commands.items()) if not command.hidden]
+    context = click.Context(group)
+    found = (group.get_command(context, name) for name in group.list_commands(context))
+    return [command for command in found if command and not command.hidden]
 
 
 def _sections(command: click.Command, call: str, level: int) -> Iterator[str]:

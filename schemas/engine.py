@@ -17,7 +17,9 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -96,8 +98,41 @@ class _Fsspec(Later):
         return Any if is_annotation else super().__getattr__(name)
 
 
+class _Deferred:
+    """Something of a module, or what is made of such things, made once something is parsed by it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = cache(make)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._make(), name) if name == "parse_string" else _Deferred(lambda: getattr(self._make(), name))
+
+    def __call__(self, *args: Any, **named: Any) -> _Deferred:
+        return _Deferred(lambda: self._make()(*map(_made, args), **{name: _made(one) for name, one in named.items()}))
+
+    def __add__(self, other: Any) -> _Deferred:
+        return _Deferred(lambda: self._make() + _made(other))
+
+    def __xor__(self, other: Any) -> _Deferred:
+        return _Deferred(lambda: self._make() ^ _made(other))
+
+
+def _made(one: Any) -> Any:
+    return one._make() if isinstance(one, _Deferred) else one
+
+
+class _Grammars(Later):
+    """Stands for pyparsing: of its grammars, which are for definitions of tables, only who declares one has any use."""
+
+    def __getattr__(self, name: str) -> Any:
+        if self.is_standing_in and not name.startswith("__"):
+            return _Deferred(lambda: getattr(import_module(self.__name__), name))
+        return super().__getattr__(name)
+
+
 _LATER = {
     "pandas": _Pandas,
+    "pyparsing": _Grammars,
     "datajoint.dependencies": _Graphs,
     "fsspec": _Fsspec,
     "cryptography.hazmat.primitives.hashes": Later,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -19,7 +21,12 @@ from data_platform.cli.output import print_pairs, print_table
 from data_platform.errors import SourceNotFound
 
 DOCS = Path(__file__).parents[2] / "docs"
-VERBS = {name: command for name, command in main.commands.items() if not command.hidden}
+CONTEXT = click.Context(main)
+VERBS = {
+    name: command
+    for name in main.list_commands(CONTEXT)
+    if (command := main.get_command(CONTEXT, name)) and not command.hidden
+}
 NOT_OF_THE_API = {"doctor", "dashboard", "demo"}  # they print and serve, which a function cannot
 
 
@@ -158,3 +165,19 @@ def test_tables_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "share edges  1,234\nsize          1 kB\n"
     print_pairs({})
     assert capsys.readouterr().out == ""
+
+
+def test_only_the_module_of_the_command_that_is_run_is_imported() -> None:
+    program = """
+import sys
+from data_platform.cli import main
+main(["adopt", "--help"], standalone_mode=False)
+modules = {name.rpartition(".")[2] for name in sys.modules if name.startswith("data_platform.cli.")}
+print(sorted(modules & {"adopting", "serving", "retaining", "searching"}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['adopting']"
+
+
+def test_each_command_is_called_as_it_is_looked_for() -> None:
+    assert {name: command.name for name, command in VERBS.items()} == {name: name for name in VERBS}

@@ -51,7 +51,8 @@ finally:
 LATER = """
 import sys
 import data_platform.settings, schemas.engine
-for name in ("asyncio", "networkx", "fsspec", "cryptography.hazmat.primitives.serialization", "datajoint.dependencies"):
+for name in ("asyncio", "networkx", "fsspec", "pyparsing", "cryptography.hazmat.primitives.serialization",
+             "datajoint.dependencies"):
     assert name not in sys.modules, name
 """
 
@@ -69,6 +70,23 @@ graph.clear()
 assert not list(graph.nodes)
 """
 
+PARSED = """
+from datajoint import declare
+for kind in ("attribute", "foreign_key"):
+    made, anew = getattr(declare, f"{kind}_parser"), getattr(declare, f"build_{kind}_parser")()
+    for line in ("a_b = 3 : int # x", 'a = "x:#" : <blob@> # x', "a varchar(4)", "-> [nullable] A.proj(b='c')", "-> A"):
+        told = []
+        for parser in (made, anew):
+            try:
+                told.append(parser.parse_string(line + "#", parse_all=True).as_dict())
+            except declare.pp.ParseException as error:
+                told.append(str(error))
+        assert told[0] == told[1]
+assert declare.attribute_parser.parse_string("a : int # b").as_dict() == {"name": "a", "type": "int ", "comment": " b"}
+import pyparsing
+assert type(declare.build_attribute_parser()) is pyparsing.And and declare.pp.ParseException is pyparsing.ParseException
+"""
+
 OTHERS = """
 from datajoint import storage
 import asyncio, fsspec, pydantic_settings.main, pymysql._auth
@@ -80,7 +98,9 @@ assert pymysql._auth.serialization.load_pem_public_key is serialization.load_pem
 """
 
 
-@pytest.mark.parametrize("program", [LATER, LATER + GRAPH, LATER + OTHERS, "import networkx, fsspec" + OTHERS])
+@pytest.mark.parametrize(
+    "program", [LATER, LATER + GRAPH, LATER + PARSED, LATER + OTHERS, "import networkx, fsspec" + OTHERS]
+)
 def test_what_few_need_is_loaded_once_it_is_asked_for(program: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
