@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 # Four at a time: the tests wait for servers and processes more than they compute. In the order of tests/conftest.py.
 PYTEST_ARGS ?= -n 4 --dist loadfile --no-loadscope-reorder --durations 25
+# Demo and tests start hundreds of processes: each would compile what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help demo dashboard test test-unit lower-bounds lint style chaos bench docs lock clean
 
@@ -20,11 +22,12 @@ $(BIN)/python:
 # --no-deps: the lock is complete, so nothing is resolved. Bytecode is compiled at once by all cores, which pip cannot;
 # what only tests need is compiled as it is imported, for most of it never is.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile
+OURS := data_platform schemas populate readers dashboard
 $(VENV)/.platform: requirements/platform.lock pyproject.toml | $(BIN)/python
 	@echo "Installing (once) ..."
 	@$(INSTALL) --require-hashes -r requirements/platform.lock
 	@PATH="$(abspath $(BIN)):$$PATH" $(INSTALL) --no-build-isolation -e .
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # packages may hold templates that are no Python
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib $(OURS) || true # packages may hold templates that are no Python
 	@touch $@
 
 $(VENV)/.development: requirements/development.lock $(VENV)/.platform

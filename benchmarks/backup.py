@@ -136,6 +136,7 @@ def ours(server: S3Server, folder: Path, trees: Trees) -> Tool:
         "verify": [*PLATFORM, "check", "--verify-data"],
         "restore": [*PLATFORM, "restore-files", "--below", str(trees.tree), "--to", str(folder / "back")],
     }
+    environment["PYTHONDONTWRITEBYTECODE"] = ""  # ours is compiled once, as an installer does
     return Tool("data-platform", [[*PLATFORM, "status"]], steps, environment)
 
 
