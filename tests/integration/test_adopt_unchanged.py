@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from adopting import quietly
 from small_disk import small_disk
 
 from populate.adopt import survey as adopt_survey
-from populate.adopt.tables import AdoptBack, AdoptFile, AdoptSurveyEnd
+from populate.adopt.tables import AdoptBack, AdoptFile, AdoptRoot, AdoptSurveyEnd
+from populate.adopt.unchanged import unchanged
 from readers import file_walk
 from readers.file import FileSource
 from readers.file_access import Entry
 from schemas.binding import Binding
-from schemas.catalogue import FileGone, Version
+from schemas.catalogue import Blob, File, FileGone, Version
 
 NUMBER = 30
 
@@ -67,7 +69,7 @@ def statements(binding: Binding, action: Callable[[], object]) -> list[str]:
     return sent
 
 
-def test_of_unchanged_files_nothing_is_asked_but_their_folders_and_one_statement_a_portion(
+def test_of_unchanged_files_nothing_is_asked_but_their_folders_and_three_statements_a_portion(
     binding: Binding, share: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adopt_survey, "LISTED", 10)
@@ -79,7 +81,7 @@ def test_of_unchanged_files_nothing_is_asked_but_their_folders_and_one_statement
     assert len(AdoptSurveyEnd()) == 2
     few = statements(binding, lambda: quietly(share))
     monkeypatch.setattr(adopt_survey, "LISTED", 5)
-    assert len(statements(binding, lambda: quietly(share))) == len(few) + NUMBER // 5 - NUMBER // 10
+    assert len(statements(binding, lambda: quietly(share))) == len(few) + 3 * (NUMBER // 5 - NUMBER // 10)
 
 
 def rewritten(path: Path) -> None:
@@ -178,3 +180,48 @@ def test_a_process_learns_of_no_other_tables_than_it_needs(binding: Binding, sha
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(AdoptSurveyEnd()) == 2
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # which tells what it looked up
+def test_of_a_root_that_is_new_each_file_is_looked_up_once(binding: Binding, share: Path) -> None:
+    """The database does not know yet that a second root has thousands of files, too."""
+    quietly(share)
+    ((root,),) = binding.connection.query(f"SELECT root_id FROM {AdoptRoot().full_table_name}").fetchall()
+    _found_below(binding, root, 0, 20_000)
+    binding.connection.query("ANALYZE")
+    binding.connection.query(
+        "INSERT INTO {0} SELECT %s, root_system, root_item, root_url FROM {0}".format(AdoptRoot().full_table_name),
+        args=("f" * 32,),
+    )
+    _found_below(binding, "f" * 32, 20_000, 25_000)
+    wanted = {hashlib.md5(b"%d" % number).hexdigest(): "same" for number in range(20_000, 25_000)}
+    before = _looked_at(binding)
+    assert unchanged("f" * 32, wanted) == wanted.keys()
+    assert _looked_at(binding) - before < 2 * len(wanted)
+
+
+def _found_below(binding: Binding, root: str, first: int, end: int) -> None:
+    """Enter files, each with a version, as found below a root."""
+    tables = {
+        name: table().full_table_name
+        for name, table in {"file": File, "version": Version, "adopt": AdoptFile, "blob": Blob}.items()
+    }
+    numbers = f"FROM generate_series({first}, {end - 1}) AS n"
+    for text in (
+        "INSERT INTO {file} SELECT md5(n::text), (SELECT MIN(source_system) FROM {file}), '/' || n " + numbers,
+        "INSERT INTO {version} SELECT md5(n::text), md5(n::text), (SELECT MIN(sha256) FROM {blob}), 'same' " + numbers,
+        "INSERT INTO {adopt} SELECT '" + root + "', md5(n::text) " + numbers,
+    ):
+        binding.connection.query(text.format(**tables))
+
+
+def _looked_at(binding: Binding) -> int:
+    """Return how many pages of the versions and their indexes were looked at."""
+    binding.connection.query("SELECT pg_stat_force_next_flush()")
+    binding.connection.query("SELECT 1")
+    (pages,) = binding.connection.query(
+        "SELECT SUM(idx_blks_hit + idx_blks_read + heap_blks_hit + heap_blks_read) FROM pg_statio_user_tables"
+        " WHERE schemaname LIKE %s AND relname = 'version'",
+        ("%catalogue",),
+    ).fetchone()
+    return int(pages)
