@@ -10,6 +10,7 @@ the asker may not know. This is how Tantivy is asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, product
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,9 @@ WORTH_IT = 3
 
 ANYTHING = 1.0
 """What a view counts where no word is asked for."""
+
+AT_ONCE = 2
+"""Ways of having the words that are gone through at the same time."""
 
 ROUNDING = 1e-6
 """Of a score: it has 24 bits."""
@@ -69,10 +73,14 @@ def closest_of_many(
     levels, ways = Levels(ask), [ask.ways(word) for word in words]
     whole = ask.shown([ask.enough([few[:2][-1].query for few in ways], required), *rest]) if words else query
     hits, least = _of_highest(ask, (whole, query), levels, total, most)
+    queries = []
     for worth, having in _together(ways, required) if words else [(ANYTHING, [ask.anything()])]:
         lowest = int(LEVELS * (2 ** (least * (1 - ROUNDING) / worth) - 2))
         if lowest <= levels.highest:
-            hits += _scored(ask, ask.shown([*having, *rest, *levels.down_to(lowest)]), most)
+            queries.append(ask.shown([*having, *rest, *levels.down_to(lowest)]))
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search") as beside:
+        for found in beside.map(lambda query: _scored(ask, query, most), queries):
+            hits += found
     return _best(hits, most)
 
 

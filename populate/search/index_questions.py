@@ -6,7 +6,9 @@ not know. Words count what `populate.search.question` says, as numbers whose sum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from populate.search.closest import closest, closest_of_many, unpacked
@@ -61,6 +63,11 @@ class IndexQuestions(Questions):
             found = [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in counted[facet]["buckets"]]
             facets[facet] = sorted(found, key=lambda value: (-value[1], value[0]))
         return Counted(int(counted["total"]["value"]), facets)
+
+    @contextmanager
+    def counting(self, sought: Sought) -> Iterator[Callable[[], Counted]]:
+        with ThreadPoolExecutor(1, thread_name_prefix="search") as beside:
+            yield beside.submit(self.counted, sought).result
 
     def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:
         hits, total = closest(self, self._fitting(sought, "", self._fits), most)

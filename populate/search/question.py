@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -119,6 +120,11 @@ class Questions(ABC):
     @abstractmethod
     def counted(self, sought: Sought, sample: int = 1) -> Counted:
         """Return how many views of a sample fit, and how they divide."""
+
+    @contextmanager
+    def counting(self, sought: Sought) -> Iterator[Callable[[], Counted]]:
+        """Yield what returns the same of all views; where the index can, it is counted while the block works."""
+        yield lambda: self.counted(sought)
 
     @abstractmethod
     def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:

@@ -245,10 +245,10 @@ def _found(ask: Questions, terms: Collection[str], request: Request, meaning: Me
     if request.text.strip() and not words and not meant:
         return Found(facets={facet: [] for facet in FACETS})
     sought = Sought(words, required(words), request.facets)
-    some = _by_words(ask, sought, request.wanted) if words or not meant else ByWords([], 0)
+    some = _by_words(ask, sought, request.wanted, meant)
     if not some.total and sought.least > 1:
         sought = sought._replace(least=1)
-        some = _by_words(ask, sought, request.wanted)
+        some = _by_words(ask, sought, request.wanted, meant)
     views, by_meaning = some.views, 0
     if meant:
         more, by_meaning = _by_meaning(ask, sought, meant)
@@ -260,30 +260,36 @@ def _found(ask: Questions, terms: Collection[str], request: Request, meaning: Me
         some.total + by_meaning,
         candidates,
         words,
-        some.facets or ask.counted(sought._replace(meant=meant)).facets,
+        some.facets,
         _suggestion(request.text, words, candidates),
-        bool(some.facets),
+        some.estimated,
         by_meaning,
         {one.file_id: one.similarity for one in near if meaning and one.similarity >= meaning.least},
     )
 
 
 class ByWords(NamedTuple):
-    """Views that are looked at closely, how many fit, and how these divide, if that and their number are estimates."""
+    """Views that are looked at closely, and how many fit; how all that are found divide, and whether by estimates."""
 
     views: list[Seen]
     total: int
-    facets: Facets = {}  # noqa: RUF012
+    facets: Facets
+    estimated: bool = False
 
 
-def _by_words(ask: Questions, sought: Sought, wanted: int) -> ByWords:
+def _by_words(ask: Questions, sought: Sought, wanted: int, meant: Collection[str]) -> ByWords:
+    """Return what fits the words, and how that divides together with the files that are meant."""
+    if meant and not sought.words:
+        return ByWords([], 0, ask.counted(sought._replace(meant=meant)).facets)
     most, at_most = closely(wanted), ask.at_most(sought.words, sought.least)
     for sample in (SPARSE, SAMPLE):
         if at_most >= (many := MANY * sample // SAMPLE):
             total, facets = _estimated(ask.counted(sought, sample), sample)
             if total >= many:
-                return ByWords(ask.closest_of_many(sought, most, total), total, facets)
-    return ByWords(*ask.closest(sought, most))
+                return ByWords(ask.closest_of_many(sought, most, total), total, facets, estimated=True)
+    with ask.counting(sought._replace(meant=meant)) as counted:
+        views, total = ask.closest(sought, most)
+        return ByWords(views, total, counted().facets)
 
 
 def _estimated(counted: Counted, sample: int) -> Counted:
