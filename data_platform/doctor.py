@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, SecretStr
 
 from data_platform.errors import DataPlatformError, MissingExtra
 from data_platform.extras import missing_extra
+from data_platform.finding import Finding
 from data_platform.redact import redact_text
 from data_platform.settings import GIB, Settings, load, origins, unknown_variables
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from populate.store import Store
     from schemas.binding import Binding
 
-State = Literal["ok", "note", "todo"]
 LITTLE_SPACE = GIB  # bytes free
 CLOCKS_APART = 5.0  # seconds
 PROBE = b"data-platform doctor: this store can be written and read.\n"
@@ -36,16 +36,6 @@ class SettingValue:
     name: str
     value: str
     origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that was examined; `advice` says what to do, and is empty if nothing."""
-
-    name: str
-    state: State
-    detail: str
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +238,7 @@ def _readers(settings: Settings) -> Iterator[Finding]:
 def _microsoft365(settings: Settings) -> Iterator[Finding]:
     from readers.microsoft365.checkup import checkup
 
-    for seen in checkup(settings):
-        yield Finding(*seen)
+    yield from checkup(settings)
 
 
 def _search(settings: Settings) -> Iterator[Finding]:
@@ -264,8 +253,7 @@ def _search(settings: Settings) -> Iterator[Finding]:
 def _search_index(settings: Settings) -> Iterator[Finding]:
     from populate.search.checkup import checkup
 
-    for seen in checkup(settings):
-        yield Finding(*seen)
+    yield from checkup(settings)
 
 
 def _git(settings: Settings) -> Iterator[Finding]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
 
 from data_platform.errors import DataPlatformError, SourceTimeout, SourceUnavailable
+from data_platform.finding import Finding
 from data_platform.redact import redact_text
 from data_platform.settings import Settings
 from readers.microsoft365.access import ApplicationTokens
@@ -14,16 +14,7 @@ from readers.microsoft365.clouds import places
 from readers.microsoft365.sign_in import PersonTokens
 
 
-class Seen(NamedTuple):
-    """Something that was examined."""
-
-    name: str
-    state: Literal["ok", "note", "todo"]
-    detail: str
-    advice: str = ""
-
-
-def checkup(settings: Settings) -> Iterator[Seen]:
+def checkup(settings: Settings) -> Iterator[Finding]:
     """Examine what of Microsoft 365 is configured; asks the login service, and nothing of people's files.
 
     Raises
@@ -33,21 +24,21 @@ def checkup(settings: Settings) -> Iterator[Seen]:
     """
     given = settings.microsoft365
     if not given.client_id:
-        yield Seen("microsoft365", "note", "not configured (microsoft365.client_id): OneDrive links cannot be read")
+        yield Finding("microsoft365", "note", "not configured (microsoft365.client_id): OneDrive links cannot be read")
         return
     where = places(settings)
-    yield Seen("microsoft365", "ok", f"application {given.client_id}, {where.graph}")
+    yield Finding("microsoft365", "ok", f"application {given.client_id}, {where.graph}")
     yield from _people(settings)
     if given.certificate is not None or given.client_secret.get_secret_value():
         yield _worker(settings)
 
 
-def _people(settings: Settings) -> Iterator[Seen]:
+def _people(settings: Settings) -> Iterator[Finding]:
     from readers.microsoft365.token_cache import keeper
 
     account = Accounts(settings).current()
     if account is None:
-        yield Seen(
+        yield Finding(
             "microsoft365 sign-in", "note", "nobody is signed in", "Run `data-platform login` to read as yourself."
         )
         return
@@ -56,21 +47,21 @@ def _people(settings: Settings) -> Iterator[Seen]:
     except DataPlatformError as error:
         yield _failed("microsoft365 sign-in", error)
     else:
-        yield Seen("microsoft365 sign-in", "ok", f"{account.name}, kept in {keeper(settings).name}")
+        yield Finding("microsoft365 sign-in", "ok", f"{account.name}, kept in {keeper(settings).name}")
 
 
-def _worker(settings: Settings) -> Seen:
+def _worker(settings: Settings) -> Finding:
     try:
         ApplicationTokens(settings, f"{places(settings).resource}/.default")(False)
     except DataPlatformError as error:
         return _failed("microsoft365 worker", error)
     how = "secret" if settings.microsoft365.certificate is None else "certificate"
-    return Seen("microsoft365 worker", "ok", f"signs in with its {how}")
+    return Finding("microsoft365 worker", "ok", f"signs in with its {how}")
 
 
-def _failed(name: str, error: DataPlatformError) -> Seen:
+def _failed(name: str, error: DataPlatformError) -> Finding:
     if isinstance(error, SourceUnavailable | SourceTimeout):
-        return Seen(
+        return Finding(
             name, "note", redact_text(str(error)), "Run `data-platform doctor` again when the network is there."
         )
-    return Seen(name, "todo", redact_text(str(error)), "See docs/how-to/microsoft365.md.")
+    return Finding(name, "todo", redact_text(str(error)), "See docs/how-to/microsoft365.md.")
