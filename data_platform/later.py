@@ -38,6 +38,14 @@ class LaterPackage(Later):
     asked_for = ("__path__",)
 
 
+class Dotenv(LaterPackage):
+    """Stands for the reader of ``.env`` files, which pydantic-settings imports by its name."""
+
+    @staticmethod
+    def dotenv_values(*args: Any, **named: Any) -> Any:
+        return import_module("dotenv").dotenv_values(*args, **named)
+
+
 @contextmanager
 def imported_later(stand_ins: Mapping[str, Callable[[str], ModuleType]]) -> Iterator[None]:
     """Let what is imported meanwhile have stand-ins for modules that are not loaded, if no other thread might see it.

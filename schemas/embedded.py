@@ -161,7 +161,7 @@ class EmbeddedServer:
                     with suppress(psutil.Error):
                         self._process = psutil.Process(known.pid)
                     return address
-            time.sleep(0.02)
+            time.sleep(0.005)
         raise DatabaseUnavailable(f"The embedded database does not start: {why or 'no answer'}. Mend it, then retry.")
 
     def _stop(self, *, ours: bool) -> None:

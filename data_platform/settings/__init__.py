@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from data_platform.later import LaterPackage, imported_later
+from data_platform.later import Dotenv, LaterPackage, imported_later
 
-with imported_later({"asyncio": LaterPackage}):  # for commands that are coroutines, of which there are none here
+# Commands that are coroutines and `.env` files, of which there are none here, would need these.
+with imported_later({"asyncio": LaterPackage, "dotenv": Dotenv}):
     from pydantic import Field, ValidationError, field_validator
     from pydantic_settings import (
         BaseSettings,

@@ -59,6 +59,8 @@ class Hands:
         DatabaseUnavailable
             If it cannot be reached for about a minute.
         """
+        if not self._files:
+            return
         self._queue.set_going()  # whoever asks again has mended what was in the way
         try:
             repeat(stop, self._tend, self._step, self._finished, pause=0.2, longest=TEND_SECONDS, patience=PATIENCE)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 SECONDS = 5.0  # between two lines
 
@@ -46,6 +47,8 @@ class Bars:
             bar.close()
 
     def _bar(self, name: str, total: int | None) -> tqdm[Any]:
+        from tqdm import tqdm  # only a terminal needs it
+
         if name not in self._bars:
             self._bars[name] = tqdm(desc=f"{name:8}", total=total, unit=" files", file=self._stream)
         return self._bars[name]

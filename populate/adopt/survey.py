@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import islice
 
 from data_platform.errors import SourceError, SourceNotFound
 from populate.adopt.contents import several
+from populate.adopt.listing import Portion, listed_ahead
 from populate.adopt.plan import Found, Plan
 from populate.adopt.seen import Seen
 from populate.adopt.tables import AdoptMember, AdoptTaken
@@ -25,7 +27,6 @@ from populate.facts import stored
 from populate.lookup import lookup
 from readers.source import Item, Listed, Source
 from schemas.catalogue import File, FileGone, FileName, Version
-from schemas.identity import file_id
 
 LISTED = 5000  # files of which the database is asked at once whether they are as they were
 PORTION = 1000  # files that are compared at once, otherwise
@@ -117,19 +118,23 @@ class Survey:
         """
         portions = 1
         with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
-            listed = self._source.listed(self._root, self._refuse, self._is_ours)
-            while portion := list(islice(listed, LISTED)):
-                met = seen.add({file_id(one.source_system, one.item_id): one for one in portion})
-                for found in self._without_unchanged(met, pool):
-                    self._compare(found)
-                    self._looked(self.counts.files, self.counts.bytes)
-                self._looked(self.counts.files, self.counts.bytes)
-                portions += 1
+            with closing(listed_ahead(self._source, self._root, self._is_ours, LISTED)) as listed:
+                for portion in listed:
+                    self._look_through(portion, seen, pool)
+                    portions += 1
             self._plan.flush()
             if self.counts.files:  # an empty list is more likely a disk that is not there than an empty share
                 self._miss(seen, pool)
         self._plan.end(asdict(self.counts))
         return portions
+
+    def _look_through(self, portion: Portion, seen: Seen, pool: Executor) -> None:
+        for path, error in portion.refused:
+            self._refuse(path, error)
+        for found in self._without_unchanged(seen.add(portion.met), pool):
+            self._compare(found)
+            self._looked(self.counts.files, self.counts.bytes)
+        self._looked(self.counts.files, self.counts.bytes)
 
     def _without_unchanged(self, met: Mapping[str, Listed], pool: Executor) -> Iterator[list[Found]]:
         """Count the files that are as they were beyond doubt; yield the others, looked at one by one, in portions."""
@@ -170,8 +175,6 @@ class Survey:
             return listed.path, error
 
     def _refuse(self, path: str, error: SourceError) -> None:
-        if not path:
-            raise error
         if isinstance(error, SourceNotFound):  # removed since it was listed
             return
         failure = Failure.of(error)
