@@ -1,12 +1,13 @@
 """Sends a large content in parts, with bounded memory whatever its size.
 
-While one part is on its way the next one is filled. Parts grow with the content, since a
+While some parts are on their way the next one is filled. Parts grow with the content, since a
 server takes at most 10,000 of them; those that grow large wait in a temporary file instead
 of in memory.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,7 @@ from populate.store.probe import status_of
 MIB = 1024 * 1024
 PART = 8 * MIB
 IN_MEMORY = 2 * PART
+ON_THEIR_WAY = 2  # parts of an upload, at most: a server that syncs a part to its disk can take in another meanwhile
 MAX_PARTS = 10_000
 DOUBLE_EVERY = 1_000
 """Parts after which the part size doubles where the content's size is not known: room for 8 TiB."""
@@ -51,15 +53,15 @@ class Multipart:
         self._client = client
         self._where = {"Bucket": bucket, "Key": key}
         self._size = size
+        self._under_way: deque[Future[dict[str, Any]]] = deque()
         self._parts: list[dict[str, Any]] = []
-        self._under_way: Future[None] | None = None
         begun = client.create_multipart_upload(**self._where, ContentType="application/octet-stream", **extras)
         self._upload_id = begun["UploadId"]
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._sender = ThreadPoolExecutor(ON_THEIR_WAY, thread_name_prefix="upload")
         self._begin_part()
 
     def write(self, chunk: memoryview) -> None:
-        """Take the next bytes; waits while the part before is on its way."""
+        """Take the next bytes; waits while as many parts as may be are on their way."""
         while chunk:
             piece = chunk[: self._room]
             self._part.write(piece)
@@ -74,7 +76,7 @@ class Multipart:
         condition = {"IfNoneMatch": "*"} if create_only else {}
         if self._part.tell():
             self._send()
-        self._wait()
+        self._wait(0)
         try:
             self._client.complete_multipart_upload(
                 **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}, **condition
@@ -87,33 +89,39 @@ class Multipart:
 
     def abort(self) -> None:
         """Drop the parts that were sent."""
-        with suppress(BotoCoreError, ClientError):
-            self._wait()  # a part that arrives after the abort would stay
+        while self._under_way:
+            with suppress(BotoCoreError, ClientError):
+                self._wait(0)  # a part that arrives after the abort would stay
         with suppress(BotoCoreError, ClientError):
             self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
         self._close()
 
     def _begin_part(self) -> None:
-        self._room = part_size(self._size, len(self._parts) + (self._under_way is not None))
+        self._room = part_size(self._size, len(self._parts) + len(self._under_way))
         self._part = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed once it is sent
 
     def _send(self) -> None:
-        self._wait()
-        self._under_way = self._sender.submit(self._upload, self._part, len(self._parts) + 1)
+        self._wait(ON_THEIR_WAY - 1)
+        number = len(self._parts) + len(self._under_way) + 1
+        self._under_way.append(self._sender.submit(self._upload, self._part, number))
 
-    def _wait(self) -> None:
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            under_way.result()
+    def _wait(self, most: int) -> None:
+        """Wait until at most so many parts are on their way; raise what befell the earliest."""
+        while len(self._under_way) > most:
+            self._parts.append(self._under_way.popleft().result())
 
-    def _upload(self, part: SpooledTemporaryFile[bytes], number: int) -> None:
+    def _upload(self, part: SpooledTemporaryFile[bytes], number: int) -> dict[str, Any]:
         with part:
             size = part.tell()
             part.seek(0)
-            # Of a file, urllib3 would send 16 KiB at a time.
-            body = part.read() if size <= IN_MEMORY else part
-            answer = self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=body)
-        self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
+            if size > IN_MEMORY:
+                return self._sent(part, number)
+            body = part.read()  # of a file, urllib3 would send 16 KiB at a time
+        return self._sent(body, number)  # and what it was filled into is free
+
+    def _sent(self, body: Any, number: int) -> dict[str, Any]:
+        answer = self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=body)
+        return {"ETag": answer["ETag"], "PartNumber": number}
 
     def _close(self) -> None:
         self._part.close()
