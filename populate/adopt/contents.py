@@ -2,15 +2,16 @@
 
 What the bytes hash to is found out on the way. Small files wait in memory until their hashes
 have been looked up, all at once, so that a content that is kept already costs no request to
-the store. A large one goes to the store as it comes, and is seen there only once it is known that
-it may be, for what was erased must not come back; a large one of this machine is read once more then.
+the store; while they are sent, the next ones are read. A large one goes to the store as it comes,
+and is seen there only once it is known that it may be, for what was erased must not come back; a
+large one of this machine is read once more then.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
@@ -36,7 +37,7 @@ from readers.source import Item, Revision, Source
 
 IN_MEMORY = 4 * 1024 * 1024  # bytes of a file, before it goes to the store as it comes
 PORTION_FILES = 250  # that wait in memory together, at most
-PORTION_BYTES = 32 * 1024 * 1024
+PORTION_BYTES = 16 * 1024 * 1024  # and as much again is being sent
 TRIES = 3  # at a file that changes while it is read
 PAUSE_SECONDS = 0.05  # before the second try, doubled before the third
 TOGETHER = 8  # files that a thread takes on at once, at most
@@ -106,6 +107,7 @@ class Intake:
         self._unavailable = 0
         self._harvest = Harvest()
         self._writers: list[Pending] = []  # of contents that wait to be looked up
+        self._sent: list[Future[dict[str, Place]]] = []  # small contents of the portion before
 
     def take(self, members: Iterable[Member]) -> Harvest:
         """Take in `members`; what cannot be read is a failure of its own.
@@ -122,6 +124,7 @@ class Intake:
         try:
             for portion in _portions(members):
                 self._take_portion(pool, portion)
+            self._note_sent()
         except BaseException:  # told to stop, or nothing can be had: what waits does not begin
             with self._lock:
                 self._stopping.set()
@@ -134,7 +137,9 @@ class Intake:
     def _take_portion(self, pool: ThreadPoolExecutor, portion: list[Member]) -> None:
         small: dict[str, bytes] = {}
         large: dict[str, list[Pending]] = {}
-        for member, outcome in self._outcomes(pool, portion):
+        outcomes = list(self._outcomes(pool, portion))
+        self._note_sent()
+        for member, outcome in outcomes:
             if isinstance(outcome, Failure):
                 self._harvest.failures[member.file_id] = outcome
                 continue
@@ -152,8 +157,13 @@ class Intake:
         for sha256, put in zip(large, pool.map(self._commit_any, large.values()), strict=True):
             self._harvest.note(sha256, put)
         self._abort_all()  # of which there are others, or that are not to be kept
-        for places in pool.map(self._keep, divided(small, self._settings.store.pack_bytes)):
-            self._harvest.places.update(places)
+        self._sent = [pool.submit(self._keep, some) for some in divided(small, self._settings.store.pack_bytes)]
+
+    def _note_sent(self) -> None:
+        """Wait until the small contents of the portion before are in the store."""
+        for sent in self._sent:
+            self._harvest.places.update(sent.result())
+        self._sent = []
 
     def _outcomes(
         self, pool: Executor, portion: list[Member]

@@ -127,7 +127,8 @@ assert pydantic_settings.main.asyncio.run is asyncio.run
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        # The command line, which wants none of them, may have been imported here.
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYDANTIC_DISABLE_PLUGINS": ""},
         capture_output=True,
         text=True,
         check=False,
