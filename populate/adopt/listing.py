@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice, takewhile
 from threading import Event
 from typing import NamedTuple
@@ -21,38 +20,50 @@ class Portion(NamedTuple):
     refused: list[tuple[str, SourceError]]
 
 
-def listed_ahead(source: Source, root: Item, left_out: Callable[[Item], bool], size: int) -> Generator[Portion]:
-    """Yield all that is listed below `root`, up to `size` files at a time; the next portion is listed meanwhile.
+class Listing:
+    """All that is listed below a root, in portions: one is listed as soon as this is made, the next one meanwhile.
 
-    Raises
-    ------
-    SourceError
-        If the root itself cannot be listed.
+    Parameters
+    ----------
+    source, root
+        The folder to look at.
+    left_out
+        Tells of an item whether to leave it out, and all below it.
+    size
+        Files of a portion.
     """
-    refused: list[tuple[str, SourceError]] = []
 
-    def refuse(path: str, error: SourceError) -> None:
+    def __init__(self, source: Source, root: Item, left_out: Callable[[Item], bool], size: int) -> None:
+        self._refused: list[tuple[str, SourceError]] = []
+        self._ended = Event()  # who is interrupted does not wait for the portion that is being listed
+        self._listed = takewhile(lambda _: not self._ended.is_set(), source.listed(root, self._refuse, left_out))
+        self._size = size
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="listing")
+        self._next = self._thread.submit(self._portion)
+
+    def __iter__(self) -> Iterator[Portion]:
+        """Yield the portions; may be done once.
+
+        Raises
+        ------
+        SourceError
+            If the root itself cannot be listed.
+        """
+        while any(portion := self._next.result()):
+            self._next = self._thread.submit(self._portion)
+            yield portion
+
+    def close(self) -> None:
+        """List no more."""
+        self._ended.set()
+        self._thread.shutdown()
+
+    def _portion(self) -> Portion:
+        some = {file_id(one.source_system, one.item_id): one for one in islice(self._listed, self._size)}
+        refused, self._refused = self._refused, []
+        return Portion(some, refused)
+
+    def _refuse(self, path: str, error: SourceError) -> None:
         if not path:
             raise error
-        refused.append((path, error))
-
-    def portion() -> Portion:
-        some = {file_id(one.source_system, one.item_id): one for one in islice(listed, size)}
-        told, refused[:] = refused[:], []
-        return Portion(some, told)
-
-    ended = Event()  # who is interrupted does not wait for the portion that is being listed
-    listed = takewhile(lambda _: not ended.is_set(), source.listed(root, refuse, left_out))
-    with ThreadPoolExecutor(1, thread_name_prefix="listing") as thread, _set_at_end(ended):
-        waiting = thread.submit(portion)
-        while any(one := waiting.result()):
-            waiting = thread.submit(portion)
-            yield one
-
-
-@contextmanager
-def _set_at_end(event: Event) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        event.set()
+        self._refused.append((path, error))

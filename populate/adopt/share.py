@@ -15,10 +15,11 @@ from data_platform.redact import redact_url
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.adopt.hands import Hands
+from populate.adopt.listing import Listing
 from populate.adopt.needed import bind_needed
 from populate.adopt.plan import Plan, Rate, WrittenPlan, root_id_of
 from populate.adopt.progress import AdoptProgress, adopt_progress_on
-from populate.adopt.survey import Counts, Survey, Unread
+from populate.adopt.survey import LISTED, Counts, Survey, Unread
 from populate.work.lease import Lease
 from populate.work.stopping import Stop
 from readers.registry import source_for
@@ -109,18 +110,19 @@ def adopt(
     if is_ours(root):
         raise UnsupportedItem(f"{root.url} is where this product keeps its own files. Adopt the folder of your data.")
     progress = progress or adopt_progress_on()
-    binding = bind_needed(settings)
-    with Stop.on_signals() as stop, closing(progress):
-        with _alone(binding, root_id_of(root), root.url):
-            plan = Plan(root, source.kind) if dry_run else WrittenPlan(binding, root, source.kind, rate)
-            survey = Survey(source, root, plan, progress.looked, is_ours)
-            finished = stop.interrupting(survey.run)
-        if dry_run or not finished:
-            return Adopted(root.url, survey.counts, unread=survey.refusals, stopped=not finished)
-        hands = Hands(settings, binding, plan.root_id, progress)
-        if work:
-            hands.work(stop)
-        return Adopted(root.url, survey.counts, **hands.result(survey.refusals), stopped=stop.requested)
+    with closing(Listing(source, root, is_ours, LISTED)) as listing, closing(progress):
+        binding = bind_needed(settings)
+        with Stop.on_signals() as stop:
+            with _alone(binding, root_id_of(root), root.url):
+                plan = Plan(root, source.kind) if dry_run else WrittenPlan(binding, root, source.kind, rate)
+                survey = Survey(source, root, plan, progress.looked, listing)
+                finished = stop.interrupting(survey.run)
+            if dry_run or not finished:
+                return Adopted(root.url, survey.counts, unread=survey.refusals, stopped=not finished)
+            hands = Hands(settings, binding, plan.root_id, progress)
+            if work:
+                hands.work(stop)
+            return Adopted(root.url, survey.counts, **hands.result(survey.refusals), stopped=stop.requested)
 
 
 def _checked(rate: Rate) -> Rate:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
 from itertools import islice
 
 from data_platform.errors import SourceError, SourceNotFound
 from populate.adopt.contents import several
-from populate.adopt.listing import Portion, listed_ahead
+from populate.adopt.listing import Listing, Portion
 from populate.adopt.plan import Found, Plan
 from populate.adopt.seen import Seen
 from populate.adopt.tables import AdoptMember, AdoptTaken
@@ -86,8 +85,8 @@ class Survey:
         Writes down what is to be done, or nothing.
     looked
         Is told how far the survey is.
-    is_ours
-        Tells whether an item is this product's own, and no data of anybody's.
+    listing
+        What lies below the folder.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Survey:
         root: Item,
         plan: Plan,
         looked: Looked,
-        is_ours: Callable[[Item], bool] = lambda item: False,
+        listing: Listing,
     ) -> None:
         self.counts = Counts()
         self.refusals: list[Unread] = []
@@ -104,7 +103,7 @@ class Survey:
         self._root = root
         self._plan = plan
         self._looked = looked
-        self._is_ours = is_ours
+        self._listing = listing
         self._is_local = source.is_local(root.source_system, root.item_id)
         self._unchanged = 0
 
@@ -118,10 +117,9 @@ class Survey:
         """
         portions = 1
         with Seen() as seen, ThreadPoolExecutor(THREADS, thread_name_prefix="survey") as pool:
-            with closing(listed_ahead(self._source, self._root, self._is_ours, LISTED)) as listed:
-                for portion in listed:
-                    self._look_through(portion, seen, pool)
-                    portions += 1
+            for portion in self._listing:
+                self._look_through(portion, seen, pool)
+                portions += 1
             self._plan.flush()
             if self.counts.files:  # an empty list is more likely a disk that is not there than an empty share
                 self._miss(seen, pool)

@@ -12,7 +12,7 @@ import pytest
 
 from data_platform.errors import AccessDenied, SourceError
 from data_platform.settings import load
-from populate.adopt.listing import listed_ahead
+from populate.adopt.listing import Listing, Portion
 from readers.file import FileSource
 from readers.source import Item, Listed, Refused
 
@@ -31,12 +31,17 @@ class Shelf(FileSource):
         return (Listed(f"{book}", "shelf", f"{book}", "as it was", 1) for book in self._listing(refused))
 
 
+def listing(source: FileSource, root: Item, left_out: Callable[[Item], bool], size: int) -> Iterator[Portion]:
+    with closing(Listing(source, root, left_out, size)) as portions:
+        yield from portions
+
+
 def root() -> Item:
     return Item(source_system="shelf", item_id="/", url="file:///", name="/", path="/", is_folder=True)
 
 
 def test_portions_are_of_the_size_and_together_everything() -> None:
-    portions = list(listed_ahead(Shelf(lambda _: iter(range(10))), root(), nothing, 4))
+    portions = list(listing(Shelf(lambda _: iter(range(10))), root(), nothing, 4))
     assert [[one.item_id for one in portion.met.values()] for portion in portions] == [
         ["0", "1", "2", "3"],
         ["4", "5", "6", "7"],
@@ -50,7 +55,7 @@ def test_what_is_refused_comes_with_a_portion_even_if_nothing_else_is_in_it() ->
         yield from range(4)
         refused("attic", AccessDenied("The attic is locked. Ask for the key."))
 
-    portions = list(listed_ahead(Shelf(locked_at_the_end), root(), nothing, 4))
+    portions = list(listing(Shelf(locked_at_the_end), root(), nothing, 4))
     assert [(len(portion.met), [path for path, _ in portion.refused]) for portion in portions] == [
         (4, []),
         (0, ["attic"]),
@@ -64,7 +69,7 @@ def test_a_root_that_cannot_be_listed_is_an_error_wherever_it_is_met(books: int)
         refused("", AccessDenied("The library burns. Fetch water."))
 
     with pytest.raises(SourceError, match="library burns"):
-        list(listed_ahead(Shelf(burning), root(), nothing, 4))
+        list(listing(Shelf(burning), root(), nothing, 4))
 
 
 def test_who_is_interrupted_does_not_wait_for_the_portion_that_is_being_listed() -> None:
@@ -78,8 +83,8 @@ def test_who_is_interrupted_does_not_wait_for_the_portion_that_is_being_listed()
             listed.append(book)
             yield book
 
-    with closing(listed_ahead(Shelf(slow_in_the_end), root(), nothing, 1000)) as portions:
-        assert len(next(portions).met) == 1000
+    with closing(Listing(Shelf(slow_in_the_end), root(), nothing, 1000)) as portions:
+        assert len(next(iter(portions)).met) == 1000
         assert went_on.wait(20)
     assert len(listed) < 2000
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("listing")]
@@ -91,5 +96,5 @@ def test_a_folder_of_this_machine_is_listed_as_it_is(tmp_path: Path) -> None:
         (tmp_path / f"folder {number % 3}" / f"{number}.csv").write_text("a,b\n")
     source = FileSource(load(home=tmp_path / "home"))
     folder = source.resolve(str(tmp_path))
-    met = [one.path for portion in listed_ahead(source, folder, nothing, 3) for one in portion.met.values()]
+    met = [one.path for portion in listing(source, folder, nothing, 3) for one in portion.met.values()]
     assert sorted(met) == sorted(f"folder {number % 3}/{number}.csv" for number in range(7))
