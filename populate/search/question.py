@@ -226,5 +226,8 @@ def _written(text: str) -> list[Word]:
 
 
 def _asked(text: str) -> list[str]:
+    """Return the words that are asked for: of those that are one word, as `test` and `tests` are, the last."""
     plain = distinct(plain_words(text))[:MOST_WORDS]
-    return [word for word in plain if word not in COMMON] or plain
+    asked = [word for word in plain if word not in COMMON] or plain
+    last = {stem(word): word for word in asked}
+    return [word for word in asked if last[stem(word)] == word]

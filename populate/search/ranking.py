@@ -116,10 +116,10 @@ def _occurs(word: Word, text: Mapping[str, int]) -> tuple[float, str]:
     if count := text.get(word.stemmed):
         return count, word.stemmed
     if word.distance:
-        near = [other for other in text if is_near(word.stemmed, other, word.distance)]
-        return NEAR * sum(text[other] for other in near), near[0] if near else ""
-    begun = [other for other in text if other.startswith(word.plain)] if word.begins else []
-    return BEGINS * sum(text[other] for other in begun), begun[0] if begun else ""
+        counts, met = NEAR, [other for other in text if is_near(word.stemmed, other, word.distance)]
+    else:
+        counts, met = BEGINS, [other for other in text if other.startswith(word.plain)] if word.begins else []
+    return (counts * sum([text[other] for other in met]), met[0]) if met else (0.0, "")
 
 
 def popularity(readers: Mapping[str, int], sizes: Mapping[str, int]) -> float:

@@ -69,3 +69,20 @@ def test_the_best_are_the_same_as_if_all_had_been_scored(seed: int) -> None:
                 assert [score for score, _ in found] == [score for score, _ in expected]
                 met += total > 2 * most
     assert met > len(TEXTS)  # of which not all are wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("plate plates ", ["plates"]),
+        ("plates lung plate", ["lung", "plate"]),
+        ("study studies flow ", ["studies", "flow"]),
+        ("plates lung ", ["plates", "lung"]),
+    ],
+)
+def test_of_two_forms_of_a_word_the_last_is_asked_for(text: str, asked: list[str]) -> None:
+    index = index_of(1, 60)
+    ask = IndexQuestions(index.schema, index.searcher(), TERMS)
+    words = ask.words(text)
+    assert [word.plain for word in words] == asked
+    assert ask.weight(text, words) == pytest.approx(sum(word.rarity for word in words))  # none is missing
