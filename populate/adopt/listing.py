@@ -12,6 +12,8 @@ from data_platform.errors import SourceError
 from readers.source import Item, Listed, Source
 from schemas.identity import file_id
 
+LISTED = 5000  # files of which the database is asked at once whether they are as they were
+
 
 class Portion(NamedTuple):
     """Some of what is listed: by its identity each file, and what was met that could not be looked at."""

@@ -15,11 +15,11 @@ from data_platform.redact import redact_url
 from data_platform.settings import Settings
 from data_platform.settings import settings as settings_of_process
 from populate.adopt.hands import Hands
-from populate.adopt.listing import Listing
+from populate.adopt.listing import LISTED, Listing
 from populate.adopt.needed import bind_needed
 from populate.adopt.plan import Plan, Rate, WrittenPlan, root_id_of
 from populate.adopt.progress import AdoptProgress, adopt_progress_on
-from populate.adopt.survey import LISTED, Counts, Survey, Unread
+from populate.adopt.survey import Counts, Survey, Unread
 from populate.work.lease import Lease
 from populate.work.stopping import Stop
 from readers.registry import source_for

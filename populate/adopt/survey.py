@@ -27,7 +27,6 @@ from populate.lookup import lookup
 from readers.source import Item, Listed, Source
 from schemas.catalogue import File, FileGone, FileName, Version
 
-LISTED = 5000  # files of which the database is asked at once whether they are as they were
 PORTION = 1000  # files that are compared at once, otherwise
 PAGE = 5000  # files of earlier surveys that are looked for at once among those met
 

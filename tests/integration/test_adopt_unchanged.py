@@ -14,7 +14,7 @@ import pytest
 from adopting import quietly
 from small_disk import small_disk
 
-from populate.adopt import survey as adopt_survey
+from populate.adopt import share as adopt_share
 from populate.adopt.tables import AdoptBack, AdoptFile, AdoptRoot, AdoptSurveyEnd
 from populate.adopt.unchanged import unchanged
 from readers import file_walk
@@ -72,7 +72,7 @@ def statements(binding: Binding, action: Callable[[], object]) -> list[str]:
 def test_of_unchanged_files_nothing_is_asked_but_their_folders_and_three_statements_a_portion(
     binding: Binding, share: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adopt_survey, "LISTED", 10)
+    monkeypatch.setattr(adopt_share, "LISTED", 10)
     quietly(share)
     asked.clear()
     done = quietly(share)
@@ -80,7 +80,7 @@ def test_of_unchanged_files_nothing_is_asked_but_their_folders_and_three_stateme
     assert asked == []
     assert len(AdoptSurveyEnd()) == 2
     few = statements(binding, lambda: quietly(share))
-    monkeypatch.setattr(adopt_survey, "LISTED", 5)
+    monkeypatch.setattr(adopt_share, "LISTED", 5)
     assert len(statements(binding, lambda: quietly(share))) == len(few) + 3 * (NUMBER // 5 - NUMBER // 10)
 
 
