@@ -110,6 +110,7 @@ def adopt(
     if is_ours(root):
         raise UnsupportedItem(f"{root.url} is where this product keeps its own files. Adopt the folder of your data.")
     progress = progress or adopt_progress_on()
+    # Listed before others are kept out: what is not as the database knows it is looked at anew, once they are.
     with closing(Listing(source, root, is_ours, LISTED)) as listing, closing(progress):
         binding = bind_needed(settings)
         with Stop.on_signals() as stop:
