@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from populate.search.closest import closest, closest_of_many, unpacked
+from populate.search.closest import Way, both, closest, closest_of_many, unpacked
 from populate.search.engine import FACETS, without_ties
 from populate.search.question import SAMPLE, SPARSE, STEP, Counted, Questions, Seen, Sought, Word, steps
 
@@ -28,13 +28,6 @@ PREFIXES = {SPARSE: "sparse_", SAMPLE: "sample_", 1: ""}
 """What names of fields of samples begin with."""
 
 
-class Way(NamedTuple):
-    """A way in which views can have a word: what it counts then, at most, and what finds them and counts that."""
-
-    worth: float
-    query: tantivy.Query
-
-
 class IndexQuestions(Questions):
     """Puts questions to one state of the index for one asker.
 
@@ -49,6 +42,7 @@ class IndexQuestions(Questions):
 
         self._query, self._occur = tantivy.Query, tantivy.Occur
         self._schema, self.searcher = schema, searcher
+        self.views = searcher.num_docs
         self._sight = {prefix: self._seen(prefix, sorted(terms)) for prefix in PREFIXES.values()}
 
     def counts(self, sought: Sequence[Sought], sample: int = 1) -> list[int]:
@@ -65,9 +59,9 @@ class IndexQuestions(Questions):
         return Counted(int(counted["total"]["value"]), facets)
 
     @contextmanager
-    def counting(self, sought: Sought) -> Iterator[Callable[[], Counted]]:
+    def counting(self, sought: Sought, sample: int = 1) -> Iterator[Callable[[], Counted]]:
         with ThreadPoolExecutor(1, thread_name_prefix="search") as beside:
-            yield beside.submit(self.counted, sought).result
+            yield beside.submit(self.counted, sought, sample).result
 
     def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:
         hits, total = closest(self, self._fitting(sought, "", self._fits), most)
@@ -130,7 +124,7 @@ class IndexQuestions(Questions):
         field = f"{prefix}words"
         if word.distance:
             return self._near(field, word)
-        ways = [self._beginning(field, word.plain)] if word.begins else []
+        ways = [self._any_longer(field, word.plain, self._longer(field, word.plain))] if word.begins else []
         if not (word.begins and word.stemmed.startswith(word.plain)):  # else it is among what begins so
             ways.append(self._term(field, word.stemmed))
         return self.either(ways)
@@ -143,26 +137,28 @@ class IndexQuestions(Questions):
         if longer is None:
             found = self._whole(word, begun)
         elif word.stemmed.startswith(word.plain):
-            found = self._also(longer, self._whole(word))
+            found = self.also(longer.queries[0], self._whole(word))
         else:
-            found = self.either([self._whole(word), longer])
-        return self._also(found, self._in_name(word))
+            found = self.either([self._whole(word), longer.queries[0]])
+        return self.also(found, self._in_name(word))
 
     def ways(self, word: Word) -> list[Way]:
-        """Return the ways in which a view can have a word: in its name, elsewhere, as the beginning of another.
+        """Return the ways in which a view can have a word: whole, in its name, as the beginning of another.
 
         What `fits` counts is the most of what those of them count that find the view.
         """
         if word.distance:
-            return [Way(_exact(word.rarity / 2), self.fits(word))]
+            return [Way(_exact(word.rarity / 2), (self.fits(word),), self.views)]
         begun, longer = self._begun(word)
-        if longer is None or word.stemmed.startswith(word.plain):
-            whole = self._whole(word, begun)
-        else:
-            whole = self._also(self._whole(word), longer)
-        worth, name = _exact(word.rarity) + begun, self._in_name(word)
-        named = Way(worth + _exact(word.rarity), self.together([name, whole]))
-        return [named, Way(worth, self._also(whole, name)), *([Way(begun, longer)] if longer else [])]
+        beside = longer if not word.stemmed.startswith(word.plain) else None
+        counts, name = 0.0 if beside else begun, self._in_name(word)
+        stands, named = (self.searcher.doc_freq(field, word.stemmed) for field in ("words", "name"))
+        worth, whole = _exact(word.rarity) + counts, self._whole(word, counts)
+        ways = [Way(worth, (self.also(whole, name),), stands)]
+        ways.append(Way(worth + _exact(word.rarity), (whole, name), named))
+        if beside:  # few have both, and most would be taken to count more than they do
+            ways += [both(way, beside) for way in ways]
+        return ways + ([longer] if longer else [])
 
     def _whole(self, word: Word, more: float = 0.0) -> tantivy.Query:
         """Return what finds a word as it is asked for, and counts so much more than the word."""
@@ -171,21 +167,23 @@ class IndexQuestions(Questions):
     def _in_name(self, word: Word) -> tantivy.Query:
         return self._query.const_score_query(self._term("name", word.stemmed), _exact(word.rarity))
 
-    def _begun(self, word: Word) -> tuple[float, tantivy.Query | None]:
-        """Return what the beginning of another word counts, and what finds those; None if there are no others.
+    def _begun(self, word: Word) -> tuple[float, Way | None]:
+        """Return what the beginning of another word counts, and the way of having such; None if there are no others.
 
         The word begins with itself, too, and counts as that as well. Whichever of these queries are made, what is
         found and what it counts are the same; it depends on words of files that the asker may not know.
         """
-        longer = self.searcher.terms_with_prefix("words", word.plain, limit=2) if word.begins else []
+        longer = self._longer("words", word.plain) if word.begins else []
         begun = _exact(word.rarity / 4) if longer else 0.0
         if all(other == word.stemmed for other, _ in longer):
             return begun, None
-        return begun, self._query.const_score_query(self._beginning("words", word.plain), begun)
+        views = sum(count for _, count in longer) if len(longer) <= MOST_APART else self.views
+        query = self._query.const_score_query(self._any_longer("words", word.plain, longer), begun)
+        return begun, Way(begun, (query,), views)
 
-    def all_of(self, words: Sequence[Word], required: int, prefix: str = "") -> tantivy.Query:
-        """Return what finds so many of the words; in the sample whatever they count."""
-        return self.enough([self._holds(word, prefix) if prefix else self.fits(word) for word in words], required)
+    def all_of(self, words: Sequence[Word], required: int) -> tantivy.Query:
+        """Return what finds so many of the words, and counts them; without words it finds all views alike."""
+        return self.enough([self.fits(word) for word in words], required) if words else self.anything()
 
     def enough(self, queries: Sequence[tantivy.Query], required: int) -> tantivy.Query:
         """Return what finds views that fit so many of these, and counts what those count together."""
@@ -221,15 +219,19 @@ class IndexQuestions(Questions):
     def _near(self, field: str, word: Word) -> tantivy.Query:
         return self._query.fuzzy_term_query(self._schema, field, word.stemmed, word.distance)
 
-    def _also(self, must: tantivy.Query, more: tantivy.Query) -> tantivy.Query:
+    def also(self, must: tantivy.Query, more: tantivy.Query) -> tantivy.Query:
+        """Return what finds views that fit `must`, and counts `more`, too, if they fit it."""
         return self._query.boolean_query([(self._occur.Must, must), (self._occur.Should, more)])
 
     def either(self, ways: Sequence[tantivy.Query]) -> tantivy.Query:
         """Return what finds whatever fits one of the ways."""
         return self._query.boolean_query([(self._occur.Should, way) for way in ways]) if len(ways) > 1 else ways[0]
 
-    def _beginning(self, field: str, word: str) -> tantivy.Query:
-        longer = self.searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
+    def _longer(self, field: str, word: str) -> list[tuple[str, int]]:
+        """Return terms that begin so and how many views have each; one more than are looked for one by one, at most."""
+        return self.searcher.terms_with_prefix(field, word, limit=MOST_APART + 1)
+
+    def _any_longer(self, field: str, word: str, longer: Sequence[tuple[str, int]]) -> tantivy.Query:
         if len(longer) > MOST_APART:
             return self._query.fuzzy_term_query(self._schema, field, word, 0, True, True)
         return self.either([self._term(field, term) for term, _ in longer] or [self._query.empty_query()])

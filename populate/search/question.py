@@ -122,9 +122,9 @@ class Questions(ABC):
         """Return how many views of a sample fit, and how they divide."""
 
     @contextmanager
-    def counting(self, sought: Sought) -> Iterator[Callable[[], Counted]]:
-        """Yield what returns the same of all views; where the index can, it is counted while the block works."""
-        yield lambda: self.counted(sought)
+    def counting(self, sought: Sought, sample: int = 1) -> Iterator[Callable[[], Counted]]:
+        """Yield what returns the same; where the index can, it is counted while the block works."""
+        yield lambda: self.counted(sought, sample)
 
     @abstractmethod
     def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:

@@ -95,7 +95,7 @@ def _candidate(file_id: str, about: Mapping[str, Any], length: float, by: Measur
     parts: dict[str, float] = {}
     met: dict[str, list[str]] = {}
     for word in by.words:
-        counts = {part: found for part, text in about["words"].items() if (found := _occurs(word, text))[0]}
+        counts = _occurrences(word, about["words"])
         total = sum(PARTS[part] * count for part, (count, _) in counts.items())
         worth = word.rarity * total * (K1 + 1) / (total + K1 * (1 - B + B * length)) if total else 0.0
         for part, (count, as_written) in counts.items():
@@ -111,15 +111,22 @@ def _candidate(file_id: str, about: Mapping[str, Any], length: float, by: Measur
     return Candidate(file_id, about, sum(parts.values()), {name: worth for name, worth in parts.items() if worth}, met)
 
 
-def _occurs(word: Word, text: Mapping[str, int]) -> tuple[float, str]:
-    """Return how often a word stands in a text, and what stands there: the word, else what begins or looks like it."""
-    if count := text.get(word.stemmed):
-        return count, word.stemmed
-    if word.distance:
-        counts, met = NEAR, [other for other in text if is_near(word.stemmed, other, word.distance)]
-    else:
-        counts, met = BEGINS, [other for other in text if other.startswith(word.plain)] if word.begins else []
-    return (counts * sum([text[other] for other in met]), met[0]) if met else (0.0, "")
+def _occurrences(word: Word, texts: Mapping[str, Mapping[str, int]]) -> dict[str, tuple[float, str]]:
+    """Return how often a word stands in the parts that have it, and what stands there: it, else what it may mean.
+
+    It is asked for each word of each candidate, so what most parts have not is told without a call.
+    """
+    found: dict[str, tuple[float, str]] = {}
+    letters = len(word.plain)
+    for part, text in texts.items():
+        if count := text.get(word.stemmed):
+            found[part] = count, word.stemmed
+        elif word.distance:
+            if near := [other for other in text if is_near(word.stemmed, other, word.distance)]:
+                found[part] = NEAR * sum([text[other] for other in near]), near[0]
+        elif word.begins and (longer := [other for other in text if other[:letters] == word.plain]):
+            found[part] = BEGINS * sum([text[other] for other in longer]), longer[0]
+    return found
 
 
 def popularity(readers: Mapping[str, int], sizes: Mapping[str, int]) -> float:

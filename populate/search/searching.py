@@ -281,15 +281,24 @@ def _by_words(ask: Questions, sought: Sought, wanted: int, meant: Collection[str
     """Return what fits the words, and how that divides together with the files that are meant."""
     if meant and not sought.words:
         return ByWords([], 0, ask.counted(sought._replace(meant=meant)).facets)
-    most, at_most = closely(wanted), ask.at_most(sought.words, sought.least)
-    for sample in (SPARSE, SAMPLE):
-        if at_most >= (many := MANY * sample // SAMPLE):
-            total, facets = _estimated(ask.counted(sought, sample), sample)
-            if total >= many:
-                return ByWords(ask.closest_of_many(sought, most, total), total, facets, estimated=True)
-    with ask.counting(sought._replace(meant=meant)) as counted:
+    most, (sample, total) = closely(wanted), _about(ask, sought)
+    with ask.counting(sought if sample > 1 else sought._replace(meant=meant), sample) as counted:
+        if sample > 1:
+            views = ask.closest_of_many(sought, most, total)
+            return ByWords(views, *_estimated(counted(), sample), estimated=True)
         views, total = ask.closest(sought, most)
         return ByWords(views, total, counted().facets)
+
+
+def _about(ask: Questions, sought: Sought) -> tuple[int, int]:
+    """Return the sample by which views that fit are counted, 1 if all are, and how many fit, about."""
+    at_most = ask.at_most(sought.words, sought.least)
+    for sample in (SPARSE, SAMPLE):
+        if at_most >= (many := MANY * sample // SAMPLE):
+            total = sample * ask.counts([sought], sample)[0]
+            if total >= many:
+                return sample, total
+    return 1, at_most
 
 
 def _estimated(counted: Counted, sample: int) -> Counted:
