@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from populate.search.question import SAMPLE, SPARSE
 from populate.search.searching import Request, completions, find
 from populate.search.views import Facts, Name, account_term, document, group_term, terms_of
 from populate.who.asker import FOREVER
+from schemas.identity import identity
 
 TODAY = date(2026, 6, 1)
 DAYS = [date(2026, 5, 1) + timedelta(days=n) for n in range(0, 30, 10)]
@@ -62,6 +64,35 @@ def facts(number: int, file: Any) -> Facts:
     )
 
 
+SPOKEN = ("plate", "plates", "platelets", "plateset", "flow", "lung", "trial", "studies", "study", "csv")
+ASKED = (
+    *("plate", "plate flow", "plates lung", "plates ", "plates csv plate", "studies csv", "studi csv ", "platte flow"),
+    *("lung trial plate", "lung plates flow csv ", "", "lun"),
+)
+
+
+def read_files(seed: int, number: int) -> list[Facts]:
+    """Return files with names of the same few words, read by few or many, long ago or lately; half are account 1's."""
+    chance = random.Random(seed)
+    return [_read_file(chance, seed, one) for one in range(number)]
+
+
+def _read_file(chance: random.Random, seed: int, number: int) -> Facts:
+    one, two, three = (chance.choice(SPOKEN) for _ in range(3))
+    readers = {"Clinic": chance.randrange(1, 200)} if chance.random() < seed / 4 else {}
+    return Facts(
+        identity("file", str(number)),
+        "nfs/filer",
+        (Name(DAYS[0], f"{one} {two}.csv", f"/{three}/{one} {two}.csv"),),
+        audience={account_term(chance.choice("12")): (FOREVER, "")},
+        owner_id="c" * 32,
+        owner="Carol",
+        department="Clinic",
+        readers=readers,
+        last_read=DAYS[0] - timedelta(days=chance.randrange(3000)) if readers else None,
+    )
+
+
 def answers(index: Engine, terms: tuple[str, ...], texts: Iterable[str]) -> list[Any]:
     found: list[Any] = []
     for text in texts:
@@ -107,6 +138,8 @@ def see_that_which_of_very_many_are_looked_at_does_not_depend_on_the_others(
 ) -> None:
     monkeypatch.setattr("populate.search.question.CLOSE", (20,))
     monkeypatch.setattr("populate.search.searching.MANY", 10)
+    for engine in ("index", "server"):
+        monkeypatch.setattr(f"populate.search.{engine}_questions.ALL_SCORED", 10)
     monkeypatch.setattr("populate.search.question.ENOUGH", 5)
     mine, others = ({account_term(who): (FOREVER, "")} for who in "12")
     seen = [facts(n, ([(f"plate {n % 7}", "flow")], mine, "", n % 3)) for n in range(150)]
@@ -132,6 +165,8 @@ def see_that_the_more_files_fit_the_sparser_the_sample_that_counts_them(
 ) -> None:
     monkeypatch.setattr("populate.search.question.CLOSE", (20,))
     monkeypatch.setattr("populate.search.searching.MANY", 10)
+    for engine in ("index", "server"):
+        monkeypatch.setattr(f"populate.search.{engine}_questions.ALL_SCORED", 10)
     mine = {account_term("1"): (FOREVER, "")}
     files = [facts(n, ([("trial" if n % 10 else "plate", "flow")], mine, "", n % 3)) for n in range(400)]
     index, terms = filled(files), terms_of("1", "", "known")

@@ -4,27 +4,20 @@ A view's score is what the words count in it, times a factor that grows with its
 Where very many views fit, few of them are scored. Those with high priors give a score that the last one wanted has at
 least, and from that follows how high the prior of any other must be to reach it: the higher, the fewer of the words
 stand in its name, or nearly anywhere. So what is found is the same as if all had been scored, whatever there is that
-the asker may not know. This is how Tantivy is asked.
+the asker may not know.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from itertools import accumulate, combinations, product
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-import orjson
-
-from populate.search.question import Seen, Word
-
-if TYPE_CHECKING:
-    import tantivy
-
-    from populate.search.index_questions import IndexQuestions
+from populate.search.question import Word
 
 LEVELS = 128
 """Levels of priors that differ by 1."""
@@ -41,17 +34,16 @@ SCORING = 30
 ANYTHING = 1.0
 """What a view counts where no word is asked for."""
 
-AT_ONCE = 2
-"""Ways of having the words that are gone through at the same time."""
-
 ROUNDING = 1e-6
 """Of a score: it has 24 bits."""
 
-Hit = tuple[float, "tantivy.DocAddress"]
-Musts = Sequence["tantivy.Query"]
+Query = TypeVar("Query")
+Place = TypeVar("Place", bound=Hashable)
+PlaceT_co = TypeVar("PlaceT_co", bound=Hashable, covariant=True)
+Hit = tuple[float, Place]
 
 
-class Way(NamedTuple):
+class Way(NamedTuple, Generic[Query]):
     """A way in which views can have words.
 
     Attributes
@@ -61,80 +53,95 @@ class Way(NamedTuple):
     queries
         What together finds them, and counts that.
     views
-        How many there are at most, hidden ones, too.
+        How many there are at most, about.
     """
 
     worth: float
-    queries: tuple[tantivy.Query, ...]
+    queries: tuple[Query, ...]
     views: int
 
 
-def both(one: Way, other: Way) -> Way:
+class Scoring(Protocol[Query, PlaceT_co]):
+    """What an engine does for that, where it is known what views must fit besides the words."""
+
+    @property
+    def levels(self) -> Levels:
+        """How many views there are of each level."""
+
+    @property
+    def at_once(self) -> int:
+        """How many questions it may be asked at the same time."""
+
+    def ways(self, word: Word) -> Sequence[Way[Query]]:
+        """Return the ways in which views can have a word, first as a whole word wherever it stands."""
+
+    def all_of(self, words: Sequence[Word], required: int) -> Query:
+        """Return what finds so many of the words, and counts them; without words it finds all views alike."""
+
+    def together(self, queries: Sequence[Query]) -> Query:
+        """Return what finds views that fit all of these, and counts what all of them count."""
+
+    def also(self, must: Query, more: Query) -> Query:
+        """Return what finds views that fit `must`, and counts `more`, too, if they fit it."""
+
+    def scored(self, query: Query, lowest: int | None, most: int) -> Sequence[Hit[PlaceT_co]]:
+        """Return the `most` with the greatest scores; of this level or a higher one, unless it is None."""
+
+
+def both(one: Way[Query], other: Way[Query]) -> Way[Query]:
     """Return the way of having words in both ways."""
     return Way(one.worth + other.worth, one.queries + other.queries, min(one.views, other.views))
 
 
-def closest(ask: IndexQuestions, query: tantivy.Query, most: int) -> tuple[list[Hit], int]:
-    """Return the `most` best, best first, and how many fit; all that fit are scored."""
-    found = ask.searcher.search(query, most, count=True, weight_by_field="prior")
-    return found.hits, int(found.count or 0)  # type: ignore[attr-defined]
-
-
 def closest_of_many(
-    ask: IndexQuestions, words: Sequence[Word], required: int, rest: Sequence[tantivy.Query], *, total: int, most: int
-) -> list[Hit]:
+    engine: Scoring[Query, Place], words: Sequence[Word], required: int, total: int, most: int
+) -> list[Hit[Place]]:
     """Return the `most` best, best first; few of those that fit are scored.
 
     Parameters
     ----------
     words, required
         That are asked for, and how many of them a view must have.
-    rest
-        What it must fit besides.
     total
         How many fit, about.
     """
-    if len(words) > MOST_WORDS:
-        return _scored(ask, ask.shown([ask.all_of(words, required), *rest]), most)
-    looked = Looked(ask, rest, most)
-    of_each = [ask.ways(word) for word in words]
-    whole = _whole(ask, of_each, required) if words else ()
-    looked.at_highest([*whole, ask.all_of(words, required)], total)
-    looked.through(_together(of_each, required) if words else [Way(ANYTHING, (ask.anything(),), looked.levels.views)])
+    if len(words) > MOST_WORDS or not engine.levels.views:
+        return list(engine.scored(engine.all_of(words, required), None, most))
+    looked, of_each = Looked(engine, most), [engine.ways(word) for word in words]
+    whole = _whole(engine, of_each, required) if words else ()
+    whatever = engine.all_of(words, required)
+    looked.at_highest([*whole, whatever], total)
+    looked.through(_together(of_each, required) if words else [Way(ANYTHING, (whatever,), engine.levels.views)])
     return looked.best.hits
 
 
-def _whole(ask: IndexQuestions, of_each: Sequence[Sequence[Way]], required: int) -> Iterator[tantivy.Query]:
+def _whole(engine: Scoring[Query, Place], of_each: Sequence[Sequence[Way[Query]]], required: int) -> Iterator[Query]:
     """Yield what finds views with some of the words, as many as are required, and counts what the whole ones count."""
-    queries = [ask.together(ways[0].queries) for ways in of_each]
+    queries = [engine.together(ways[0].queries) for ways in of_each]
     for had in combinations(range(len(queries)), required):
-        found = ask.together([queries[place] for place in had])
+        found = engine.together([queries[place] for place in had])
         for place in set(range(len(queries))).difference(had):
-            found = ask.also(found, queries[place])  # one by one: each is sought where the rest is
+            found = engine.also(found, queries[place])  # one by one: each is sought where the rest is
         yield found
 
 
-def _together(of_each: Sequence[Sequence[Way]], required: int) -> Iterator[Way]:
+def _together(of_each: Sequence[Sequence[Way[Query]]], required: int) -> Iterator[Way[Query]]:
     """Yield in which ways views can have enough of the words, of each of which `of_each` has the ways."""
-    not_at_all: list[Way | None] = [None] if required < len(of_each) else []
+    not_at_all: list[Way[Query] | None] = [None] if required < len(of_each) else []
     for one in product(*([*ways, *not_at_all] for ways in of_each)):
         had = [way for way in one if way]
         if len(had) >= required:
             yield reduce(both, had)
 
 
-def _scored(ask: IndexQuestions, query: tantivy.Query, most: int) -> list[Hit]:
-    return ask.searcher.search(query, most, count=False, weight_by_field="prior").hits
-
-
-class Looked:
+class Looked(Generic[Query, Place]):
     """Looks for the best views, and scores few."""
 
-    def __init__(self, ask: IndexQuestions, rest: Musts, most: int) -> None:
-        self._ask, self._rest = ask, rest
-        self.levels, self.best = Levels(ask), Best(most)
+    def __init__(self, engine: Scoring[Query, Place], most: int) -> None:
+        self._engine, self._levels = engine, engine.levels
+        self.best: Best[Place] = Best(most)
 
-    def at_highest(self, queries: Musts, total: int) -> None:
+    def at_highest(self, queries: Sequence[Query], total: int) -> None:
         """Score those with the highest priors, until these are as many as are wanted.
 
         What is found in the end does not depend on how many these are, so that may depend on what the asker may not
@@ -147,31 +154,34 @@ class Looked:
         total
             How many that finds, about.
         """
-        views = SURPLUS * self.best.most * self.levels.views / total
+        views = SURPLUS * self.best.most * self._levels.views / max(1, total)
         for query in queries[:-1] or queries:
-            self._score(query, self.levels.of(views), self.levels.views)
-        while not self.best.least and views < self.levels.views:
+            self._score(query, self._levels.of(views), self._levels.views)
+        while not self.best.least and views < self._levels.views:
             views *= 4
-            self._score(queries[-1], self.levels.of(views), self.levels.views)
+            self._score(queries[-1], self._levels.of(views), self._levels.views)
 
-    def through(self, ways: Iterable[Way]) -> None:
+    def through(self, ways: Iterable[Way[Query]]) -> None:
         """Score those that have the words in these ways and can be among the best: they find it harder and harder."""
-        open_ = [
-            way for way in sorted(ways, key=lambda way: -way.worth) if self.best.lowest(way) <= self.levels.highest
-        ]
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search") as beside:
+        rising = sorted(ways, key=lambda way: -way.worth)
+        open_ = [way for way in rising if self.best.lowest(way.worth) <= self._levels.highest]
+        if self._engine.at_once == 1:
+            for way in open_:
+                self._go_through(way)
+            return
+        with ThreadPoolExecutor(self._engine.at_once, thread_name_prefix="search") as beside:
             list(beside.map(self._go_through, open_))
 
-    def _go_through(self, way: Way) -> None:
-        if (lowest := self.best.lowest(way)) <= self.levels.highest:
-            self._score(self._ask.together(way.queries), lowest, way.views)
+    def _go_through(self, way: Way[Query]) -> None:
+        if (lowest := self.best.lowest(way.worth)) <= self._levels.highest:
+            self._score(self._engine.together(way.queries), lowest, way.views)
 
-    def _score(self, query: tantivy.Query, lowest: int, views: int) -> None:
-        musts = [query, *self._rest, *self.levels.down_to(lowest, views)]
-        self.best.add(_scored(self._ask, self._ask.shown(musts), self.best.most))
+    def _score(self, query: Query, lowest: int, views: int) -> None:
+        worth_it = self._levels.leave_out(lowest, views)
+        self.best.add(self._engine.scored(query, lowest if worth_it else None, self.best.most))
 
 
-class Best:
+class Best(Generic[Place]):
     """The best of what was found until now, each once: with the most that any of the ways in which it was found counts.
 
     Attributes
@@ -184,58 +194,57 @@ class Best:
 
     def __init__(self, most: int) -> None:
         self.most, self.least = most, 0.0
-        self._found: dict[tuple[int, int], Hit] = {}
+        self._found: dict[Place, float] = {}
         self._lock = Lock()
 
-    def add(self, hits: Sequence[Hit]) -> None:
+    def add(self, hits: Sequence[Hit[Place]]) -> None:
         """Take in what one way has found."""
         with self._lock:
-            for hit in hits:
-                place = hit[1].segment_ord, hit[1].doc
-                if place not in self._found or self._found[place][0] < hit[0]:
-                    self._found[place] = hit
+            for score, place in hits:
+                self._found[place] = max(score, self._found.get(place, 0.0))
             if len(self._found) >= self.most:
-                self.least = sorted(score for score, _ in self._found.values())[-self.most]
+                self.least = sorted(self._found.values())[-self.most]
 
-    def lowest(self, way: Way) -> int:
-        """Return which level of priors a view must have to be among the best, if it has the words in that way."""
-        return int(LEVELS * (2 ** (self.least * (1 - ROUNDING) / way.worth) - 2))
+    def lowest(self, worth: float) -> int:
+        """Return which level of priors a view must have to be among the best, if its words count so much."""
+        return int(LEVELS * (2 ** (self.least * (1 - ROUNDING) / worth) - 2))
 
     @property
-    def hits(self) -> list[Hit]:
+    def hits(self) -> list[Hit[Place]]:
         """Those that are wanted, best first."""
-        return sorted(self._found.values(), key=lambda hit: -hit[0])[: self.most]
+        falling = sorted(((score, place) for place, score in self._found.items()), key=lambda hit: -hit[0])
+        return falling[: self.most]
 
 
 class Levels:
-    """How many views there are of each level of priors, hidden ones, too."""
+    """How many views there are of each level of priors, about.
 
-    def __init__(self, ask: IndexQuestions) -> None:
-        counts = sorted(((-int(level), count) for level, count in ask.searcher.terms_with_prefix("level", "")))
-        self._ask = ask
-        self._falling = [level for level, _ in counts]  # negated, for `bisect` wants them to rise
-        self._sums = list(accumulate(count for _, count in counts))
-        self.views = self._sums[-1] if counts else 0
+    Parameters
+    ----------
+    counts
+        Levels, each with how many views it has.
+    highest
+        Level that no view is above.
+    """
 
-    @property
-    def highest(self) -> int:
-        return -self._falling[0] if self._falling else 0
+    def __init__(self, counts: Iterable[tuple[int, int]], highest: int | None = None) -> None:
+        falling = sorted(counts, reverse=True)
+        self.falling = [level for level, _ in falling]
+        self._negated = [-level for level in self.falling]  # `bisect` wants them to rise
+        self._sums = list(accumulate(count for _, count in falling))
+        self.views = self._sums[-1] if falling else 0
+        self.highest = highest if highest is not None else max(self.falling, default=0)
 
     def of(self, views: float) -> int:
         """Return from which level on there are so many views; 0 if there are not."""
-        return -self._falling[bisect_left(self._sums, views)] if views <= self.views else 0
+        return self.falling[bisect_left(self._sums, views)] if views <= self.views else 0
 
-    def down_to(self, lowest: int, views: int) -> list[tantivy.Query]:
-        """Return what leaves out views of lower levels, if that saves anything where so many would be scored."""
-        levels = bisect_right(self._falling, -lowest)
-        higher = self._sums[levels - 1]
-        if views * (1 - higher / self.views) * SCORING < higher:
-            return []
-        return [self._ask.at([-level for level in self._falling[:levels]])]
+    def at_least(self, lowest: int) -> list[int]:
+        """Return the levels from this one on."""
+        return self.falling[: bisect_right(self._negated, -lowest)]
 
-
-def unpacked(searcher: tantivy.Searcher, hits: Sequence[Hit]) -> list[Seen]:
-    """Return the views of hits in the order in which they lie: neighbours are unpacked together."""
-    places = sorted((address for _, address in hits), key=lambda one: (one.segment_ord, one.doc))
-    entries = [searcher.doc(address) for address in places]
-    return [(str(entry["file_id"][0]), orjson.loads(bytes(entry["view"][0]))) for entry in entries]
+    def leave_out(self, lowest: int, views: int) -> bool:
+        """Return whether it saves anything to leave out views of lower levels, where so many would be scored."""
+        levels = bisect_right(self._negated, -lowest)
+        higher = self._sums[levels - 1] if levels else 0
+        return views * (1 - higher / self.views) * SCORING >= higher

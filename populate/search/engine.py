@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import date
 from typing import Any, Protocol, TypeVar
 
+from populate.search.closest import LEVELS
 from populate.search.question import Questions
 from populate.search.views import Document
 
@@ -66,6 +67,11 @@ def prior(file_id: str, about: Mapping[str, Any]) -> float:
     readers = math.log1p(sum(about["readers"].values()))
     days = (date.fromisoformat(about["last_read"]) - _EPOCH).days if about["last_read"] else 0
     return 0.4 * readers + days / 8000 + own / 8
+
+
+def level(of_prior: float) -> int:
+    """Return the level of a prior: views lie in these, so that those of the highest can be looked at first."""
+    return int(of_prior * LEVELS)
 
 
 def without_ties(hits: Sequence[tuple[float, Place]], more: bool) -> Sequence[tuple[float, Place]]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from populate.search.closest import LEVELS
-from populate.search.engine import FACETS, facets_of, in_sample, prior
+from populate.search.engine import FACETS, facets_of, in_sample, level, prior
 from populate.search.index_questions import PREFIXES, IndexQuestions
 from populate.search.text import distinct, stem
 from populate.search.views import Document, View
@@ -124,7 +123,7 @@ class Index:
                 entry.add_text(facet, value)
         worth = prior(document.file_id, about)
         entry.add_float("prior", worth)
-        entry.add_text("level", str(int(worth * LEVELS)))
+        entry.add_text("level", str(level(worth)))
         entry.add_bytes("view", orjson.dumps(about))
         return entry
 

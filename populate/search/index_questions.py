@@ -6,13 +6,13 @@ not know. Words count what `populate.search.question` says, as numbers whose sum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from populate.search.closest import Way, both, closest, closest_of_many, unpacked
+from populate.search.closest import Way, both, closest_of_many
 from populate.search.engine import FACETS, without_ties
+from populate.search.index_scoring import IndexScoring, best, unpacked
 from populate.search.question import SAMPLE, SPARSE, STEP, Counted, Questions, Seen, Sought, Word, steps
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST_APART = 32
 """Terms that the engine looks for one by one, where it need not look at all that have them."""
+
+ALL_SCORED = 20_000
+"""Views that fit, from which on it is quicker to find out which need to be scored."""
 
 MOST_VALUES = 65_000
 """Values of a facet that are counted: more than there are, for otherwise counts would not be exact."""
@@ -58,18 +61,18 @@ class IndexQuestions(Questions):
             facets[facet] = sorted(found, key=lambda value: (-value[1], value[0]))
         return Counted(int(counted["total"]["value"]), facets)
 
-    @contextmanager
-    def counting(self, sought: Sought, sample: int = 1) -> Iterator[Callable[[], Counted]]:
+    def found(self, sought: Sought, most: int, sample: int, about: int) -> tuple[list[Seen], Counted]:
         with ThreadPoolExecutor(1, thread_name_prefix="search") as beside:
-            yield beside.submit(self.counted, sought, sample).result
+            counted = beside.submit(self.counted, sought, sample)
+            return self.closest(sought._replace(meant=()), most, about), counted.result()
 
-    def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:
-        hits, total = closest(self, self._fitting(sought, "", self._fits), most)
-        return unpacked(self.searcher, without_ties(hits, total > most)), total
-
-    def closest_of_many(self, sought: Sought, most: int, total: int) -> list[Seen]:
-        hits = closest_of_many(self, sought.words, sought.least, self._rest(sought), total=total, most=most)
-        return unpacked(self.searcher, without_ties(hits, len(hits) == most))
+    def closest(self, sought: Sought, most: int, about: int) -> list[Seen]:
+        if about >= ALL_SCORED:
+            scoring = IndexScoring(self, self._rest(sought))
+            hits = closest_of_many(scoring, sought.words, sought.least, about, most)
+            return unpacked(self.searcher, without_ties(hits, len(hits) == most))
+        hits = best(self.searcher, self._fitting(sought, "", self._fits), most + 1)
+        return unpacked(self.searcher, without_ties(hits[:most], len(hits) > most))
 
     def going_on(self, sought: Sought, begun: str) -> list[tuple[str, int]]:
         counts = self.searcher.terms_with_prefix("plain", begun, self._fitting(sought, "", self._holds))
@@ -142,7 +145,7 @@ class IndexQuestions(Questions):
             found = self.either([self._whole(word), longer.queries[0]])
         return self.also(found, self._in_name(word))
 
-    def ways(self, word: Word) -> list[Way]:
+    def ways(self, word: Word) -> list[Way[tantivy.Query]]:
         """Return the ways in which a view can have a word: whole, in its name, as the beginning of another.
 
         What `fits` counts is the most of what those of them count that find the view.
@@ -167,7 +170,7 @@ class IndexQuestions(Questions):
     def _in_name(self, word: Word) -> tantivy.Query:
         return self._query.const_score_query(self._term("name", word.stemmed), _exact(word.rarity))
 
-    def _begun(self, word: Word) -> tuple[float, Way | None]:
+    def _begun(self, word: Word) -> tuple[float, Way[tantivy.Query] | None]:
         """Return what the beginning of another word counts, and the way of having such; None if there are no others.
 
         The word begins with itself, too, and counts as that as well. Whichever of these queries are made, what is

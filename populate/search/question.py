@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -121,21 +120,18 @@ class Questions(ABC):
     def counted(self, sought: Sought, sample: int = 1) -> Counted:
         """Return how many views of a sample fit, and how they divide."""
 
-    @contextmanager
-    def counting(self, sought: Sought, sample: int = 1) -> Iterator[Callable[[], Counted]]:
-        """Yield what returns the same; where the index can, it is counted while the block works."""
-        yield lambda: self.counted(sought, sample)
-
     @abstractmethod
-    def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:
-        """Return the views that are looked at closely, in no order, and how many fit.
+    def closest(self, sought: Sought, most: int, about: int) -> list[Seen]:
+        """Return the views that are looked at closely, in no order.
 
-        If more than `most` fit, those with the greatest scores, see `worth`, without those that tie at the end.
+        If more than `most` fit, those with the greatest scores, see `worth`, without those that tie at the end. How
+        many fit, `about`, decides how they are looked for and not what is found.
         """
 
-    @abstractmethod
-    def closest_of_many(self, sought: Sought, most: int, total: int) -> list[Seen]:
-        """Return the same, where about `total` fit, and so many that they need not all be counted."""
+    def found(self, sought: Sought, most: int, sample: int, about: int) -> tuple[list[Seen], Counted]:
+        """Return the closest that have the words, and how all that fit, and are in a sample, divide."""
+        counted = self.counted(sought, sample)
+        return self.closest(sought._replace(meant=()), most, sample * counted.total), counted
 
     @abstractmethod
     def going_on(self, sought: Sought, begun: str) -> list[tuple[str, int]]:

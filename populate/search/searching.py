@@ -281,24 +281,22 @@ def _by_words(ask: Questions, sought: Sought, wanted: int, meant: Collection[str
     """Return what fits the words, and how that divides together with the files that are meant."""
     if meant and not sought.words:
         return ByWords([], 0, ask.counted(sought._replace(meant=meant)).facets)
-    most, (sample, total) = closely(wanted), _about(ask, sought)
-    with ask.counting(sought if sample > 1 else sought._replace(meant=meant), sample) as counted:
-        if sample > 1:
-            views = ask.closest_of_many(sought, most, total)
-            return ByWords(views, *_estimated(counted(), sample), estimated=True)
-        views, total = ask.closest(sought, most)
-        return ByWords(views, total, counted().facets)
+    sample, about = _about(ask, sought)
+    views, counted = ask.found(sought._replace(meant=meant), closely(wanted), sample, about)
+    if sample > 1:
+        return ByWords(views, *_estimated(counted, sample), estimated=True)
+    return ByWords(views, ask.counts([sought])[0] if meant else counted.total, counted.facets)
 
 
 def _about(ask: Questions, sought: Sought) -> tuple[int, int]:
     """Return the sample by which views that fit are counted, 1 if all are, and how many fit, about."""
-    at_most = ask.at_most(sought.words, sought.least)
+    about = at_most = ask.at_most(sought.words, sought.least)
     for sample in (SPARSE, SAMPLE):
         if at_most >= (many := MANY * sample // SAMPLE):
-            total = sample * ask.counts([sought], sample)[0]
-            if total >= many:
-                return sample, total
-    return 1, at_most
+            about = sample * ask.counts([sought], sample)[0]
+            if about >= many:
+                return sample, about
+    return 1, about
 
 
 def _estimated(counted: Counted, sample: int) -> Counted:
@@ -309,9 +307,9 @@ def _estimated(counted: Counted, sample: int) -> Counted:
 
 def _by_meaning(ask: Questions, sought: Sought, meant: Collection[str]) -> tuple[list[Seen], int]:
     """Return the views of files that are meant, and how many of them are not found by words."""
-    views, total = ask.closest(Sought(facets=sought.facets, among=meant), MOST_MEANT)
+    views = ask.closest(Sought(facets=sought.facets, among=meant), MOST_MEANT, len(meant))
     by_words = ask.counts([sought._replace(among=meant)])[0] if sought.words else 0
-    return views, total - by_words
+    return views, len(views) - by_words
 
 
 def _suggestion(text: str, words: Sequence[Word], candidates: Sequence[Candidate]) -> str:

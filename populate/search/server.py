@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from populate.search.engine import FACETS, facets_of, in_sample, prior
+from populate.search.engine import FACETS, facets_of, in_sample, level, prior
 from populate.search.question import SAMPLES
 from populate.search.server_questions import ServerQuestions, bits
 from populate.search.server_tables import rendered
@@ -31,6 +31,7 @@ MOST_BYTES = 2**20 - 1
 
 _COLUMNS: Mapping[str, str] = {
     **{"file_id": "char(32)", "view_no": "integer", "digest": "char(64)", "sample": "smallint", "weight": "real"},
+    **{"level": "integer[]"},
     **dict.fromkeys(FACETS, "text"),
     **{"may": "text[]", "unless": "jsonb", "name": "text[]", "words": "text[]", "plain": "text[]", "about": "text"},
 }
@@ -155,13 +156,14 @@ def _portions(documents: Iterable[Document]) -> Iterator[list[Document]]:
 
 
 def _row(document: Document, number: int, view: View) -> dict[str, Any]:
-    about = view.about
+    about, worth = view.about, prior(document.file_id, view.about)
     return {
         "file_id": document.file_id,
         "view_no": number,
         "digest": document.digest,
         "sample": next(times for times in SAMPLES if in_sample(document.file_id, times)),
-        "weight": weight(prior(document.file_id, about)),
+        "weight": weight(worth),
+        "level": [level(worth)],
         **facets_of(about),
         "may": view.may,
         "unless": dict.fromkeys(view.unless),

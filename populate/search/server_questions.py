@@ -10,12 +10,11 @@ from typing import Any
 
 import orjson
 
+from populate.search.closest import Hit, Levels, closest_of_many
 from populate.search.engine import FACETS, without_ties
-from populate.search.question import STEP, Counted, Questions, Seen, Sought, Word, worth
+from populate.search.question import SPARSE, STEP, Counted, Questions, Seen, Sought, Word, worth
+from populate.search.server_scoring import Place, ServerScoring, Sql, quoted
 from populate.search.text import is_near
-
-Sql = tuple[str, list[Any]]
-"""A piece of a statement, and its arguments."""
 
 _NOTHING = "'!'"
 """A word that no text has."""
@@ -26,6 +25,16 @@ _ALL = 2 ** len(FACETS) - 1
 MOST_ALIKE = 500
 """Words that are looked for in place of a mistyped one; to look for ten times as many takes a hundred times as long."""
 
+MOST_LONGER = 32
+"""Words that begin alike and are looked for one by one."""
+
+LAST = chr(0x10FFFF)
+"""What is behind all letters."""
+
+ALL_SCORED = 8000
+"""Views that fit, from which on it is quicker to find out which need to be scored."""
+
+_LONGER = "SELECT word FROM $word WHERE word >= %s AND word < %s LIMIT %s"
 _ALIKE = """
     SELECT word FROM $word WHERE letter_count BETWEEN %s AND %s
     AND length(replace((letter_bits # %s)::bit(32)::text, '0', '')) <= %s
@@ -46,6 +55,7 @@ class ServerQuestions(Questions):
     def __init__(self, ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]], terms: Collection[str]) -> None:
         self._ask, self._terms = ask, sorted(terms)
         self._alike: dict[tuple[str, int], list[str]] = {}
+        self._longer: dict[str, str] = {}
 
     def counts(self, sought: Sequence[Sought], sample: int = 1) -> list[int]:
         columns, arguments = [], []
@@ -69,24 +79,42 @@ class ServerQuestions(Questions):
         ordered = {facet: sorted(values, key=lambda one: (-one[1], one[0])) for facet, values in facets.items()}
         return Counted(total, ordered)
 
-    def closest(self, sought: Sought, most: int) -> tuple[list[Seen], int]:
-        rows = self._best(sought, most, "count(*) OVER ()")
-        total = int(rows[0][-1]) if rows else 0
-        return _unpacked(rows, total > most), total
+    def closest(self, sought: Sought, most: int, about: int) -> list[Seen]:
+        if about >= ALL_SCORED:
+            hits = closest_of_many(ServerScoring(self, sought), sought.words, sought.least, about, most)
+            return self._unpacked(without_ties(hits, len(hits) == most))
+        hits = self.scored(sought, most + 1)
+        return self._unpacked(without_ties(hits[:most], len(hits) > most))
 
-    def closest_of_many(self, sought: Sought, most: int, total: int) -> list[Seen]:
-        rows = self._best(sought, most, "NULL")
-        return _unpacked(rows, len(rows) == most)
-
-    def _best(self, sought: Sought, most: int, count: str) -> list[tuple[Any, ...]]:
-        """Return score, file and view of those with the greatest scores, best first, with what `count` says."""
-        (score, of_score), (fitting, of_fitting) = self._score(sought), self._fitting(sought)
+    def scored(self, sought: Sought, most: int, more: Sequence[Sql] = ()) -> list[Hit[Place]]:
+        """Return where those lie that have the greatest scores, best first."""
+        having = sought._replace(words=(), least=0) if more else sought
+        (score, of_score), (fitting, of_fitting) = self._score(sought), self._fitting(having, more=more)
         text = f"""
-            SELECT score, file_id, about, count FROM (
-                SELECT ({score})::real / {STEP}::real * weight AS score, file_id, about, {count} AS count {fitting}
+            SELECT score, file_id, view_no FROM (
+                SELECT ({score})::real / {STEP}::real * weight AS score, file_id, view_no {fitting}
             ) AS found ORDER BY score DESC, file_id LIMIT %s
         """  # noqa: S608
-        return self._ask(text, [*of_score, *of_fitting, most])
+        return [
+            (score, (file_id, view_no)) for score, file_id, view_no in self._ask(text, [*of_score, *of_fitting, most])
+        ]
+
+    def levels(self) -> Levels:
+        """Return how many views that the asker may see have each level of priors, by the sparse sample."""
+        fitting, arguments = self._fitting(Sought(), SPARSE)
+        counts = self._ask(f"SELECT level[1], count(*) {fitting} GROUP BY 1", arguments)
+        # One more, for weights are rounded: two that are the same may be of neighbouring levels.
+        highest = self._ask("SELECT level[1] + 1 FROM $view_of_file ORDER BY weight DESC LIMIT 1", [])
+        return Levels(((level, SPARSE * int(count)) for level, count in counts), highest[0][0] if highest else 0)
+
+    def _unpacked(self, hits: Sequence[Hit[Place]]) -> list[Seen]:
+        """Return the views of hits."""
+        files, numbers = ([place[n] for _, place in hits] for n in (0, 1))
+        text = """
+            SELECT file_id, about FROM $view_of_file
+            JOIN unnest(%s::char(32)[], %s::integer[]) AS place (file_id, view_no) USING (file_id, view_no)
+        """
+        return [(file_id, orjson.loads(about)) for file_id, about in self._ask(text, [files, numbers])]
 
     def going_on(self, sought: Sought, begun: str) -> list[tuple[str, int]]:
         fitting, arguments = self._fitting(sought, more=[("plain @@ %s::tsquery", [f"{quoted(begun)}:*"])])
@@ -105,7 +133,7 @@ class ServerQuestions(Questions):
         conditions: list[Sql] = [("may && %s::text[] AND NOT unless ?| %s::text[]", [self._terms, self._terms])]
         if sample > 1:
             conditions.append((f"sample >= {sample:d}", []))
-        ways = [self._all_of(words, least)] if words else []
+        ways = [self.all_of(words, least)] if words else []
         if meant and not (words and sample > 1):
             ways.append(_of_files(meant))
         if ways:
@@ -118,9 +146,9 @@ class ServerQuestions(Questions):
         texts, arguments = zip(*conditions, *more, strict=True)
         return f"FROM $view_of_file WHERE {' AND '.join(texts)}", [one for some in arguments for one in some]
 
-    def _all_of(self, words: Sequence[Word], least: int) -> Sql:
+    def all_of(self, words: Sequence[Word], least: int) -> Sql:
         """Return what views fulfil that have so many of the words."""
-        queries = [self._holds(word) for word in words]
+        queries = [self.holds(word) for word in words]
         if least in (1, len(words)):
             return "words @@ %s::tsquery", [(" & " if least > 1 else " | ").join(f"({one})" for one in queries)]
         held = " + ".join(["(words @@ %s::tsquery)::int"] * len(words))
@@ -146,11 +174,19 @@ class ServerQuestions(Questions):
                 arguments += [named, word.stemmed]
         return " + ".join(parts), arguments
 
-    def _holds(self, word: Word) -> str:
+    def holds(self, word: Word) -> str:
         """Return what finds a word, whatever it counts."""
         if word.distance:
             return self._near(word)
-        return " | ".join([quoted(word.stemmed)] + [f"{quoted(word.plain)}:*"] * word.begins)
+        return " | ".join([quoted(word.stemmed)] + ([self.begun(word.plain)] if word.begins else []))
+
+    def begun(self, plain: str) -> str:
+        """Return what finds the words that begin so: each by itself if they are few, for those are found quicker."""
+        if plain not in self._longer:
+            some = self._ask(_LONGER, [plain, plain + LAST, MOST_LONGER + 1])
+            few = len(some) <= MOST_LONGER
+            self._longer[plain] = " | ".join(quoted(word) for (word,) in some) if few else f"{quoted(plain)}:*"
+        return self._longer[plain] or _NOTHING
 
     def _near(self, word: Word) -> str:
         """Return what finds the words that look like a mistyped one."""
@@ -174,16 +210,6 @@ class ServerQuestions(Questions):
 
 def _of_files(files: Collection[str]) -> Sql:
     return "file_id = ANY(%s::char(32)[])", [list(files)]
-
-
-def _unpacked(rows: Sequence[tuple[Any, ...]], more: bool) -> list[Seen]:
-    hits = without_ties([(score, (file_id, about)) for score, file_id, about, _ in rows], more)
-    return [(file_id, orjson.loads(about)) for _, (file_id, about) in hits]
-
-
-def quoted(word: str) -> str:
-    """Return a word as a ``tsquery`` has it."""
-    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def bits(word: str) -> int:

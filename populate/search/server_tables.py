@@ -16,7 +16,7 @@ from populate.search.question import SAMPLES
 from schemas.binding import Binding
 
 SCHEMA = "index"
-FORMAT = 1
+FORMAT = 2
 """Rises when what is indexed of the same tables, or how it is kept, becomes another; deploying drops what there is."""
 
 _OURS = "data-platform, format "
@@ -30,6 +30,7 @@ DEFINITIONS = (
     #   words, name, plain: as they are searched, those of the name, and as people write them.
     #   sample: the sparsest that the file is in, which is also in the others; see `populate.search.question.SAMPLES`.
     #   weight: what words count is multiplied with it; see `populate.search.engine.prior`.
+    #   level: of that prior, a single one: GIN has arrays of numbers without an extension, and not numbers.
     #   about: what is shown, JSON. As text, for the order of its keys is that of the reasons.
     """
     CREATE TABLE $schema.view_of_file (
@@ -38,6 +39,7 @@ DEFINITIONS = (
         digest char(64) COLLATE "C" NOT NULL,
         sample smallint NOT NULL,
         weight real NOT NULL,
+        level integer[] NOT NULL,
         kind text COLLATE "C" NOT NULL,
         source text COLLATE "C" NOT NULL,
         owner text COLLATE "C" NOT NULL,
@@ -53,13 +55,15 @@ DEFINITIONS = (
     )
     """,
     # Written at once, not put aside: else each search would look through what is put aside.
-    "CREATE INDEX view_of_file_words ON $schema.view_of_file USING gin (may, words) WITH (fastupdate = off)",
+    "CREATE INDEX view_of_file_words ON $schema.view_of_file USING gin (may, words, name, level)"
+    " WITH (fastupdate = off)",
     *(
         f"CREATE INDEX view_of_file_of_{times} ON $schema.view_of_file USING gin (may, words)"
         f" WITH (fastupdate = off) WHERE sample >= {times}"
         for times in SAMPLES
         if times > 1
     ),
+    "CREATE INDEX view_of_file_weight ON $schema.view_of_file (weight)",
     "CREATE INDEX view_of_file_plain ON $schema.view_of_file USING gin (plain) WITH (fastupdate = off)",
     # Each word of the views, to find those that look alike: by their length, and by which letters they have.
     """

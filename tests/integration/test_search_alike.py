@@ -12,15 +12,18 @@ import pytest
 import search_worlds as worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_worlds import TERMS, TEXTS, TODAY, answers, askers, facts
+from search_worlds import ASKED, TERMS, TEXTS, TODAY, answers, askers, facts, read_files
 
 from data_platform.settings import SearchSettings
 from populate.search import server, server_questions
+from populate.search.closest import closest_of_many
 from populate.search.engine import Engine
 from populate.search.index import Index
+from populate.search.question import Sought, required
 from populate.search.searching import Found, Request, completions, find
 from populate.search.server import MOST_BYTES, ServerIndex, _that_fit
 from populate.search.server_questions import bits
+from populate.search.server_scoring import ServerScoring
 from populate.search.server_tables import deploy_index
 from populate.search.text import is_near
 from populate.search.vectors import Near
@@ -160,6 +163,8 @@ def test_both_engines_answer_alike_where_very_many_fit(
 ) -> None:
     monkeypatch.setattr("populate.search.question.CLOSE", (20, 60))
     monkeypatch.setattr("populate.search.searching.MANY", 50)
+    monkeypatch.setattr("populate.search.index_questions.ALL_SCORED", 50)
+    monkeypatch.setattr("populate.search.server_questions.ALL_SCORED", 25)
     monkeypatch.setattr("populate.search.question.ENOUGH", 4)
     chance = random.Random(seed)
     files = many_files(chance)
@@ -183,6 +188,25 @@ def test_both_engines_answer_alike_where_very_many_fit(
         assert completions(here, terms, text[:4], 5) == completions(there, terms, text[:4], 5)
     assert estimated
     assert mistyped
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_the_best_are_the_same_as_if_all_had_been_scored(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(server_questions, "SPARSE", 1)  # of so few files all tell how many have which prior
+    index, met = filled(read_files(seed, 400)), 0
+    with index.asking(terms_of("1", "", "known")) as ask:
+        for text in ASKED:
+            words = ask.words(text)
+            for least in {1, required(words)}:
+                sought = Sought(words, least)
+                expected = ask.scored(sought, 1000)
+                for most in (1, 10, 30):
+                    found = closest_of_many(ServerScoring(ask, sought), words, least, len(expected), most)
+                    assert [score for score, _ in found] == [score for score, _ in expected[:most]]
+                    met += len(expected) > 2 * most
+    assert met > len(ASKED)  # of which not all are wanted
 
 
 def test_words_that_look_alike_are_found_by_their_letters(filled: Filled) -> None:

@@ -2,58 +2,24 @@
 
 from __future__ import annotations
 
-import random
-from datetime import date, timedelta
-
 import pytest
+from search_worlds import ASKED, read_files
 
-from populate.search.closest import closest, closest_of_many
+from populate.search.closest import closest_of_many
 from populate.search.index import Index
 from populate.search.index_questions import IndexQuestions
+from populate.search.index_scoring import IndexScoring, best
 from populate.search.question import required
-from populate.search.views import Facts, Name, account_term, document, terms_of
-from populate.who.asker import FOREVER
-from schemas.identity import identity
+from populate.search.views import document, terms_of
 
-DAY = date(2026, 5, 1)
-WORDS = ("plate", "plates", "platelets", "plateset", "flow", "lung", "trial", "studies", "study", "csv")
-TEXTS = (
-    "plate",
-    "plate flow",
-    "plates lung",
-    "plates ",
-    "plates csv plate",
-    "studies csv",
-    "studi csv ",
-    "platte flow",
-    "lung trial plate",
-    "",
-    "lun",
-)
 TERMS = terms_of("1", "", "known")
 
 
 def index_of(seed: int, files: int) -> Index:
-    chance, index = random.Random(seed), Index()
+    index, some = Index(), [document(one) for one in read_files(seed, files)]
     for start in range(0, files, files // 3):  # in three pieces
-        index.put(document(some_file(chance, seed, n)) for n in range(start, start + files // 3))
+        index.put(some[start : start + files // 3])
     return index
-
-
-def some_file(chance: random.Random, seed: int, number: int) -> Facts:
-    one, two, three = (chance.choice(WORDS) for _ in range(3))
-    readers = {"Clinic": chance.randrange(1, 200)} if chance.random() < seed / 4 else {}
-    return Facts(
-        identity("file", str(number)),
-        "nfs/filer",
-        (Name(DAY, f"{one} {two}.csv", f"/{three}/{one} {two}.csv"),),
-        audience={account_term(chance.choice("12")): (FOREVER, "")},
-        owner_id="c" * 32,
-        owner="Carol",
-        department="Clinic",
-        readers=readers,
-        last_read=DAY - timedelta(days=chance.randrange(3000)) if readers else None,
-    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -61,16 +27,17 @@ def test_the_best_are_the_same_as_if_all_had_been_scored(seed: int) -> None:
     index = index_of(seed, 600)
     ask = IndexQuestions(index.schema, index.searcher(), TERMS)
     met = 0
-    for text in TEXTS:
+    for text in ASKED:
         words = ask.words(text)
         for least in {1, required(words)}:
             query = ask.shown([ask.all_of(words, least)])
             for most in (1, 10, 50):
-                expected, total = closest(ask, query, most)
-                found = closest_of_many(ask, words, least, [], total=total, most=most)
+                total = ask.count(query)
+                expected = best(ask.searcher, query, most)
+                found = closest_of_many(IndexScoring(ask, []), words, least, total, most)
                 assert [score for score, _ in found] == [score for score, _ in expected]
                 met += total > 2 * most
-    assert met > len(TEXTS)  # of which not all are wanted
+    assert met > len(ASKED)  # of which not all are wanted
 
 
 @pytest.mark.parametrize(
