@@ -29,10 +29,13 @@ MOST_WORDS = 4
 """Of a question, for which each way of having them is gone through."""
 
 SCORING = 30
-"""Times as long as to go through a view of the levels that are looked at, it takes to score one."""
+"""To score a view takes so many times as long as to go through one of the levels that are looked at."""
 
 ANYTHING = 1.0
 """What a view counts where no word is asked for."""
+
+HIGHEST_FACTOR = 64.0
+"""No view's is as high, by far: what needs a higher one, as words do that all files have, need not be computed."""
 
 ROUNDING = 1e-6
 """Of a score: it has 24 bits."""
@@ -53,7 +56,7 @@ class Way(NamedTuple, Generic[Query]):
     queries
         What together finds them, and counts that.
     views
-        How many there are at most, about.
+        How many there are, about: it decides what is quicker, and not what is found.
     """
 
     worth: float
@@ -82,7 +85,10 @@ class Scoring(Protocol[Query, PlaceT_co]):
         """Return what finds views that fit all of these, and counts what all of them count."""
 
     def also(self, must: Query, more: Query) -> Query:
-        """Return what finds views that fit `must`, and counts `more`, too, if they fit it."""
+        """Return what finds views that fit `must`, and counts `more`, too, if they fit it.
+
+        An engine that always counts all words returns `must`.
+        """
 
     def scored(self, query: Query, lowest: int | None, most: int) -> Sequence[Hit[PlaceT_co]]:
         """Return the `most` with the greatest scores; of this level or a higher one, unless it is None."""
@@ -105,7 +111,7 @@ def closest_of_many(
     total
         How many fit, about.
     """
-    if len(words) > MOST_WORDS or not engine.levels.views:
+    if len(words) > MOST_WORDS or total <= SURPLUS * most or not engine.levels.views:
         return list(engine.scored(engine.all_of(words, required), None, most))
     looked, of_each = Looked(engine, most), [engine.ways(word) for word in words]
     whole = _whole(engine, of_each, required) if words else ()
@@ -116,7 +122,7 @@ def closest_of_many(
 
 
 def _whole(engine: Scoring[Query, Place], of_each: Sequence[Sequence[Way[Query]]], required: int) -> Iterator[Query]:
-    """Yield what finds views with some of the words, as many as are required, and counts what the whole ones count."""
+    """Yield, for each choice of as many words as are required, what finds views with these, and counts all words."""
     queries = [engine.together(ways[0].queries) for ways in of_each]
     for had in combinations(range(len(queries)), required):
         found = engine.together([queries[place] for place in had])
@@ -201,13 +207,14 @@ class Best(Generic[Place]):
         """Take in what one way has found."""
         with self._lock:
             for score, place in hits:
-                self._found[place] = max(score, self._found.get(place, 0.0))
+                self._found[place] = max(score, self._found.get(place, score))
             if len(self._found) >= self.most:
                 self.least = sorted(self._found.values())[-self.most]
 
     def lowest(self, worth: float) -> int:
         """Return which level of priors a view must have to be among the best, if its words count so much."""
-        return int(LEVELS * (2 ** (self.least * (1 - ROUNDING) / worth) - 2))
+        factor = min(self.least * (1 - ROUNDING) / worth, HIGHEST_FACTOR)
+        return int(LEVELS * (2**factor - 2))
 
     @property
     def hits(self) -> list[Hit[Place]]:

@@ -67,11 +67,11 @@ class IndexQuestions(Questions):
             return self.closest(sought._replace(meant=()), most, about), counted.result()
 
     def closest(self, sought: Sought, most: int, about: int) -> list[Seen]:
-        if about >= ALL_SCORED:
+        if about < ALL_SCORED:
+            hits = best(self.searcher, self._fitting(sought, "", self._fits), most + 1)
+        else:
             scoring = IndexScoring(self, self._rest(sought))
-            hits = closest_of_many(scoring, sought.words, sought.least, about, most)
-            return unpacked(self.searcher, without_ties(hits, len(hits) == most))
-        hits = best(self.searcher, self._fitting(sought, "", self._fits), most + 1)
+            hits = closest_of_many(scoring, sought.words, sought.least, about, most + 1)
         return unpacked(self.searcher, without_ties(hits[:most], len(hits) > most))
 
     def going_on(self, sought: Sought, begun: str) -> list[tuple[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from populate.search.index_questions import IndexQuestions
 
-Place = tuple[int, int]
+Address = tuple[int, int]
 """Segment, and where a view lies in it."""
 
 
@@ -32,8 +33,10 @@ class IndexScoring:
 
     def __init__(self, ask: IndexQuestions, rest: Sequence[tantivy.Query]) -> None:
         self._ask, self._rest = ask, rest
-        counts = ask.searcher.terms_with_prefix("level", "")
-        self.levels = Levels((int(level), count) for level, count in counts)
+
+    @cached_property
+    def levels(self) -> Levels:
+        return Levels((int(level), count) for level, count in self._ask.searcher.terms_with_prefix("level", ""))
 
     def ways(self, word: Word) -> list[Way[tantivy.Query]]:
         return self._ask.ways(word)
@@ -47,18 +50,18 @@ class IndexScoring:
     def also(self, must: tantivy.Query, more: tantivy.Query) -> tantivy.Query:
         return self._ask.also(must, more)
 
-    def scored(self, query: tantivy.Query, lowest: int | None, most: int) -> list[Hit[Place]]:
+    def scored(self, query: tantivy.Query, lowest: int | None, most: int) -> list[Hit[Address]]:
         higher = [self._ask.at(self.levels.at_least(lowest))] if lowest is not None else []
         return best(self._ask.searcher, self._ask.shown([query, *self._rest, *higher]), most)
 
 
-def best(searcher: tantivy.Searcher, query: tantivy.Query, most: int) -> list[Hit[Place]]:
+def best(searcher: tantivy.Searcher, query: tantivy.Query, most: int) -> list[Hit[Address]]:
     """Return the `most` best, best first; all that fit are scored."""
     hits = searcher.search(query, most, count=False, weight_by_field="prior").hits
     return [(score, (address.segment_ord, address.doc)) for score, address in hits]
 
 
-def unpacked(searcher: tantivy.Searcher, hits: Sequence[Hit[Place]]) -> list[Seen]:
+def unpacked(searcher: tantivy.Searcher, hits: Sequence[Hit[Address]]) -> list[Seen]:
     """Return the views of hits in the order in which they lie: neighbours are unpacked together."""
     import tantivy
 

@@ -129,7 +129,10 @@ class Questions(ABC):
         """
 
     def found(self, sought: Sought, most: int, sample: int, about: int) -> tuple[list[Seen], Counted]:
-        """Return the closest that have the words, and how all that fit, and are in a sample, divide."""
+        """Return the closest that have the words, and how all that fit, and are in a sample, divide.
+
+        Here the latter is asked first, for it says better than `about` how many fit.
+        """
         counted = self.counted(sought, sample)
         return self.closest(sought._replace(meant=()), most, sample * counted.total), counted
 

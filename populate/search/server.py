@@ -16,7 +16,8 @@ import orjson
 
 from populate.search.engine import FACETS, facets_of, in_sample, level, prior
 from populate.search.question import SAMPLES
-from populate.search.server_questions import ServerQuestions, bits
+from populate.search.server_questions import ServerQuestions
+from populate.search.server_sql import bits
 from populate.search.server_tables import rendered
 from populate.search.text import distinct, stem
 from populate.search.views import Document, View
@@ -115,7 +116,7 @@ class ServerIndex:
     def drop_strays(self) -> int:
         """Take out views of files that are not in the catalogue, see that the words are those of the views, and count.
 
-        A search relies on the words to find what is mistyped; nobody may find by them what was erased.
+        Searches find by the words what is mistyped and what begins so; nobody may find by them what was erased.
         """
         with self._binding.transaction():
             strays = self._do(_DROP, named={"file": File().full_table_name})
@@ -185,6 +186,7 @@ def _single(number: float) -> float:
 
 
 def _that_fit(words: Sequence[str]) -> list[str]:
+    """Return the first words, as many as the server takes; those of the name come first and are always among them."""
     left, found = MOST_BYTES, []
     for word in words:
         left -= len(word.encode())

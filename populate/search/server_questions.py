@@ -13,7 +13,8 @@ import orjson
 from populate.search.closest import Hit, Levels, closest_of_many
 from populate.search.engine import FACETS, without_ties
 from populate.search.question import SPARSE, STEP, Counted, Questions, Seen, Sought, Word, worth
-from populate.search.server_scoring import Place, ServerScoring, Sql, quoted
+from populate.search.server_scoring import ServerScoring, ViewKey
+from populate.search.server_sql import Sql, beginning, bits, quoted
 from populate.search.text import is_near
 
 _NOTHING = "'!'"
@@ -28,13 +29,10 @@ MOST_ALIKE = 500
 MOST_LONGER = 32
 """Words that begin alike and are looked for one by one."""
 
-LAST = chr(0x10FFFF)
-"""What is behind all letters."""
-
 ALL_SCORED = 8000
 """Views that fit, from which on it is quicker to find out which need to be scored."""
 
-_LONGER = "SELECT word FROM $word WHERE word >= %s AND word < %s LIMIT %s"
+_LONGER = "SELECT word FROM $word WHERE word LIKE %s LIMIT %s"
 _ALIKE = """
     SELECT word FROM $word WHERE letter_count BETWEEN %s AND %s
     AND length(replace((letter_bits # %s)::bit(32)::text, '0', '')) <= %s
@@ -55,7 +53,7 @@ class ServerQuestions(Questions):
     def __init__(self, ask: Callable[[str, Sequence[Any]], list[tuple[Any, ...]]], terms: Collection[str]) -> None:
         self._ask, self._terms = ask, sorted(terms)
         self._alike: dict[tuple[str, int], list[str]] = {}
-        self._longer: dict[str, str] = {}
+        self._longer: dict[str, list[str]] = {}
 
     def counts(self, sought: Sequence[Sought], sample: int = 1) -> list[int]:
         columns, arguments = [], []
@@ -80,13 +78,13 @@ class ServerQuestions(Questions):
         return Counted(total, ordered)
 
     def closest(self, sought: Sought, most: int, about: int) -> list[Seen]:
-        if about >= ALL_SCORED:
-            hits = closest_of_many(ServerScoring(self, sought), sought.words, sought.least, about, most)
-            return self._unpacked(without_ties(hits, len(hits) == most))
-        hits = self.scored(sought, most + 1)
+        if about < ALL_SCORED:
+            hits = self.scored(sought, most + 1)
+        else:
+            hits = closest_of_many(ServerScoring(self, sought), sought.words, sought.least, about, most + 1)
         return self._unpacked(without_ties(hits[:most], len(hits) > most))
 
-    def scored(self, sought: Sought, most: int, more: Sequence[Sql] = ()) -> list[Hit[Place]]:
+    def scored(self, sought: Sought, most: int, more: Sequence[Sql] = ()) -> list[Hit[ViewKey]]:
         """Return where those lie that have the greatest scores, best first."""
         having = sought._replace(words=(), least=0) if more else sought
         (score, of_score), (fitting, of_fitting) = self._score(sought), self._fitting(having, more=more)
@@ -107,7 +105,7 @@ class ServerQuestions(Questions):
         highest = self._ask("SELECT level[1] + 1 FROM $view_of_file ORDER BY weight DESC LIMIT 1", [])
         return Levels(((level, SPARSE * int(count)) for level, count in counts), highest[0][0] if highest else 0)
 
-    def _unpacked(self, hits: Sequence[Hit[Place]]) -> list[Seen]:
+    def _unpacked(self, hits: Sequence[Hit[ViewKey]]) -> list[Seen]:
         """Return the views of hits."""
         files, numbers = ([place[n] for _, place in hits] for n in (0, 1))
         text = """
@@ -182,11 +180,17 @@ class ServerQuestions(Questions):
 
     def begun(self, plain: str) -> str:
         """Return what finds the words that begin so: each by itself if they are few, for those are found quicker."""
+        longer = self.longer(plain)
+        if len(longer) > MOST_LONGER:
+            return f"{quoted(plain)}:*"
+        return " | ".join(map(quoted, longer)) or _NOTHING
+
+    def longer(self, plain: str) -> list[str]:
+        """Return words that begin so, whoever may know them; one more than are looked for one by one, at most."""
         if plain not in self._longer:
-            some = self._ask(_LONGER, [plain, plain + LAST, MOST_LONGER + 1])
-            few = len(some) <= MOST_LONGER
-            self._longer[plain] = " | ".join(quoted(word) for (word,) in some) if few else f"{quoted(plain)}:*"
-        return self._longer[plain] or _NOTHING
+            some = self._ask(_LONGER, [beginning(plain), MOST_LONGER + 1])
+            self._longer[plain] = [word for (word,) in some]
+        return self._longer[plain]
 
     def _near(self, word: Word) -> str:
         """Return what finds the words that look like a mistyped one."""
@@ -210,14 +214,6 @@ class ServerQuestions(Questions):
 
 def _of_files(files: Collection[str]) -> Sql:
     return "file_id = ANY(%s::char(32)[])", [list(files)]
-
-
-def bits(word: str) -> int:
-    """Return which letters a word has, as bits: of words with one letter changed at most two of them differ."""
-    found = 0
-    for letter in word:
-        found |= 1 << (ord(letter) % 31)
-    return found
 
 
 def _either(ways: Sequence[Sql]) -> Sql:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from populate.search.closest import Hit, Way, both
+from populate.search.closest import Hit, Levels, Way, both
 from populate.search.question import STEP, Sought, Word, worth
+from populate.search.server_sql import Sql, quoted
 
 if TYPE_CHECKING:
     from populate.search.server_questions import ServerQuestions
 
-Sql = tuple[str, list[Any]]
-"""A piece of a statement, and its arguments."""
-
-Place = tuple[str, int]
+ViewKey = tuple[str, int]
 """File, and number of the view."""
 
 
@@ -31,7 +30,10 @@ class ServerScoring:
 
     def __init__(self, ask: ServerQuestions, sought: Sought) -> None:
         self._ask, self._sought = ask, sought
-        self.levels = ask.levels()
+
+    @cached_property
+    def levels(self) -> Levels:
+        return self._ask.levels()
 
     def ways(self, word: Word) -> list[Way[Sql]]:
         if word.distance:
@@ -40,7 +42,7 @@ class ServerScoring:
         beside = 0 if word.stemmed.startswith(word.plain) else begun
         whole = self._way(stands + begun - beside, quoted(word.stemmed), word)
         in_name = both(whole, Way(named / STEP, (("name @> %s::text[]", [[word.stemmed]]),), word.views))
-        if not begun:
+        if not begun or set(self._ask.longer(word.plain)) <= {word.stemmed}:
             return [whole, in_name]
         longer = self._way(begun, self._ask.begun(word.plain), word)
         return [whole, in_name, longer, *([both(whole, longer), both(in_name, longer)] if beside else [])]
@@ -57,13 +59,8 @@ class ServerScoring:
     def also(self, must: Sql, more: Sql) -> Sql:
         return must
 
-    def scored(self, query: Sql, lowest: int | None, most: int) -> list[Hit[Place]]:
+    def scored(self, query: Sql, lowest: int | None, most: int) -> list[Hit[ViewKey]]:
         if lowest is None:
             return self._ask.scored(self._sought, most, [query])
-        levels = list(range(max(0, lowest), self.levels.highest + 1))
+        levels = list(range(lowest, self.levels.highest + 1))
         return self._ask.scored(self._sought, most, [query, ("level && %s::integer[]", [levels])])
-
-
-def quoted(word: str) -> str:
-    """Return a word as a ``tsquery`` has it."""
-    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -65,7 +65,7 @@ DEFINITIONS = (
     ),
     "CREATE INDEX view_of_file_weight ON $schema.view_of_file (weight)",
     "CREATE INDEX view_of_file_plain ON $schema.view_of_file USING gin (plain) WITH (fastupdate = off)",
-    # Each word of the views, to find those that look alike: by their length, and by which letters they have.
+    # Each word of the views, to find those that begin alike, or look so: by their length and which letters they have.
     """
     CREATE TABLE $schema.word (
         word text COLLATE "C" PRIMARY KEY,
