@@ -23,9 +23,9 @@ from benchmarks._timing import interleaved
 from data_platform.errors import SearchUnavailable
 from data_platform.settings import SearchSettings, Settings
 from populate.search.encoder import Encoder, Floats, model_folder
+from populate.search.finding import Request, find
 from populate.search.index import Index
 from populate.search.meaning import Meaning
-from populate.search.searching import Request, find
 from populate.search.vectors import Meanings
 from populate.search.views import Document, document, terms_of
 

@@ -62,10 +62,11 @@ from benchmarks._servers import deployed
 from benchmarks._timing import interleaved, machine, show
 from populate.search.encoder import Encoder
 from populate.search.engine import Engine
+from populate.search.finding import Request, find
 from populate.search.following import index_of, rebuild
 from populate.search.index import Index
 from populate.search.on_server import OnServer
-from populate.search.searching import Request, find, search
+from populate.search.searching import search
 from populate.search.server import ServerIndex
 from populate.search.server_tables import schema_of
 from populate.search.text import plain_words

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import strategies as st
 
 from populate.search.engine import Engine, in_sample
+from populate.search.finding import Request, completions, find
 from populate.search.question import SAMPLE, SPARSE
-from populate.search.searching import Request, completions, find
 from populate.search.views import Facts, Name, account_term, document, group_term, terms_of
 from populate.who.asker import FOREVER
 from schemas.identity import identity
@@ -133,13 +133,20 @@ def see_that_what_may_not_be_known_takes_no_part(
     assert of_whole == answers(filled(file for file in everything if file.file_id in known), terms, texts)
 
 
+def see_that_few_are_scored(monkeypatch: pytest.MonkeyPatch, from_on: int) -> None:
+    """Have few scored where so many fit, as where very many do; of few files all tell how many have which prior."""
+    for engine in ("index", "server"):
+        monkeypatch.setattr(f"populate.search.{engine}_questions.ALL_SCORED", from_on)
+    monkeypatch.setattr("populate.search.server_questions.SPARSE", 1)
+    monkeypatch.setattr("populate.search.closest.SURPLUS", 1)
+
+
 def see_that_which_of_very_many_are_looked_at_does_not_depend_on_the_others(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("populate.search.question.CLOSE", (20,))
-    monkeypatch.setattr("populate.search.searching.MANY", 10)
-    for engine in ("index", "server"):
-        monkeypatch.setattr(f"populate.search.{engine}_questions.ALL_SCORED", 10)
+    monkeypatch.setattr("populate.search.finding.MANY", 10)
+    see_that_few_are_scored(monkeypatch, 10)
     monkeypatch.setattr("populate.search.question.ENOUGH", 5)
     mine, others = ({account_term(who): (FOREVER, "")} for who in "12")
     seen = [facts(n, ([(f"plate {n % 7}", "flow")], mine, "", n % 3)) for n in range(150)]
@@ -164,9 +171,8 @@ def see_that_the_more_files_fit_the_sparser_the_sample_that_counts_them(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("populate.search.question.CLOSE", (20,))
-    monkeypatch.setattr("populate.search.searching.MANY", 10)
-    for engine in ("index", "server"):
-        monkeypatch.setattr(f"populate.search.{engine}_questions.ALL_SCORED", 10)
+    monkeypatch.setattr("populate.search.finding.MANY", 10)
+    see_that_few_are_scored(monkeypatch, 10)
     mine = {account_term("1"): (FOREVER, "")}
     files = [facts(n, ([("trial" if n % 10 else "plate", "flow")], mine, "", n % 3)) for n in range(400)]
     index, terms = filled(files), terms_of("1", "", "known")

@@ -2,7 +2,7 @@
 
 Two fulfil it. `populate.search.index` keeps a copy of the views on each machine, in Tantivy; `populate.search.server`
 keeps them once, in the catalogue's own PostgreSQL. What a question means, how much its words count and in which order
-files come is decided once for both (`question`, `searching`, `ranking`): they answer alike.
+files come is decided once for both (`question`, `finding`, `ranking`): they answer alike.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from data_platform.settings import SearchSettings
 from populate.search import server, server_questions
 from populate.search.closest import closest_of_many
 from populate.search.engine import Engine
+from populate.search.finding import Found, Request, completions, find
 from populate.search.index import Index
 from populate.search.question import SAMPLE, Sought, required
-from populate.search.searching import Found, Request, completions, find
 from populate.search.server import MOST_BYTES, ServerIndex, _that_fit
 from populate.search.server_scoring import ServerScoring
 from populate.search.server_sql import bits
@@ -162,9 +162,8 @@ def test_both_engines_answer_alike_where_very_many_fit(
     filled: Filled, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("populate.search.question.CLOSE", (20, 60))
-    monkeypatch.setattr("populate.search.searching.MANY", 50)
-    monkeypatch.setattr("populate.search.index_questions.ALL_SCORED", 50)
-    monkeypatch.setattr("populate.search.server_questions.ALL_SCORED", 25)
+    monkeypatch.setattr("populate.search.finding.MANY", 50)
+    worlds.see_that_few_are_scored(monkeypatch, 25)
     monkeypatch.setattr("populate.search.question.ENOUGH", 4)
     chance = random.Random(seed)
     files = many_files(chance)

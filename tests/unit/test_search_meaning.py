@@ -15,9 +15,9 @@ from tiny_model import write_model
 
 from populate.search import vectors
 from populate.search.encoder import Encoder
+from populate.search.finding import Found, Request, find
 from populate.search.index import Index
 from populate.search.meaning import Meaning
-from populate.search.searching import Found, Request, find
 from populate.search.vectors import Meanings
 from populate.search.views import Document, Facts, Name, account_term, document, group_term, terms_of
 from populate.who.asker import FOREVER

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_worlds import TERMS, TEXTS, TODAY, WORDS, answers, askers, facts, files
 
+from populate.search.finding import Request, find
 from populate.search.index import Index
 from populate.search.labels import Run
-from populate.search.searching import Request, find
 from populate.search.views import Facts, account_term, document, terms_of
 from populate.who.asker import FOREVER
 
